@@ -1,0 +1,3 @@
+"""kamtool: a SIP server that runs kamailio.cfg files, and the tools around it."""
+
+__version__ = "0.1.0"

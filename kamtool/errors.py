@@ -1,0 +1,111 @@
+"""Every exception of kamtool, in one tree.
+
+    KamtoolError
+    ├── SipError                    what the peer or the network did
+    │   ├── ParseError              bytes that RFC 3261 does not allow; `status` is what to answer
+    │   └── TransportError          a message that could not be sent: refused, unreachable, queue full
+    ├── ConfigError                 the user's cfg is wrong: a file, a span, a hint; code KT1xxx
+    │   └── ConfigErrors            all of a file's errors at once
+    ├── ScriptError                 a statement that failed while a message ran through it
+    ├── StoreError                  the database: unreadable, newer than we are, disk full
+    ├── RpcError                    an RPC call that was refused; `code` is the JSON-RPC code
+    └── UsageError                  a command given wrongly; `exit_code` is DESIGN.md §6's
+
+Ask of an error: whose mistake is it, and what can they do? Our own mistakes are no part of this tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+
+class KamtoolError(Exception):
+    """The root: an error that kamtool expects and can explain."""
+
+
+class SipError(KamtoolError):
+    """What a peer sent, or what the network did with it."""
+
+
+class ParseError(SipError):
+    """The peer sent something RFC 3261 does not allow. `status` is what to answer, if we answer."""
+
+    def __init__(self, reason: str, *, header: str = "", offset: int = 0, status: int = 400) -> None:
+        super().__init__(f"{header}: {reason}" if header else reason)
+        self.reason, self.header, self.offset, self.status = reason, header, offset, status
+
+
+class TransportError(SipError):
+    """A message that could not be handed to the network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where a piece of cfg text stands. Lines and columns count from 1; the end is exclusive."""
+
+    file: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+NOWHERE = Span("", 0, 0, 0, 0)
+
+
+class ConfigError(KamtoolError):
+    """A mistake in a cfg: what, where, and when we can guess it, the remedy.
+
+    `code` is the `KT1234` that `kamtool explain` explains. A warning is no reason to refuse the file.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        span: Span = NOWHERE,
+        *,
+        hint: str = "",
+        code: str = "KT1000",
+        severity: Literal["error", "warning"] = "error",
+    ) -> None:
+        place = f"{span.file}:{span.line}:{span.column}: " if span.file else ""
+        super().__init__(f"{place}{severity}: {message}")
+        self.message, self.span, self.hint, self.code, self.severity = message, span, hint, code, severity
+
+
+class ConfigErrors(ConfigError):
+    """Every error of a cfg and the files it includes, in the order of their lines."""
+
+    def __init__(self, errors: Sequence[ConfigError]) -> None:
+        first = errors[0]
+        super().__init__(first.message, first.span, hint=first.hint, code=first.code)
+        self.errors = tuple(errors)
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self.errors)
+
+
+class ScriptError(KamtoolError):
+    """A statement that cannot be carried out; it is logged with its line and the expression is abandoned."""
+
+
+class StoreError(KamtoolError):
+    """The database cannot do what was asked; the message names the file."""
+
+
+class RpcError(KamtoolError):
+    """An RPC that was refused. `code` follows JSON-RPC 2.0 where it has one, else Kamailio's (400, 404, 500)."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
+class UsageError(KamtoolError):
+    """A command line that cannot be obeyed. `exit_code` follows DESIGN.md §6 (2 usage, 3 not found, 4 exists …)."""
+
+    def __init__(self, message: str, *, exit_code: int = 2, hint: str = "") -> None:
+        super().__init__(message)
+        self.exit_code, self.hint = exit_code, hint

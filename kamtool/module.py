@@ -1,0 +1,431 @@
+"""How a module declares itself: parameters, functions, pseudo-variables, transformations, RPC and events.
+
+Everything that is known about a module (man page, completion, RPC help, the checker's arity and route kinds)
+is a view of these declarations, so they need no running server: `declaration(cls)` reads the class alone.
+
+    class HTable(Module):
+        \"\"\"Hash tables shared by all routes, with expiry and optional persistence.\"\"\"
+        timer_interval = Param(20, "seconds between scans for expired items")
+
+        @function("sht_rm", routes=ANY)
+        def sht_rm(self, ctx: Context, table: str, key: str) -> int: ...
+
+The annotation of a function's parameter decides what the cfg may write there and what the method receives:
+
+    str           a format: pseudo-variables in it are expanded at each call
+    int           a number, a numeric string, or a pseudo-variable that holds one
+    Value         any expression, its type kept
+    Plain         the text as written, never expanded
+    Regex         a POSIX extended regular expression, compiled at load
+    Substitution  `/regex/replacement/flags`, compiled at load; pseudo-variables in the replacement are expanded
+    Variable      a pseudo-variable to read and write
+    FlagName      the number or declared name of a flag
+    RouteName     the name of a route; the checker looks it up
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import inspect
+import re
+import types
+import typing
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, Flag, auto
+from functools import cache
+from typing import Annotated, Any, Generic, Protocol, TypeVar, cast, overload
+
+from kamtool.errors import ConfigError
+
+Value = int | str | None
+"""What a pseudo-variable or expression yields: a signed 32-bit int, a str, or None for undefined."""
+
+Index = int | str | None
+"""The index of `$(name[index])`: a number, negative from the end, `"*"` for all, None when absent."""
+
+
+class Routes(Flag):
+    """The kinds of route; a function names those it may be called from."""
+
+    REQUEST = auto()
+    FAILURE = auto()
+    BRANCH = auto()
+    ONREPLY = auto()  # onreply_route[X], armed by t_on_reply
+    REPLY = auto()  # reply_route, before any transaction
+    ONSEND = auto()
+    EVENT = auto()
+
+
+REQUEST_ROUTE = Routes.REQUEST
+FAILURE_ROUTE = Routes.FAILURE
+BRANCH_ROUTE = Routes.BRANCH
+ONREPLY_ROUTE = Routes.ONREPLY | Routes.REPLY
+ONSEND_ROUTE = Routes.ONSEND
+EVENT_ROUTE = Routes.EVENT
+ANY = ~Routes(0)
+
+
+class Kind(Enum):
+    """What a parameter of a script function accepts. See the module's docstring."""
+
+    FORMAT = "format"
+    INTEGER = "integer"
+    VALUE = "value"
+    PLAIN = "plain"
+    REGEX = "regex"
+    SUBSTITUTION = "substitution"
+    VARIABLE = "variable"
+    FLAG = "flag"
+    ROUTE = "route"
+
+
+class Variable(Protocol):
+    """A pseudo-variable with its name, index and transformations resolved, ready to be read and written."""
+
+    text: str
+
+    def get(self, ctx: Any) -> Value: ...
+    def set(self, ctx: Any, value: Value) -> None: ...
+
+
+class Substitution(Protocol):
+    """A compiled `/regex/replacement/flags`."""
+
+    def apply(self, ctx: Any, text: str) -> str | None:
+        """The text with its matches replaced, or None when nothing matched."""
+
+
+Plain = Annotated[str, Kind.PLAIN]
+Regex = Annotated[re.Pattern[str], Kind.REGEX]
+FlagName = Annotated[int, Kind.FLAG]
+RouteName = Annotated[str, Kind.ROUTE]
+
+
+class Host(Protocol):
+    """What every module may ask of the server that runs it; `kamtool.server.server.Server` is one."""
+
+    modules: dict[str, Module]
+    stats: dict[str, int]
+    """Counters by `group:name`, e.g. `core:rcv_requests`."""
+
+    def now(self) -> float:
+        """Seconds on the loop's clock."""
+
+    def every(self, seconds: float, callback: Callable[[], Awaitable[None] | None]) -> None:
+        """Call `callback` every so many seconds until the server stops."""
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run `work` in the server's task group; what it raises is logged."""
+
+    def variable(self, text: str) -> Variable:
+        """Compile `$avp(x)` as found in a modparam. Raises ConfigError."""
+
+    def format(self, text: str) -> Callable[[Any], str]:
+        """Compile a format string as found in a modparam. Raises ConfigError."""
+
+
+T = TypeVar("T")
+
+
+class Param(Generic[T]):
+    """A `modparam`: its default, its meaning, and through the default (or `kind`) its type, int or str.
+
+    With `repeat` it may be set many times and the attribute is a list of what was set.
+    """
+
+    def __init__(self, default: T, doc: str, *, repeat: bool = False, kind: type | None = None) -> None:
+        self.default, self.doc, self.repeat = default, doc, repeat
+        self.kind: type = kind or (str if isinstance(default, str) or default is None else int)
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Param[T]: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> Param[T] | T:
+        return self if instance is None else self.default
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a script function."""
+
+    name: str
+    kind: Kind
+    optional: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function that a cfg may call: `module.attribute(ctx, *arguments) -> return code`."""
+
+    name: str
+    attribute: str
+    routes: Routes
+    parameters: tuple[Parameter, ...]
+    rest: Kind | None
+    arities: frozenset[int] | None
+    is_async: bool
+    is_claim: bool
+    """The method returns a bool: true is the code 1, false -1."""
+    doc: str
+
+    def accepts(self, count: int) -> bool:
+        """Whether the function may be called with so many arguments."""
+        if self.arities is not None:
+            return count in self.arities
+        required = sum(not parameter.optional for parameter in self.parameters)
+        return required <= count and (self.rest is not None or count <= len(self.parameters))
+
+
+@dataclass(frozen=True, slots=True)
+class Pv:
+    """A pseudo-variable. `get(ctx)`, or `get(ctx, inner)`, or `get(ctx, inner, index)` as `takes` says.
+
+    `takes` is 0, 1 or 2; `inner` is the evaluated text in `$name(inner)`. `kind` is the type it always has
+    when it is defined (int or str), or None when it varies. `inline` is a Python expression over `ctx` and
+    `inner` that code generation may use in place of the call.
+    """
+
+    name: str
+    attribute: str
+    setter: str
+    takes: int
+    inner_required: bool
+    kind: type | None
+    inline: str
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transformation:
+    """A transformation `{name,arg,…}`: `attribute(value, *arguments) -> Value`; the arguments are Values."""
+
+    name: str
+    attribute: str
+    minimum: int
+    maximum: int
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """A method of the control plane; positional parameters as annotated (str, int, or with a default)."""
+
+    name: str
+    attribute: str
+    parameters: tuple[inspect.Parameter, ...]
+    doc: str
+
+
+@dataclass(slots=True)
+class Declaration:
+    """All that a module says of itself."""
+
+    name: str
+    doc: str
+    params: dict[str, Param[Any]] = field(default_factory=dict)
+    functions: dict[str, Function] = field(default_factory=dict)
+    pvs: dict[str, Pv] = field(default_factory=dict)
+    transformations: dict[str, Transformation] = field(default_factory=dict)
+    rpcs: dict[str, Rpc] = field(default_factory=dict)
+    events: tuple[str, ...] = ()
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _mark(method: F, kind: str, **facts: Any) -> F:
+    marks = method.__dict__.setdefault("__kamtool__", [])
+    marks.append((kind, facts))
+    return method
+
+
+def function(
+    *names: str, routes: Routes = ANY, arities: Sequence[int] | None = None
+) -> Callable[[F], F]:
+    """Export a method to the cfg under `names` (further names are aliases).
+
+    `arities` lists the argument counts when not all between required and possible are allowed:
+    `t_relay()` and `t_relay(host, port)`, never one.
+    """
+    allowed = None if arities is None else frozenset(arities)
+    return lambda method: _mark(method, "function", names=names, routes=routes, arities=allowed)
+
+
+def pv(
+    *names: str, setter: str = "", kind: type | None = None, inner_required: bool = False, inline: str = ""
+) -> Callable[[F], F]:
+    """Export a method as the pseudo-variable `$name`; `setter` names the method that assigns it."""
+    return lambda method: _mark(
+        method, "pv", names=names, setter=setter, value_kind=kind, inner_required=inner_required, inline=inline
+    )
+
+
+def transformation(*names: str) -> Callable[[F], F]:
+    """Export a method `(self, value, *arguments)` as a transformation, e.g. `re.subst`."""
+    return lambda method: _mark(method, "transformation", names=names)
+
+
+def rpc(*names: str) -> Callable[[F], F]:
+    """Export a method (plain or async) to the control plane. It returns JSON-able data or raises RpcError."""
+    return lambda method: _mark(method, "rpc", names=names)
+
+
+class Module:
+    """The base of every module. Its docstring is the first paragraph of the module's manual.
+
+    Life: the class is declared; at start the server makes the instance, sets its parameters, and awaits `start`
+    in the order of the `loadmodule` lines; at stop it awaits `stop` in the reverse order.
+    """
+
+    depends: tuple[str, ...] = ()
+    """Modules that must be loaded before this one."""
+    tables: tuple[str, ...] = ()
+    """Database tables this module reads or writes; their SQL stands in db/<module>/."""
+    events: tuple[str, ...] = ()
+    """Event routes this module runs, e.g. `htable:expired:*`."""
+
+    name: str = ""
+
+    def __init__(self, server: Host) -> None:
+        self.server = server
+        for parameter in declaration(type(self)).params.values():
+            default = [] if parameter.repeat else parameter.default
+            self.__dict__[parameter.name] = default
+
+    def set_param(self, name: str, value: int | str) -> None:
+        """Set a parameter as `modparam` does. The checker has seen to the name and the type."""
+        if declaration(type(self)).params[name].repeat:
+            self.__dict__[name].append(value)
+        else:
+            self.__dict__[name] = value
+
+    async def start(self) -> None:
+        """Bind to other modules, read tables, start timers. Raises ConfigError or StoreError."""
+
+    async def stop(self) -> None:
+        """Flush what must not be lost."""
+
+    def every(self, seconds: float, callback: Callable[[], Awaitable[None] | None]) -> None:
+        """Call `callback` every so many seconds until the server stops."""
+        self.server.every(seconds, callback)
+
+
+_KIND_BY_TYPE: dict[Any, Kind] = {
+    str: Kind.FORMAT,
+    int: Kind.INTEGER,
+    Value: Kind.VALUE,
+    Variable: Kind.VARIABLE,
+    Substitution: Kind.SUBSTITUTION,
+}
+
+
+def _parameter_kind(annotation: Any, owner: str) -> Kind:
+    if typing.get_origin(annotation) is Annotated:
+        for extra in typing.get_args(annotation)[1:]:
+            if isinstance(extra, Kind):
+                return extra
+    if annotation in _KIND_BY_TYPE:
+        return _KIND_BY_TYPE[annotation]
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        rest = [part for part in typing.get_args(annotation) if part is not type(None)]
+        if len(rest) == 1:
+            return _parameter_kind(rest[0], owner)
+    raise TypeError(f"{owner}: no script parameter can be a {annotation!r}")
+
+
+def _hints(method: Callable[..., Any]) -> dict[str, Any]:
+    # A Context is imported under TYPE_CHECKING in some modules; its name alone must not stop the reading.
+    scope = dict(method.__globals__)
+    scope.setdefault("Context", object)
+    return typing.get_type_hints(method, scope, include_extras=True)
+
+
+def _function(name: str, attribute: str, method: Callable[..., Any], facts: dict[str, Any]) -> Function:
+    hints = _hints(method)
+    parameters, rest = [], None
+    for parameter in list(inspect.signature(method).parameters.values())[2:]:
+        kind = _parameter_kind(hints[parameter.name], f"{name}({parameter.name})")
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            rest = kind
+        else:
+            parameters.append(Parameter(parameter.name, kind, parameter.default is not parameter.empty))
+    return Function(
+        name, attribute, facts["routes"], tuple(parameters), rest, facts["arities"],
+        inspect.iscoroutinefunction(method), hints.get("return") is bool, inspect.getdoc(method) or "",
+    )  # fmt: skip
+
+
+def _pv(name: str, attribute: str, method: Callable[..., Any], facts: dict[str, Any]) -> Pv:
+    takes = len(inspect.signature(method).parameters) - 2
+    return Pv(
+        name, attribute, facts["setter"], takes, facts["inner_required"], facts["value_kind"], facts["inline"],
+        inspect.getdoc(method) or "",
+    )  # fmt: skip
+
+
+def _transformation(name: str, attribute: str, method: Callable[..., Any]) -> Transformation:
+    parameters = list(inspect.signature(method).parameters.values())[2:]
+    least = sum(p.default is p.empty and p.kind is not p.VAR_POSITIONAL for p in parameters)
+    most = 99 if any(p.kind is p.VAR_POSITIONAL for p in parameters) else len(parameters)
+    return Transformation(name, attribute, least, most, inspect.getdoc(method) or "")
+
+
+@cache
+def declaration(cls: type[Module]) -> Declaration:
+    """Read what a module class declares, its base classes included."""
+    name = cls.name or cls.__module__.rpartition(".")[2]
+    result = Declaration(name, inspect.getdoc(cls) or "", events=cls.events)
+    for attribute in dir(cls):
+        member = inspect.getattr_static(cls, attribute)
+        if isinstance(member, Param):
+            result.params[attribute] = member
+        for kind, facts in getattr(member, "__kamtool__", ()):
+            for exported in facts["names"]:
+                if kind == "function":
+                    result.functions[exported] = _function(exported, attribute, member, facts)
+                elif kind == "pv":
+                    result.pvs[exported] = _pv(exported, attribute, member, facts)
+                elif kind == "transformation":
+                    result.transformations[exported] = _transformation(exported, attribute, member)
+                else:
+                    parameters = tuple(inspect.signature(member).parameters.values())[1:]
+                    result.rpcs[exported] = Rpc(exported, attribute, parameters, inspect.getdoc(member) or "")
+    return result
+
+
+@cache
+def find(name: str) -> type[Module]:
+    """The class of the module `name` (`htable`, without `.so` or folder): built in, else by entry point.
+
+    Raises ConfigError when there is none: a module that is not built is refused, never pretended.
+    """
+    place = f"kamtool.modules.{name}"
+    try:
+        source = importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        if error.name != place:
+            raise
+        for entry in importlib.metadata.entry_points(group="kamtool.modules", name=name):
+            return cast("type[Module]", entry.load())
+        raise ConfigError(f"kamtool has no module `{name}`", code="KT1200") from error
+    for member in vars(source).values():
+        if isinstance(member, type) and issubclass(member, Module) and member.__module__.startswith(place):
+            return member
+    raise ConfigError(f"`{place}` declares no Module", code="KT1200")
+
+
+def available() -> list[str]:
+    """The names of all modules that `loadmodule` accepts, sorted."""
+    import pkgutil
+
+    package = importlib.import_module("kamtool.modules")
+    names = {entry.name for entry in pkgutil.iter_modules(package.__path__) if not entry.name.startswith("_")}
+    names.update(entry.name for entry in importlib.metadata.entry_points(group="kamtool.modules"))
+    return sorted(names)

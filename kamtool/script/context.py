@@ -1,0 +1,144 @@
+"""One message on its way through the script, and all that the script may change about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from kamtool.module import Host, Routes
+
+if TYPE_CHECKING:
+    from kamtool.script.avp import Avps
+    from kamtool.sip.flow import Flow, Socket
+    from kamtool.sip.message import Message
+
+
+class Exit(Exception):  # a way out, not an error
+    """`exit`, `drop` or a code of 0: the script ends here. Raise a fresh one each time."""
+
+    def __init__(self, code: int = 1, dropped: bool = False) -> None:
+        self.code, self.dropped = code, dropped
+
+
+@dataclass(slots=True)
+class Branch:
+    """One more destination beside the R-URI: what `append_branch` and `lookup` add.
+
+    `q` is in thousandths, -1 when unset. `path` is a Route header's value. `connection` names the TCP connection to reuse.
+    """
+
+    uri: str
+    dst_uri: str | None = None
+    path: str = ""
+    q: int = -1
+    flags: int = 0
+    send_socket: Socket | None = None
+    ruid: str = ""
+    user_agent: str = ""
+    instance: str = ""
+    reg_id: int = 0
+    connection: int = 0
+
+
+class Context:
+    """A message in the script. The class attributes are the resting values: making one sets only what differs.
+
+    `msg` never changes while routes run, except through `msg_apply_changes()`: edits are queued in `edits`
+    as `(start, end, replacement)` on `msg.data` and applied when the message is sent.
+    """
+
+    route_kind: Routes = Routes.REQUEST
+    route_name: str = ""
+    line: int = 0
+
+    # Routing, as Kamailio's sip_msg has it. `new_uri` None means the R-URI as received.
+    new_uri: str | None = None
+    dst_uri: str | None = None
+    path: str = ""
+    send_socket: Socket | None = None
+    connection: int = 0
+    q: int = -1
+    ruid: str = ""
+    user_agent: str = ""
+    instance: str = ""
+    branches: list[Branch] | tuple[()] = ()
+
+    flags: int = 0
+    branch_flags: int = 0
+    script_flags: int = 0
+
+    edits: list[tuple[int, int, bytes]] | tuple[()] = ()
+    reply_headers: list[str] | tuple[()] = ()
+    """Header lines (without line ends) for the next local reply: append_to_reply, Contact of a 200 to REGISTER."""
+
+    rc: int = 1
+    log_prefix: str = ""
+    force_rport: bool = False
+    add_local_rport: bool = False
+    advertised_host: str = ""
+    advertised_port: int = 0
+
+    # Transactions: what t_on_failure and friends armed, the transaction once there is one, and in branch,
+    # failure and reply routes the branch it is about.
+    on_failure: str = ""
+    on_reply: str = ""
+    on_branch: str = ""
+    transaction: Any = None
+    branch_index: int = 0
+    reply: Message | None = None
+    """In a failure_route: the winning reply, None when it was made here (a timeout)."""
+
+    _avps: Avps | None = None
+    _scratch: dict[str, Any] | None = None
+
+    def __init__(self, host: Host, msg: Message, flow: Flow) -> None:
+        self.host = host
+        self.msg = msg
+        self.flow = flow
+
+    @property
+    def ruri(self) -> str:
+        """The R-URI as it would leave now."""
+        return self.msg.uri if self.new_uri is None else self.new_uri
+
+    @property
+    def avps(self) -> Avps:
+        """The AVPs, XAVPs and XAVUs of this message, or of its transaction once it has one."""
+        if self._avps is None:
+            from kamtool.script.avp import Avps
+
+            self._avps = Avps()
+        return self._avps
+
+    @property
+    def scratch(self) -> dict[str, Any]:
+        """A place for modules to remember something about this message; keys begin with the module's name."""
+        if self._scratch is None:
+            self._scratch = {}
+        return self._scratch
+
+    def edit(self, start: int, end: int, text: bytes) -> None:
+        """Queue the replacement of `msg.data[start:end]`; an insertion has start == end. Order is kept."""
+        if not self.edits:
+            self.edits = []
+        self.edits.append((start, end, text))  # type: ignore[union-attr]
+
+    def add_branch(self, branch: Branch) -> None:
+        if not self.branches:
+            self.branches = []
+        self.branches.append(branch)  # type: ignore[union-attr]
+
+    def add_reply_header(self, line: str) -> None:
+        if not self.reply_headers:
+            self.reply_headers = []
+        self.reply_headers.append(line)  # type: ignore[union-attr]
+
+    def fork(self) -> Context:
+        """A copy for one branch: what a branch_route changes there stays there. AVPs and scratch are shared."""
+        twin = Context.__new__(Context)
+        twin.__dict__.update(self.__dict__)
+        if self.edits:
+            twin.edits = list(self.edits)
+        twin._avps = self.avps
+        twin.branches = [replace(branch) for branch in self.branches]
+        return twin

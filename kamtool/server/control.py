@@ -99,7 +99,7 @@ class ControlSocket:
         self._work: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Bind both sockets, mode 0600. Raises UsageError when a server has them or the place is forbidden."""
+        """Bind both, mode 0600. Raises UsageError when a server has them or the place is forbidden."""
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._server = await asyncio.start_unix_server(
@@ -170,7 +170,7 @@ class ControlSocket:
 
 
 def bind(path: Path, kind: int, mode: int = 0o600) -> socket.socket:
-    """A non-blocking unix socket at `path`. What a dead server left is replaced, a live one's is not (OSError)."""
+    """A non-blocking unix socket at `path`; a dead server's is replaced, a live one's is not (OSError)."""
     made = socket.socket(socket.AF_UNIX, kind)
     try:
         with suppress(FileNotFoundError):
@@ -208,7 +208,8 @@ def _answers(path: Path, kind: int) -> bool:
 def ask(path: Path, method: str, params: list[Any], timeout: float = 5.0) -> Any:
     """Call a method on a running server.
 
-    Raises RpcError as the server refused, UsageError with code 5 when none answers there, 6 when it is another's, 8 when late.
+    Raises RpcError as the server refused; UsageError with code 5 when none answers, 6 when it is another's,
+    8 when it is late.
     """
     request = json.dumps({"jsonrpc": "2.0", "method": method, "params": params, "id": 1}).encode()
     try:

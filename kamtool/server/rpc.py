@@ -107,7 +107,7 @@ def _wanted(hint: Any) -> type | None:
 
 
 def _by_name(method: Method, params: Mapping[str, Any]) -> list[Any]:
-    """Named params in the order of the signature. Clients of Kamailio invent the names: then their order decides."""
+    """Named params in the order of the signature; where the names are invented, their order decides."""
     names = [parameter.name for parameter in method.parameters]
     if not all(name in names for name in params):
         return list(params.values())

@@ -1,0 +1,48 @@
+"""The databases of one server, by URL: two modules that name the same file share one writer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kamtool.errors import StoreError
+from kamtool.store.database import Database
+from kamtool.store.migrate import migrate, status
+from kamtool.store.url import database_path
+
+
+class Databases:
+    """Opens databases for a server and closes them with it."""
+
+    def __init__(self) -> None:
+        self._open: dict[Path, Database] = {}
+
+    async def open(self, url: str) -> Database:
+        """The database behind `url`: made if it is not there, brought up to date if kamtool made it.
+
+        Raises StoreError in one line: an unknown scheme, a damaged or unreadable file, a newer schema.
+        """
+        path = database_path(url).absolute()
+        if path not in self._open:
+            if not path.exists() or path.stat().st_size == 0 or status(path).made_by_kamtool:
+                migrate(path)
+            self._open[path] = Database(path)
+        return self._open[path]
+
+    async def close(self) -> None:
+        """Commit what waits and close every file."""
+        for database in self._open.values():
+            await database.close()
+        self._open.clear()
+
+
+async def require_version(database: Database, table: str, version: int) -> None:
+    """Raise StoreError unless Kamailio's `version` table names exactly this version of `table`."""
+    rows = await database.query("SELECT table_version FROM version WHERE table_name = ?", (table,))
+    if not rows:
+        raise StoreError(f"{database.path}: has no table {table!r}; `kamtool db migrate` adds it")
+    if rows[0][0] != version:
+        age = "newer" if rows[0][0] > version else "older"
+        raise StoreError(
+            f"{database.path}: table {table!r} has version {rows[0][0]}, "
+            f"{age} than the {version} that kamtool knows"
+        )

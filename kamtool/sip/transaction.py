@@ -180,23 +180,9 @@ def durations(
     patience, linger = fr or 64 * t1, wait or 64 * t1
     if reliable:
         a, d, i, j, k = 0.0, 0.0, 0.0, 0.0, 0.0
-    # Timer D is "at least 32 seconds" (§17.1.1.2): as long as the server may repeat its answer.
-    return (
-        t1,
-        patience,
-        fr_inv,
-        linger,
-        t1,
-        patience,
-        t1,
-        patience,
-        brief,
-        linger,
-        brief,
-        linger,
-        linger,
-        t2,
-    )
+    else:  # Timer D is "at least 32 seconds" (§17.1.1.2): as long as the server may repeat its answer.
+        a, d, i, j, k = t1, linger, wait or t4, linger, wait or t4
+    return (a, patience, fr_inv, d, a, patience, a, patience, i, j, k, linger, linger, t2)
 
 
 def _row(target: State, actions: str) -> Row:

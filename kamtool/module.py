@@ -377,9 +377,13 @@ def _transformation(name: str, attribute: str, method: Callable[..., Any]) -> Tr
     return Transformation(name, attribute, least, most, inspect.getdoc(method) or "")
 
 
-@cache
 def declaration(cls: type[Module]) -> Declaration:
     """Read what a module class declares, its base classes included."""
+    return _declaration(cls)  # type: ignore[arg-type]  # mypy takes the class's __hash__ for its instances'
+
+
+@cache
+def _declaration(cls: type[Module]) -> Declaration:
     name = cls.name or cls.__module__.rpartition(".")[2]
     result = Declaration(name, inspect.getdoc(cls) or "", events=cls.events)
     for attribute in dir(cls):

@@ -1,0 +1,47 @@
+"""The native kernel and its pure twin, behind one set of names.
+
+`NATIVE` says which one runs. `KAMTOOL_PURE=1` in the environment forces the twin.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from kamtool.speed.names import HEADERS, IDS, METHODS, NAMES
+
+_PURE = os.environ.get("KAMTOOL_PURE", "") not in ("", "0")
+
+if TYPE_CHECKING:
+    from kamtool.speed.pure import (
+        Index, forward, recv_batch, relay, respond, send_batch, splice, split_list, split_name_addr, split_params,
+        split_uri, split_via,
+    )  # fmt: skip
+
+    NATIVE = bool(os.environ)
+else:
+    try:
+        if _PURE:
+            raise ImportError("KAMTOOL_PURE is set")
+        from kamtool.speed import _kernel as _twin
+
+        NATIVE = True
+    except ImportError:
+        from kamtool.speed import pure as _twin
+
+        NATIVE = False
+    Index, splice, forward, relay, respond = (
+        _twin.Index,
+        _twin.splice,
+        _twin.forward,
+        _twin.relay,
+        _twin.respond,
+    )
+    split_list, split_params, split_name_addr = _twin.split_list, _twin.split_params, _twin.split_name_addr
+    split_via, split_uri = _twin.split_via, _twin.split_uri
+    recv_batch, send_batch = _twin.recv_batch, _twin.send_batch
+
+__all__ = [
+    "HEADERS", "IDS", "METHODS", "NAMES", "NATIVE", "Index", "forward", "recv_batch", "relay", "respond",
+    "send_batch", "splice", "split_list", "split_name_addr", "split_params", "split_uri", "split_via",
+]  # fmt: skip

@@ -1,0 +1,403 @@
+"""One pass over a message's bytes: where everything is, and the few values every message is asked for. Pure twin."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from kamtool.errors import ParseError
+from kamtool.speed import grammar
+from kamtool.speed.names import (
+    CALL_ID,
+    CONTENT_LENGTH,
+    CSEQ,
+    FROM,
+    IDS,
+    MAX_FORWARDS,
+    METHODS,
+    NAMES,
+    OTHER,
+    TO,
+    VIA,
+)
+from kamtool.speed.scanners import decode, list_stops, trim
+
+_SINGLE = (FROM, TO, CALL_ID, CSEQ, MAX_FORWARDS, CONTENT_LENGTH)
+_METHODS = frozenset(METHODS)
+
+
+class Row(NamedTuple):
+    """One header field: `data[start:end]` is all its lines with their line ends."""
+
+    id: int
+    start: int
+    name_end: int
+    value_start: int
+    value_end: int
+    end: int
+
+
+class Index:
+    """A message's bytes and where its parts are. Raises ParseError, as the first of these steps fails:
+
+    the first line, the header lines, then Via, From, To, Call-ID, CSeq, Max-Forwards, Content-Length. CRLFs before
+    the message are cut off, and so is what stands behind Content-Length octets of body; with `stream` set
+    Content-Length must be there. With `salvage` nothing is refused but what has no first line: what cannot be
+    understood is left out, so that a refusal can still be addressed.
+
+    Offsets are into `data`; a span that is not there is (-1, -1). Of the top Via:
+    `via_start:via_end` is what to delete to take the entry away, `via_line` where its line begins (a new one goes
+    before it), `via_insert` where a parameter may be added, `received_*` and `rport_*` the whole parameters with
+    their semicolons. `via_rport` is -1 when absent, 0 when it has no value. `to_end` is where a tag may be added.
+    """
+
+    __slots__ = (
+        "_rows", "body_start", "branch", "call_id", "content_length", "cseq", "cseq_method", "data", "first_line_end",
+        "from_memo", "from_tag", "head_end", "is_request", "max_forwards", "max_forwards_end", "max_forwards_start",
+        "method", "received_end", "received_start", "rport_end", "rport_start", "status", "to_end", "to_memo",
+        "to_tag", "uri", "uri_end", "uri_host", "uri_memo", "uri_port", "uri_scheme", "uri_start", "uri_user",
+        "via_end", "via_host", "via_insert", "via_line", "via_memo", "via_port", "via_received", "via_rport",
+        "via_start", "via_transport", "_reason",
+    )  # fmt: skip
+
+    data: bytes
+    is_request: bool
+    method: str
+    status: int
+    uri: str
+    uri_start: int
+    uri_end: int
+    uri_scheme: str
+    uri_user: str
+    uri_host: str
+    uri_port: int
+    first_line_end: int
+    head_end: int
+    body_start: int
+    call_id: str
+    branch: str
+    cseq: int
+    cseq_method: str
+    from_tag: str
+    to_tag: str
+    to_end: int
+    max_forwards: int | None
+    max_forwards_start: int
+    max_forwards_end: int
+    content_length: int | None
+    via_transport: str
+    via_host: str
+    via_port: int
+    via_received: str
+    via_rport: int
+    via_line: int
+    via_start: int
+    via_end: int
+    via_insert: int
+    received_start: int
+    received_end: int
+    rport_start: int
+    rport_end: int
+    from_memo: Any
+    to_memo: Any
+    via_memo: Any
+    uri_memo: Any
+
+    def __init__(self, data: bytes, stream: bool = False, salvage: bool = False) -> None:
+        if data[:1] in (b"\r", b"\n"):
+            data = data.lstrip(b"\r\n")
+        self.data = data
+        self.method = self.uri = self.uri_scheme = self.uri_user = self.uri_host = ""
+        self.call_id = self.branch = self.cseq_method = self.from_tag = self.to_tag = ""
+        self.via_transport = self.via_host = self.via_received = ""
+        self.status = self.cseq = self.uri_port = self.via_port = 0
+        self.uri_start = self.uri_end = self.to_end = self.max_forwards_start = self.max_forwards_end = -1
+        self.via_line = self.via_start = self.via_end = self.via_insert = self.via_rport = -1
+        self.received_start = self.received_end = self.rport_start = self.rport_end = -1
+        self.max_forwards = self.content_length = None
+        self.from_memo = self.to_memo = self.via_memo = self.uri_memo = None
+        self._reason = (0, 0)
+        line_end = data.find(b"\n")
+        if line_end < 0:
+            raise ParseError("no complete first line")
+        self.first_line_end = line_end + 1
+        if line_end and data[line_end - 1] == 0x0D:
+            line_end -= 1
+        self.is_request = data[:4].upper() != b"SIP/"
+        first_line = self._request_line if self.is_request else self._status_line
+        if salvage:
+            self._try(first_line, line_end)
+        else:
+            first_line(line_end)
+        self._rows = self._index_headers(salvage)
+        for step in (self._via, self._from, self._to, self._call_id, self._cseq, self._max_forwards):
+            if salvage:
+                self._try(step)
+            else:
+                step()
+        if salvage:
+            self._try(self._content_length, stream)
+        else:
+            self._content_length(stream)
+
+    @staticmethod
+    def _try(step: Any, *arguments: Any) -> None:
+        try:
+            step(*arguments)
+        except ParseError:
+            pass
+
+    def _request_line(self, end: int) -> None:
+        data = self.data
+        found = grammar.REQUEST_LINE.match(data, 0, end)
+        if not found:
+            raise ParseError("malformed request line")
+        self.method = found[1].decode()
+        version = grammar.VERSION.match(found[3])
+        if not version:
+            raise ParseError("malformed request line")
+        if version[1] != b"2.0":
+            raise ParseError("SIP version not supported", status=505)
+        self.uri_start, self.uri_end = found.span(2)
+        scheme = grammar.URI.match(data, self.uri_start, self.uri_end)
+        if not scheme:
+            raise ParseError("malformed Request-URI", offset=self.uri_start)
+        self.uri = decode(found[2])
+        self.uri_scheme = scheme[1].decode().lower()
+        if self.uri_scheme in ("sip", "sips"):
+            parts = grammar.SIP_URI.match(data, self.uri_start, self.uri_end)
+            # §19.1.1: a Request-URI carries no headers; passing them on would be worse than refusing them.
+            if not parts or (parts[5] and int(parts[5]) > 65535) or parts[7] is not None:
+                raise ParseError("malformed Request-URI", offset=self.uri_start)
+            self.uri_user = decode(parts[2] or b"")
+            self.uri_host = parts[4].decode()
+            self.uri_port = int(parts[5] or 0)
+
+    def _status_line(self, end: int) -> None:
+        found = grammar.STATUS_LINE.match(self.data, 0, end)
+        if not found:
+            raise ParseError("malformed status line")
+        if found[1] != b"2.0":
+            raise ParseError("SIP version not supported", status=505)
+        self.status = int(found[2])
+        self._reason = found.span(3) if found[3] is not None else (0, 0)
+
+    def _index_headers(self, salvage: bool) -> list[Row]:
+        data, at, end = self.data, self.first_line_end, len(self.data)
+        rows: list[Row] = []
+        while True:
+            if empty := grammar.EMPTY_LINE.match(data, at):
+                self.head_end, self.body_start = at, empty.end()
+                return rows
+            found = grammar.HEADER.match(data, at)
+            if found:
+                name_id = IDS.get(found[1].decode())
+                if name_id is None:
+                    name_id = IDS.get(found[1].decode().lower(), OTHER)
+                value_start, value_end = trim(data, *found.span(2))
+                rows.append(Row(name_id, at, found.end(1), value_start, value_end, found.end()))
+                at = found.end()
+                continue
+            line = grammar.HEADER_LINE.match(data, at)
+            assert line is not None
+            if not salvage:
+                cut_short = not data.endswith(b"\n", at, line.end()) or line.end() == at
+                raise ParseError(
+                    "the headers do not end" if cut_short else "malformed header line", offset=at
+                )
+            at = line.end()
+            if at >= end:
+                self.head_end = self.body_start = end
+                return rows
+
+    def _one(self, name_id: int, required: bool = True) -> Row | None:
+        found = None
+        for row in self._rows:
+            if row.id == name_id:
+                if found:
+                    raise ParseError("more than one", header=NAMES[name_id], offset=row.start)
+                found = row
+        if found is None and required:
+            raise ParseError("missing", header=NAMES[name_id])
+        return found
+
+    def _via(self) -> None:
+        row = next((row for row in self._rows if row.id == VIA), None)
+        if row is None:
+            raise ParseError("missing", header="Via")
+        data = self.data
+        found = grammar.VIA.match(data, row.value_start, row.value_end)
+        stop = found and grammar.TRAILING.match(data, found.end(), row.value_end)
+        if not found or not stop or (found[5] and int(found[5]) > 65535):
+            raise ParseError("malformed", header="Via", offset=row.value_start)
+        self.via_transport = found[3].decode().upper()
+        self.via_host, self.via_port = found[4].decode(), int(found[5] or 0)
+        self.via_line, self.via_insert = row.start, found.end()
+        if stop[1]:
+            self.via_start, self.via_end = row.value_start, trim(data, stop.end(), row.value_end)[0]
+        else:
+            self.via_start, self.via_end = row.start, row.end
+        at, stop_at = found.span(6)
+        seen = set()
+        while at < stop_at and (param := grammar.PARAM.match(data, at, stop_at)):
+            name, value, span = param[1].lower(), param[2], param.span()
+            at = span[1]
+            if name in seen:
+                continue
+            seen.add(name)
+            if name == b"branch":
+                self.branch = decode(value or b"")
+            elif name == b"received":
+                self.via_received = decode(value or b"")
+                self.received_start, self.received_end = span
+            elif name == b"rport":
+                digits = value is not None and grammar.DIGITS.match(value) and len(value) <= 5
+                self.via_rport = int(value) if value and digits else 0
+                self.rport_start, self.rport_end = span
+
+    def _tag(self, name_id: int) -> tuple[str, int]:
+        row = self._one(name_id)
+        assert row is not None
+        found = grammar.NAME_ADDR.match(self.data, row.value_start, row.value_end)
+        if not found or not grammar.END.match(self.data, found.end(), row.value_end):
+            raise ParseError("malformed", header=NAMES[name_id], offset=row.value_start)
+        at, stop = found.span(4)
+        while at < stop and (param := grammar.PARAM.match(self.data, at, stop)):
+            if param[1].lower() == b"tag":
+                return decode(param[2] or b""), found.end()
+            at = param.end()
+        return "", found.end()
+
+    def _from(self) -> None:
+        self.from_tag = self._tag(FROM)[0]
+
+    def _to(self) -> None:
+        self.to_tag, self.to_end = self._tag(TO)
+
+    def _call_id(self) -> None:
+        row = self._one(CALL_ID)
+        assert row is not None
+        found = grammar.WORD.match(self.data, row.value_start, row.value_end)
+        if not found:
+            raise ParseError("malformed", header="Call-ID", offset=row.value_start)
+        self.call_id = decode(found[0])
+
+    def _cseq(self) -> None:
+        row = self._one(CSEQ)
+        assert row is not None
+        found = grammar.CSEQ.match(self.data, row.value_start, row.value_end)
+        digits = found[1].lstrip(b"0") if found else b""
+        if not found or len(digits) > 10 or int(digits or b"0") > 0xFFFFFFFF:
+            raise ParseError("malformed", header="CSeq", offset=row.value_start)
+        self.cseq, self.cseq_method = int(digits or b"0"), found[2].decode()
+        if not self.is_request:
+            self.method = self.cseq_method
+        elif self.method != self.cseq_method:
+            # RFC 4475 §3.1.2.18: of a method nobody knows, the more useful answer is that nobody knows it.
+            status = 400 if self.method in _METHODS else 501
+            raise ParseError(
+                "not the method of the request", header="CSeq", offset=row.value_start, status=status
+            )
+
+    def _number(self, name_id: int) -> tuple[int, int, int] | None:
+        row = self._one(name_id, required=False)
+        if row is None:
+            return None
+        found = grammar.DIGITS.match(self.data, row.value_start, row.value_end)
+        if not found:
+            raise ParseError("malformed", header=NAMES[name_id], offset=row.value_start)
+        digits = found[0].lstrip(b"0")
+        return (int(digits or b"0") if len(digits) < 10 else 999_999_999), row.value_start, row.value_end
+
+    def _max_forwards(self) -> None:
+        if number := self._number(MAX_FORWARDS):
+            # §20.22 ends at 255. A larger one is read as that, so that it still becomes less at every hop.
+            self.max_forwards = min(number[0], 255)
+            self.max_forwards_start, self.max_forwards_end = number[1:]
+
+    def _content_length(self, stream: bool) -> None:
+        there = len(self.data) - self.body_start
+        number = self._number(CONTENT_LENGTH)
+        if number is None:
+            if stream:
+                raise ParseError("missing", header="Content-Length")
+            return
+        if number[0] > there:
+            raise ParseError(
+                f"says {number[0]} octets where {there} are", header="Content-Length", offset=number[1]
+            )
+        self.content_length = number[0]
+        if number[0] < there:
+            self.data = self.data[: self.body_start + number[0]]
+
+    @property
+    def body(self) -> bytes:
+        """The octets behind the empty line."""
+        return self.data[self.body_start :]
+
+    @property
+    def reason(self) -> str:
+        """The reason phrase of a response as written, which may be empty."""
+        return decode(self.data[slice(*self._reason)])
+
+    @property
+    def row_count(self) -> int:
+        """How many header fields there are."""
+        return len(self._rows)
+
+    def row(self, number: int) -> Row:
+        """The header field at this place, from 0. Raises IndexError."""
+        if number < 0:
+            raise IndexError(number)
+        return self._rows[number]
+
+    def find(self, name: str) -> list[int]:
+        """The places of the header fields of this name: any case, compact or not."""
+        name_id = IDS.get(name)
+        if name_id is None:
+            name_id = IDS.get(name.lower(), OTHER)
+        if name_id:
+            return [place for place, row in enumerate(self._rows) if row.id == name_id]
+        wanted = name.lower().encode("utf-8", "surrogateescape")
+        return [
+            place
+            for place, row in enumerate(self._rows)
+            if row.id == OTHER and self.data[row.start : row.name_end].lower() == wanted
+        ]
+
+    def value(self, number: int) -> str:
+        """The value of the header field at this place: trimmed, its folds made single spaces."""
+        row = self.row(number)
+        octets = self.data[row.value_start : row.value_end]
+        if b"\n" in octets:
+            octets = grammar.FOLD.sub(b" ", octets)
+        return decode(octets)
+
+    def header(self, name: str) -> str | None:
+        """The first value of this name, None when there is none."""
+        places = self.find(name)
+        return self.value(places[0]) if places else None
+
+    def headers(self, name: str) -> list[str]:
+        """Every value of this name, in order."""
+        return [self.value(place) for place in self.find(name)]
+
+    def entries(self, name: str) -> list[tuple[int, int, int, int]]:
+        """Every member of this name's comma lists: what to delete to take it away, and where its text is.
+
+        The first two offsets are the whole line where it stands alone on it; to take all members of a line away,
+        delete the line.
+        """
+        result = []
+        for place in self.find(name):
+            row = self._rows[place]
+            spans = [trim(self.data, *span) for span in list_stops(self.data, row.value_start, row.value_end)]
+            spans = [span for span in spans if span[0] < span[1]]
+            for number, (start, end) in enumerate(spans):
+                if len(spans) == 1:
+                    cut = (row.start, row.end)
+                elif number + 1 < len(spans):
+                    cut = (start, spans[number + 1][0])
+                else:
+                    cut = (spans[number - 1][1], end)
+                result.append((*cut, start, end))
+        return result

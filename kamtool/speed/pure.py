@@ -1,0 +1,27 @@
+"""The pure twin of the kernel: the same names, the same results, the same exceptions, some twenty times slower.
+
+It is what runs where no compiler was, and what the type checker reads for both. `index.py` has the message,
+`scanners.py` the values inside it, `wire.py` the making of new messages, `datagrams.py` the batched UDP.
+"""
+
+from __future__ import annotations
+
+from kamtool.speed.datagrams import recv_batch, send_batch
+from kamtool.speed.index import Index
+from kamtool.speed.scanners import split_list, split_name_addr, split_params, split_uri, split_via
+from kamtool.speed.wire import forward, relay, respond, splice
+
+__all__ = [
+    "Index",
+    "forward",
+    "recv_batch",
+    "relay",
+    "respond",
+    "send_batch",
+    "splice",
+    "split_list",
+    "split_name_addr",
+    "split_params",
+    "split_uri",
+    "split_via",
+]

@@ -1,0 +1,121 @@
+"""Values inside headers, taken apart: comma lists, parameters, name-addrs, Vias, URIs. The pure twin."""
+
+from __future__ import annotations
+
+from kamtool.errors import ParseError
+from kamtool.speed import grammar
+
+Params = dict[str, str | None]
+
+
+def encode(text: str) -> bytes:
+    """Header text as the octets it came from."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def decode(octets: bytes) -> str:
+    """Octets as header text: UTF-8, and what is not survives as surrogates."""
+    return octets.decode("utf-8", "surrogateescape")
+
+
+def list_stops(data: bytes, start: int, end: int) -> list[tuple[int, int]]:
+    """The spans between the top-level commas of data[start:end], untrimmed, the empty ones too.
+
+    A quoted string or `<…>` that does not end is read as if its first character were an ordinary one.
+    """
+    spans, begin, at = [], start, start
+    match = grammar.LIST_STOP.match
+    while at < end:
+        found = match(data, at, end)
+        assert found is not None
+        at = found.end()
+        if found.lastindex is None and at > found.start() and data[at - 1] == 0x2C:
+            spans.append((begin, at - 1))
+            begin = at
+    spans.append((begin, end))
+    return spans
+
+
+def trim(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """The span without the white space at its ends."""
+    while start < end and data[start] in b" \t\r\n":
+        start += 1
+    while end > start and data[end - 1] in b" \t\r\n":
+        end -= 1
+    return start, end
+
+
+def split_list(text: str) -> list[str]:
+    """The members of a comma list, trimmed; commas in quotes or `<>` do not count, empty members are left out."""
+    if "," not in text:
+        text = text.strip(" \t\r\n")
+        return [text] if text else []
+    data = encode(text)
+    spans = [trim(data, *span) for span in list_stops(data, 0, len(data))]
+    return [decode(data[start:end]) for start, end in spans if start < end]
+
+
+def params_of(data: bytes, start: int, end: int) -> Params:
+    """The parameters in a span that the grammar has already matched; of a name given twice, the first."""
+    params: Params = {}
+    match = grammar.PARAM.match
+    while start < end and (found := match(data, start, end)):
+        value = found[2]
+        params.setdefault(found[1].decode().lower(), None if value is None else decode(value))
+        start = found.end()
+    return params
+
+
+def split_params(text: str) -> Params:
+    """`;a=1;b` as `{"a": "1", "b": None}`: names in lower case, quoted values with their quotes.
+
+    Raises ParseError.
+    """
+    data = encode(text)
+    at, end, match = 0, len(data), grammar.PARAM.match
+    while found := match(data, at, end):
+        at = found.end()
+    if not grammar.END.match(data, at):
+        raise ParseError("malformed parameters", offset=at)
+    return params_of(data, 0, end)
+
+
+def split_name_addr(text: str) -> tuple[str, str, Params]:
+    """One name-addr or addr-spec: display name as written, URI, header parameters.
+
+    A `?` or `,` in an addr-spec is refused: such a URI must stand in `<>` (RFC 3261 §20.10). Raises ParseError.
+    """
+    data = encode(text)
+    found = grammar.NAME_ADDR.match(data)
+    if not found or not grammar.END.match(data, found.end()):
+        raise ParseError(f"malformed address {text!r}")
+    display = (found[1] or b"").rstrip(b" \t\r\n")
+    return decode(display), decode(found[2] or found[3]), params_of(data, *found.span(4))
+
+
+def split_via(text: str) -> tuple[str, str, str, int | None, Params]:
+    """One Via entry: `SIP/2.0`, transport as written, host, port, parameters. Raises ParseError."""
+    data = encode(text)
+    found = grammar.VIA.match(data)
+    if not found or not grammar.END.match(data, found.end()) or (found[5] and int(found[5]) > 65535):
+        raise ParseError(f"malformed Via {text!r}")
+    port = int(found[5]) if found[5] else None
+    name, version, transport, host = (part.decode() for part in found.group(1, 2, 3, 4))
+    return f"{name}/{version}", transport, host, port, params_of(data, *found.span(6))
+
+
+def split_uri(text: str) -> tuple[str, str | None, str | None, str, int | None, str, str]:
+    """A sip or sips URI: scheme in lower case, user, password, host, port, `;params`, `?headers`, each as written.
+
+    Raises ParseError, also for other schemes.
+    """
+    data = encode(text)
+    found = grammar.SIP_URI.match(data) if grammar.URI.match(data) else None
+    if not found or (found[5] and int(found[5]) > 65535):
+        raise ParseError(f"malformed URI {text!r}")
+    user, password = (None if part is None else decode(part) for part in found.group(2, 3))
+    port = int(found[5]) if found[5] else None
+    return (
+        found[1].decode().lower(), user, password, found[4].decode(), port,
+        decode(found[6]), decode(found[7] or b""),
+    )  # fmt: skip

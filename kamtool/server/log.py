@@ -1,0 +1,90 @@
+"""The server's log: Kamailio's levels, numbers and line format, to stderr or syslog."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TextIO
+
+NOTICE = 25
+"""Between logging.INFO and logging.WARNING: L_NOTICE, what an operator should see on a quiet day."""
+
+NAMES = {
+    logging.CRITICAL: "CRITICAL",
+    logging.ERROR: "ERROR",
+    logging.WARNING: "WARNING",
+    NOTICE: "NOTICE",
+    logging.INFO: "INFO",
+    logging.DEBUG: "DEBUG",
+}
+_COLOURS = {
+    logging.CRITICAL: "35",
+    logging.ERROR: "31",
+    logging.WARNING: "33",
+    NOTICE: "36",
+    logging.DEBUG: "2",
+}
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), 127)}
+
+
+def threshold(debug: int) -> int:
+    """The logging level for Kamailio's `debug`: -1 errors, 0 warnings, 1 notices, 2 info, 3 everything."""
+    levels = (logging.CRITICAL, logging.ERROR, logging.WARNING, NOTICE, logging.INFO, logging.DEBUG)
+    return levels[min(max(debug + 2, 0), 5)]
+
+
+class KamailioFormatter(logging.Formatter):
+    """Lines as Kamailio writes them: ` 0(8053) ERROR: registrar: what happened`."""
+
+    def __init__(self, *, coloured: bool = False, prefix: str = "") -> None:
+        super().__init__()
+        self.coloured, self.prefix = coloured, prefix
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line and, after an exception of ours, its traceback."""
+        # What a peer wrote moves no cursor and forges no line of its own.
+        text = record.getMessage().rstrip("\n").translate(_CONTROL)
+        level = NAMES.get(record.levelno, record.levelname)
+        line = f"{self.prefix}{level}: {_place(record.name)}: {text}"
+        if record.exc_info and not record.exc_text:
+            record.exc_text = self.formatException(record.exc_info)
+        if record.exc_text:
+            line = f"{line}\n{record.exc_text}"
+        colour = _COLOURS.get(record.levelno) if self.coloured else None
+        return f"\x1b[{colour}m{line}\x1b[0m" if colour else line
+
+
+def _place(logger: str) -> str:
+    """The module's name as Kamailio shows it; what belongs to no module is `<core>`."""
+    _, _, rest = logger.partition("kamtool.")
+    room, _, name = rest.partition(".")
+    if room == "modules" and name:
+        return name.partition(".")[0]
+    return "<script>" if room in ("script", "xlog") else "<core>"
+
+
+def to_stream(stream: TextIO | None = None, *, coloured: bool = False) -> logging.Handler:
+    """Log to stderr, or to a stream."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(KamailioFormatter(coloured=coloured, prefix=f" 0({os.getpid()}) "))
+    return handler
+
+
+def to_syslog(facility: str = "LOG_DAEMON", name: str = "kamtool") -> logging.Handler:
+    """Log to the local syslog. Raises OSError when there is none."""
+    from logging.handlers import SysLogHandler
+
+    number = SysLogHandler.facility_names.get(facility.removeprefix("LOG_").lower(), SysLogHandler.LOG_DAEMON)
+    handler = SysLogHandler("/dev/log", number)
+    handler.setFormatter(KamailioFormatter(prefix=f"{name}[{os.getpid()}]: "))
+    return handler
+
+
+def install(handler: logging.Handler, debug: int) -> None:
+    """Make `handler` the place where everything of kamtool is logged, from the level `debug` on."""
+    logging.addLevelName(NOTICE, "NOTICE")
+    logger = logging.getLogger("kamtool")
+    logger.handlers[:] = [handler]
+    logger.propagate = False
+    logger.setLevel(threshold(debug))

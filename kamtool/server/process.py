@@ -1,0 +1,140 @@
+"""A server as a process of the system: signals, pid file, background, another user."""
+
+from __future__ import annotations
+
+import asyncio
+import grp
+import logging
+import os
+import pwd
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+from kamtool.errors import UsageError
+
+log = logging.getLogger("kamtool.server")
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine on uvloop where there is one, else on asyncio's own loop."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+        return
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+async def until_told(statistics: Callable[[], None]) -> None:
+    """Wait for SIGTERM or SIGINT. SIGUSR1 calls `statistics`; SIGHUP means nothing, as to Kamailio."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    loop.add_signal_handler(signal.SIGUSR1, statistics)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
+    await told.wait()
+    # A second signal finds the default action: who cannot wait for the orderly stop need not.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)
+
+
+class PidFile:
+    """A file with this process's number, removed at the end; one of a process that lives is not overwritten."""
+
+    def __init__(self, path: Path, number: Callable[[], int] = os.getpid) -> None:
+        self.path, self.number = path, number
+
+    def __enter__(self) -> PidFile:
+        if owner := self._living_owner():
+            raise UsageError(f"{self.path} names process {owner}, which is running", exit_code=4)
+        try:
+            self.path.write_text(f"{self.number()}\n")
+        except OSError as error:
+            raise UsageError(f"cannot write the pid file {self.path}: {error.strerror}", exit_code=1) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            self.path.unlink()
+
+    def _living_owner(self) -> int:
+        try:
+            number = int(self.path.read_text())
+            os.kill(number, 0)
+        except PermissionError:
+            return number
+        except (OSError, ValueError, OverflowError):
+            return 0
+        return 0 if number == self.number() else number
+
+
+def go_to_background() -> Callable[[], None]:
+    """Continue in a child without a terminal; the parent waits and leaves with 0, or with the child's code if it fails.
+
+    Call what is returned once the server runs: it lets the parent go and the terminal's streams with it.
+    Call this before anything has made a thread.
+    """
+    reading, writing = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child:
+        os.close(writing)
+        _leave_when_ready(reading, child)
+    os.close(reading)
+    os.setsid()
+
+    def ready() -> None:
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(nothing, stream)
+        os.close(nothing)
+        os.write(writing, b"ready")
+        os.close(writing)
+
+    return ready
+
+
+def _leave_when_ready(reading: int, child: int) -> NoReturn:
+    if os.read(reading, 5) == b"ready":
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
+
+
+def become(user: str, group: str) -> None:
+    """Give up root for another user and group, names or numbers; "" keeps what is. Raises UsageError."""
+    try:
+        account = _account(user) if user else None
+        number = _group(group) if group else account.pw_gid if account else None
+        if number is not None:
+            os.setgroups([])
+            os.setgid(number)
+        if account:
+            os.initgroups(account.pw_name, account.pw_gid if number is None else number)
+            os.setuid(account.pw_uid)
+            os.environ["HOME"] = account.pw_dir
+    except KeyError as error:
+        raise UsageError(f"no user or group {error.args[0]!r}") from None
+    except PermissionError as error:
+        raise UsageError(f"cannot become {user or group}: only root can", exit_code=6) from error
+
+
+def _account(user: str) -> pwd.struct_passwd:
+    try:
+        return pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
+    except KeyError:
+        raise KeyError(user) from None
+
+
+def _group(group: str) -> int:
+    try:
+        return int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise KeyError(group) from None

@@ -56,6 +56,7 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> sql
         )
     except sqlite3.Error as error:
         raise StoreError(f"{path}: {explain(error)}") from error
+    connection.text_factory = _text
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if not read_only:
@@ -66,6 +67,11 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> sql
         connection.close()
         raise StoreError(f"{path}: {explain(error)}") from error
     return connection
+
+
+def _text(value: bytes) -> str:
+    # Other programs may have stored what is no UTF-8; every byte survives, as in header text.
+    return value.decode("utf-8", "surrogateescape")
 
 
 def explain(error: sqlite3.Error) -> str:
@@ -107,7 +113,7 @@ class _Job:
 
     statements: Sequence[tuple[str, Row]]
     waiter: asyncio.Future[int] | None = None
-    retained: bool = True
+    durable: bool = False
     changed: int = 0
     error: StoreError | None = None
 
@@ -115,9 +121,9 @@ class _Job:
 class Database:
     """An open database file; use and close it on one loop."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
-        self._writer = connect(path)
+        self._writer = connect(path, read_only=read_only)
         self._readers = threading.local()
         self._reader_connections: list[sqlite3.Connection] = []
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="kamtool-read")
@@ -140,16 +146,19 @@ class Database:
         """Write now; the number of rows changed. Raises StoreError, and then nothing was written."""
         return await self.write_all([(sql, row)])
 
-    async def write_all(self, statements: Iterable[tuple[str, Row]]) -> int:
-        """Write all of the statements or none, as `write`."""
+    async def write_all(self, statements: Iterable[tuple[str, Row]], *, durable: bool = True) -> int:
+        """Write all of the statements or none, as `write`.
+
+        What is not `durable` survives the death of the process, but perhaps not of the machine.
+        """
         waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._put(_Job(list(statements), waiter, retained=False))
+        self._put(_Job(list(statements), waiter, durable))
         return await waiter
 
     async def flush(self) -> None:
         """Return when everything posted before is committed. Raises StoreError while the disk refuses it."""
         waiter: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._put(_Job((), waiter))
+        self._put(_Job((), waiter, durable=True))
         await waiter
 
     async def query(self, sql: str, arguments: Row = ()) -> list[tuple[Any, ...]]:
@@ -242,9 +251,9 @@ class Database:
 
     def _commit(self, batch: list[_Job]) -> list[_Job]:
         """Commit the batch in one transaction and wake the waiters. What the disk refused comes back."""
-        waited = any(job.waiter for job in batch)
+        durable = any(job.durable for job in batch)
         try:
-            self._writer.execute(f"PRAGMA synchronous={'FULL' if waited else 'NORMAL'}")
+            self._writer.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._writer.execute("BEGIN IMMEDIATE")
             for job in batch:
                 self._execute(job)

@@ -15,6 +15,8 @@ class Databases:
 
     def __init__(self) -> None:
         self._open: dict[Path, Database] = {}
+        self.read_only: set[Path] = set()
+        """Files that are never written: no migration, no WAL."""
 
     async def open(self, url: str) -> Database:
         """The database behind `url`: made if it is not there, brought up to date if kamtool made it.
@@ -23,6 +25,9 @@ class Databases:
         """
         path = database_path(url).absolute()
         if path not in self._open:
+            if path in self.read_only:
+                self._open[path] = Database(path, read_only=True)
+                return self._open[path]
             if not path.exists() or path.stat().st_size == 0 or status(path).made_by_kamtool:
                 migrate(path)
             self._open[path] = Database(path)
@@ -33,6 +38,15 @@ class Databases:
         for database in self._open.values():
             await database.close()
         self._open.clear()
+
+
+def databases_of(host: object) -> Databases:
+    """The databases of a server: its attribute `databases`, made when it is first wanted."""
+    found = getattr(host, "databases", None)
+    if not isinstance(found, Databases):
+        found = Databases()
+        setattr(host, "databases", found)  # noqa: B010
+    return found
 
 
 async def require_version(database: Database, table: str, version: int) -> None:

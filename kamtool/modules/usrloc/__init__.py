@@ -1,0 +1,218 @@
+"""usrloc: where users are registered. Other modules reach it as `server.modules["usrloc"]`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+
+from kamtool.errors import ConfigError, StoreError
+from kamtool.module import Module, Param
+from kamtool.modules.db_sqlite import open_database
+from kamtool.modules.usrloc.columns import Columns
+from kamtool.modules.usrloc.contact import Contact
+from kamtool.modules.usrloc.journal import Journal
+from kamtool.modules.usrloc.location import DbMode, Location
+from kamtool.modules.usrloc.matching import Matching
+from kamtool.modules.usrloc.rows import FIELDS, VERSION, Rows
+from kamtool.modules.usrloc.rpc import LocationRpc
+from kamtool.modules.usrloc.ruid import Ruids
+from kamtool.modules.usrloc.table import Event, Listener, Table
+from kamtool.store.database import Database
+from kamtool.store.databases import require_version
+
+logger = logging.getLogger("kamtool.usrloc")
+
+RELIABLE_CONTACT = re.compile(r"^sips:|;transport=(?:tcp|tls|ws|wss)(?=;|$)", re.IGNORECASE)
+
+
+class Usrloc(LocationRpc, Columns, Module):
+    """The user location tables: which contacts each address-of-record has registered.
+
+    They live in memory, and with `db_mode` in the database too. A script uses them through registrar.
+    """
+
+    name = "usrloc"
+    tables = ("location", "location_attrs")
+
+    db_url = Param("", "the database, e.g. sqlite:////var/lib/kamtool/kamtool.db")
+    db_mode = Param(
+        0,
+        "0 memory only; 1 each change is written at once; 2 changes are written every `timer_interval`; "
+        "3 only the database, which other servers may share; 4 loaded at start, never written",
+    )
+    durable = Param(0, "1: a REGISTER is answered only once its contacts are on the disk (kamtool's own)")
+    timer_interval = Param(60, "seconds between runs that drop expired contacts and, in db_mode 2, write")
+    use_domain = Param(0, "1: the domain is part of an address-of-record")
+    desc_time_order = Param(0, "1: a user's contacts are ordered newest first, not by q")
+    matching_mode = Param(
+        0,
+        "what makes two contacts the same: 0 the URI; 1 and the Call-ID; 2 and the Path; 3 the Call-ID alone",
+    )
+    cseq_delay = Param(20, "seconds in which a REGISTER with the same Call-ID and CSeq is a retransmission")
+    nat_bflag = Param(-1, "the branch flag of contacts behind a NAT, -1 for none")
+    preload = Param("", "a table to load at start beside `location`", repeat=True)
+    fetch_rows = Param(2000, "how many rows are read at once when a table is loaded")
+    db_load = Param(1, "0: do not load the contacts at start")
+    db_timer_clean = Param(0, "1: expired rows that memory does not know are deleted from the database too")
+    db_clean_tcp = Param(0, "1: contacts over TCP, TLS and WebSocket are deleted at start, not loaded")
+    rm_expired_delay = Param(0, "seconds that expired rows stay in the database in db_mode 3")
+    expires_type = Param(0, "1: the time columns are integers, seconds since 1970")
+    server_id_filter = Param(0, "1: only contacts with this server's `server_id` are loaded and cleaned")
+    skip_remote_socket = Param(0, "1: contacts whose socket is none of ours are not loaded")
+    handle_lost_tcp = Param(0, "1: a contact goes when the TCP connection of its REGISTER does")
+    version_table = Param(1, "0: do not check the version of the table")
+
+    hash_size = Param(10, "accepted: the table grows by itself")
+    timer_procs = Param(0, "accepted: expiry runs in small pieces and never holds up a message")
+    db_ops_ruid = Param(1, "accepted: rows are always found by ruid")
+    db_insert_update = Param(0, "accepted: a row that exists is always updated")
+    db_update_as_insert = Param(0, "accepted: one statement inserts and updates")
+    db_check_update = Param(0, "accepted: one statement inserts and updates")
+    db_insert_null = Param(0, "accepted: NULL is always written out")
+    db_raw_fetch_type = Param(0, "accepted: the query is SQLite's")
+    load_rank = Param(1, "accepted: tables are loaded before the first message")
+
+    async def start(self) -> None:
+        """Open the database and load the tables. Raises ConfigError or StoreError."""
+        try:
+            self.mode, self.matching = DbMode(self.db_mode), Matching(self.matching_mode)
+        except ValueError as error:
+            raise ConfigError(f"usrloc: {error}") from error
+        settings = getattr(self.server, "settings", None)
+        self.server_id = int(getattr(settings, "server_id", 0) or 0)
+        self.ruids = Ruids("uloc", self.server_id)
+        self.nat_flag = 1 << self.nat_bflag if self.nat_bflag >= 0 else 0
+        self.locations: dict[str, Location] = {}
+        self.listeners: list[Listener] = []
+        self.database: Database | None = None
+        self.server.stats["usrloc:registered_users"] = 0
+        if self.mode is not DbMode.MEMORY:
+            self.database = await open_database(self.server, self.db_url, "usrloc")
+        for table in dict.fromkeys(("location", *filter(None, self.preload))):
+            await self.open(table)
+        self.every(max(1, self.timer_interval), self.tick)
+
+    async def stop(self) -> None:
+        """Write what is not written yet."""
+        for location in self.locations.values():
+            if location.journal is not None:
+                await location.journal.stop()
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener(event, contact)` at each change of any table."""
+        self.listeners.append(listener)
+        for location in self.locations.values():
+            location.table.listeners.append(listener)
+
+    async def open(self, name: str) -> Location:
+        """The table `name`, loaded when it is first wanted. Raises StoreError."""
+        if name in self.locations:
+            return self.locations[name]
+        if not re.fullmatch(r"\w+", name):
+            raise StoreError(f"usrloc: {name!r} is no name of a table")
+        location = self._make(name)
+        if self.database is not None:
+            if self.version_table:
+                await require_version(self.database, name, VERSION if name != "aliases" else 8)
+            if self.db_load and not location.db_only:
+                count = await location.load(max(1, self.fetch_rows), keep=self._keeps)
+                logger.info("usrloc: %d contacts loaded from %s", count, name)
+        self.locations[name] = location
+        self._count(location)
+        return location
+
+    def _make(self, name: str) -> Location:
+        now = self.server.now
+        table = Table(name, newest_first=bool(self.desc_time_order))
+        rows = journal = None
+        if self.database is not None:
+            columns = {field: getattr(self, f"{field}_column") for field in FIELDS}
+            rows = Rows(name, columns, bool(self.use_domain), self.expires_type)
+            journal = Journal(
+                self.database,
+                rows,
+                lambda: time.time() - now(),
+                self.server.spawn,
+                write_through=self.mode is DbMode.WRITE_THROUGH and not self.durable,
+            )
+            if self.mode is not DbMode.LOAD_ONLY:
+                table.listeners.append(journal.heard)
+        location = Location(
+            table,
+            self.mode,
+            now,
+            rows,
+            journal,
+            durable=bool(self.durable) and self.mode is not DbMode.LOAD_ONLY,
+        )
+        table.listeners.append(lambda event, _: self._changed(event, location))
+        table.listeners.extend(self.listeners)
+        return location
+
+    def _keeps(self, contact: Contact) -> bool:
+        """Whether a contact of the database is loaded."""
+        if self.server_id_filter and contact.details.server_id != self.server_id:
+            return False
+        if self.db_clean_tcp and RELIABLE_CONTACT.search(contact.uri):
+            return False
+        return not (self.skip_remote_socket and contact.socket and not self.is_ours(contact.socket))
+
+    def is_ours(self, socket: str) -> bool:
+        """Whether `udp:127.0.0.1:5060` is a socket of this server."""
+        transport, _, address = socket.partition(":")
+        host, _, port = address.rpartition(":")
+        is_myself = getattr(self.server, "is_myself", None)
+        return is_myself is None or bool(is_myself(host, int(port) if port.isdigit() else None, transport))
+
+    def _changed(self, event: Event, location: Location) -> None:
+        if event is not Event.UPDATED:
+            self._count(location)
+
+    def _count(self, location: Location) -> None:
+        stats, name = self.server.stats, location.name
+        before = stats.get(f"usrloc:{name}_users", 0)
+        stats[f"usrloc:{name}_users"] = len(location.table.records)
+        stats[f"usrloc:{name}_contacts"] = location.table.count
+        stats[f"usrloc:{name}_expires"] = location.table.expired
+        stats["usrloc:registered_users"] += len(location.table.records) - before
+
+    async def tick(self) -> None:
+        """What is done every `timer_interval`: drop expired contacts, write."""
+        for location in list(self.locations.values()):
+            if location.db_only:
+                await self._clean(location, self.rm_expired_delay)
+                continue
+            await self._expire(location)
+            if location.journal is not None and self.mode is not DbMode.LOAD_ONLY:
+                try:
+                    await location.journal.flush()
+                except StoreError as error:
+                    logger.warning("%s; %d contacts wait to be written", error, len(location.journal))
+                if self.db_timer_clean:
+                    await self._clean(location, 0)
+
+    async def _expire(self, location: Location) -> None:
+        more = True
+        while more:
+            more = location.table.expire(self.server.now())
+            await asyncio.sleep(0)
+
+    async def _clean(self, location: Location, delay: int) -> None:
+        """Delete rows that expired more than `delay` seconds ago."""
+        if location.journal is None or location.rows is None:
+            return
+        before = location.rows.time(time.time() - delay)
+        try:
+            if location.db_only and self.listeners:
+                offset = location.offset()
+                for row in await location.journal.database.query(location.rows.select_expired, (before,)):
+                    contact = location.rows.contact(row, offset)
+                    for listener in self.listeners:
+                        listener(Event.EXPIRED, contact)
+            await location.journal.database.write_all(
+                [(location.rows.delete_expired, (before,))], durable=False
+            )
+        except StoreError as error:
+            logger.warning("%s; expired contacts stay in %s", error, location.name)

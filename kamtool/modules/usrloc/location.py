@@ -1,0 +1,129 @@
+"""A location table as other modules use it: one face whatever `db_mode` says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from enum import IntEnum
+
+from kamtool.errors import StoreError
+from kamtool.modules.usrloc.contact import Contact
+from kamtool.modules.usrloc.journal import Journal
+from kamtool.modules.usrloc.rows import Rows
+from kamtool.modules.usrloc.table import Contacts, Event, Table
+
+
+class DbMode(IntEnum):
+    """`db_mode`: what the database has to do with the table."""
+
+    MEMORY = 0
+    WRITE_THROUGH = 1
+    WRITE_BACK = 2
+    DB_ONLY = 3
+    LOAD_ONLY = 4
+
+
+class Location:
+    """One table. `get` and the changes below are all that a registrar needs.
+
+    `waits` is true when a change is only done once `commit` has returned: in db_mode 3, or with `durable`.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        mode: DbMode,
+        now: Callable[[], float],
+        rows: Rows | None = None,
+        journal: Journal | None = None,
+        *,
+        durable: bool = False,
+    ) -> None:
+        self.table = table
+        self.name = table.name
+        self.mode = mode
+        self.db_only = mode is DbMode.DB_ONLY
+        self.durable = durable and journal is not None
+        self.waits = self.db_only or self.durable
+        self.rows = rows
+        self.journal = journal
+        self._now = now
+
+    def offset(self) -> float:
+        """What to add to the loop's clock to get seconds since 1970."""
+        return time.time() - self._now()
+
+    def get(self, aor: str) -> Contacts:
+        """The contacts of `aor` in memory, best first. In db_mode 3 there are none: `fetch` them."""
+        return self.table.records.get(aor, ())
+
+    async def fetch(self, aor: str) -> Contacts:
+        """The contacts of `aor`, from the database in db_mode 3. Raises StoreError."""
+        if not self.db_only or self.rows is None or self.journal is None:
+            return self.get(aor)
+        found = await self.journal.database.query(self.rows.select, self.rows.key(aor))
+        offset = self.offset()
+        contacts = [self.rows.contact(row, offset) for row in found]
+        if self.table.newest_first:
+            contacts.sort(key=lambda contact: -contact.modified_at)
+        return tuple(contacts)
+
+    def insert(self, contact: Contact, *, memory_only: bool = False) -> None:
+        """Add a contact; `memory_only` keeps it from the database."""
+        if self.db_only:
+            self.table.tell(Event.INSERTED, contact)
+        else:
+            self.table.insert(contact)
+            if memory_only and self.journal is not None:
+                self.journal.forget(contact)
+
+    def update(self, contact: Contact, *, reorder: bool = False, memory_only: bool = False) -> None:
+        """A contact's fields were changed; `reorder` when its q did."""
+        if self.db_only:
+            self.table.tell(Event.UPDATED, contact)
+        else:
+            self.table.refreshed(contact, reorder)
+            if memory_only and self.journal is not None:
+                self.journal.forget(contact)
+
+    def delete(self, contact: Contact) -> None:
+        """Take a contact out."""
+        if self.db_only:
+            self.table.tell(Event.DELETED, contact)
+        else:
+            self.table.delete(contact)
+
+    async def commit(self) -> None:
+        """Have the changes made so far in the database when this returns. Raises StoreError."""
+        if self.journal is not None:
+            await self.journal.flush(durable=self.durable)
+
+    async def load(self, page: int, *, keep: Callable[[Contact], bool]) -> int:
+        """Read the table from the database into memory, `page` rows at a time; how many contacts came.
+
+        Expired ones stay behind. Raises StoreError.
+        """
+        if self.rows is None or self.journal is None:
+            return 0
+        last, loaded = 0, 0
+        listeners, self.table.listeners = self.table.listeners, []
+        try:
+            while True:
+                found = await self.journal.database.query(self.rows.select_page, (last, page))
+                offset, now = self.offset(), self._now()
+                for number, *row in found:
+                    last = number
+                    try:
+                        contact = self.rows.contact(row, offset)
+                    except (TypeError, ValueError) as error:
+                        raise StoreError(
+                            f"{self.journal.database.path}: {self.name} row {number}: {error}"
+                        ) from error
+                    contact.connection = 0  # it was a connection of a process that is gone
+                    if contact.is_valid(now) and keep(contact):
+                        self.table.insert(contact)
+                        loaded += 1
+                if len(found) < page:
+                    return loaded
+        finally:
+            self.table.listeners = listeners

@@ -202,7 +202,7 @@ class BufferVariables:
 
     @pv("msg", inner_required=True)
     def get_msg(self, ctx: Context, inner: str) -> Value:
-        """A piece of the message: `len buf body hdrs fline fpart lpart` (up to the body, from the headers)."""
+        """A piece: `len buf body hdrs fline`, `fpart` up to the body, `lpart` from the headers."""
         data, body = ctx.msg.data, ctx.msg.body
         fields = ctx.msg.fields()
         first, last = fields[0].start, fields[-1].end

@@ -1,0 +1,149 @@
+"""Log what a script has to say."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from logging.handlers import SysLogHandler
+from typing import TYPE_CHECKING
+
+from kamtool.errors import ConfigError
+from kamtool.module import ANY, Host, Module, Param, function
+from kamtool.script.levels import level_of, python_level
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from kamtool.script.context import Context
+
+_ERR = -1
+
+
+class Xlog(Module):
+    """Logs texts with pseudo-variables, at a level of the script's choice, to where the server logs."""
+
+    buf_size = Param(4096, "the most octets of one text; what is longer is cut, with an error beside it")
+    force_color = Param(0, "write the colours of `$C(xy)` also when the log is no terminal")
+    long_format = Param(0, "begin the lines of xlogl and xdbgl with the file as well as the line")
+    prefix = Param("<script>: ", "what every text begins with")
+    log_facility = Param("", "the syslog facility for the script's texts, e.g. LOG_LOCAL3")
+    log_colors = Param(
+        "", "colours of levels, `L_ERR=cr`: accepted, the server colours its log itself", repeat=True
+    )
+    methods_filter = Param(-1, "log only during requests whose method's number is among these bits")
+
+    def __init__(self, server: Host) -> None:
+        super().__init__(server)
+        self.logger = logging.getLogger("kamtool.script")
+        self._extra: dict[str, str] | None = None
+
+    async def start(self) -> None:
+        """Open the syslog facility, when one of our own is asked for."""
+        if self.prefix != "<script>: ":
+            self._extra = {"prefix": self.prefix}
+        if self.log_facility:
+            self._divert()
+
+    def _divert(self) -> None:
+        name = self.log_facility.removeprefix("LOG_").lower()
+        if name not in SysLogHandler.facility_names:
+            raise ConfigError(f"no syslog facility {self.log_facility!r}", code="KT1201")
+        theirs = [h for h in logging.getLogger("kamtool").handlers if isinstance(h, SysLogHandler)]
+        if not theirs:
+            return
+        self.logger = logging.getLogger("kamtool.xlog")
+        self.logger.propagate = False
+        ours = SysLogHandler(theirs[0].address, SysLogHandler.facility_names[name])
+        ours.setFormatter(theirs[0].formatter)
+        self.logger.handlers[:] = [ours]
+
+    def write(self, ctx: Context, level: int, text: str) -> int:
+        """Log `text` at a level of Kamailio's."""
+        number = python_level(level)
+        if not self.logger.isEnabledFor(number):
+            return 1
+        if self.methods_filter != -1 and not self._wanted(ctx):
+            return 1
+        if len(text) >= self.buf_size:
+            self.logger.error("xlog: a text of %d octets was cut at buf_size %d", len(text), self.buf_size)
+            text = text[: max(self.buf_size - 1, 0)]
+        self.logger.log(number, "%s", (ctx.log_prefix + text) if ctx.log_prefix else text, extra=self._extra)
+        return 1
+
+    def _wanted(self, ctx: Context) -> bool:
+        from kamtool.sip.message import METHODS, OTHER_METHOD
+
+        return bool(METHODS.get(ctx.msg.method, OTHER_METHOD) & self.methods_filter)
+
+    def _write_two(self, ctx: Context, first: str, second: str | None, default: int, place: str = "") -> int:
+        if second is None:
+            return self.write(ctx, default, place + first)
+        level = level_of(first)
+        if level is None:
+            self.logger.error("xlog: no log level %r", first)
+            return -1
+        return self.write(ctx, level, place + second)
+
+    def _place(self, frame: FrameType) -> str:
+        # Compiled routes carry the cfg's own file names and line numbers.
+        line = f"{frame.f_lineno}: "
+        return f"{frame.f_code.co_filename}:{line}" if self.long_format else line
+
+    @function("xlog", routes=ANY)
+    def xlog(self, ctx: Context, level: str, text: str | None = None) -> int:
+        """Log a text; `xlog("text")` at the level of errors, `xlog("L_INFO", "text")` at another.
+
+        Levels: L_ALERT -5, L_BUG, L_CRIT2, L_CRIT, L_ERR -1, L_WARN 0, L_NOTICE 1, L_INFO 2, L_DBG 3. What is
+        above the global parameter `debug` is not logged.
+        """
+        return self._write_two(ctx, level, text, _ERR)
+
+    @function("xlogl", routes=ANY)
+    def xlogl(self, ctx: Context, level: str, text: str | None = None) -> int:
+        """Like `xlog`, beginning with the line of the cfg."""
+        return self._write_two(ctx, level, text, _ERR, self._place(sys._getframe(1)))
+
+    @function("xdbg", routes=ANY)
+    def xdbg(self, ctx: Context, text: str) -> int:
+        """Log at L_DBG."""
+        return self.write(ctx, 3, text)
+
+    @function("xdbgl", routes=ANY)
+    def xdbgl(self, ctx: Context, text: str) -> int:
+        """Log at L_DBG, beginning with the line of the cfg."""
+        return self.write(ctx, 3, self._place(sys._getframe(1)) + text)
+
+    @function("xinfo", routes=ANY)
+    def xinfo(self, ctx: Context, text: str) -> int:
+        """Log at L_INFO."""
+        return self.write(ctx, 2, text)
+
+    @function("xnotice", routes=ANY)
+    def xnotice(self, ctx: Context, text: str) -> int:
+        """Log at L_NOTICE."""
+        return self.write(ctx, 1, text)
+
+    @function("xwarn", routes=ANY)
+    def xwarn(self, ctx: Context, text: str) -> int:
+        """Log at L_WARN."""
+        return self.write(ctx, 0, text)
+
+    @function("xerr", routes=ANY)
+    def xerr(self, ctx: Context, text: str) -> int:
+        """Log at L_ERR."""
+        return self.write(ctx, _ERR, text)
+
+    @function("xcrit", routes=ANY)
+    def xcrit(self, ctx: Context, text: str) -> int:
+        """Log at L_CRIT."""
+        return self.write(ctx, -2, text)
+
+    @function("xbug", routes=ANY)
+    def xbug(self, ctx: Context, text: str) -> int:
+        """Log at L_BUG."""
+        return self.write(ctx, -4, text)
+
+    @function("xalert", routes=ANY)
+    def xalert(self, ctx: Context, text: str) -> int:
+        """Log at L_ALERT."""
+        return self.write(ctx, -5, text)

@@ -15,7 +15,7 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Without --soak the long tests are deselected: not skipped, for a skip means that something is missing."""
+    """Without --soak the long tests are deselected, not skipped: a skip says that something is missing."""
     if config.getoption("--soak"):
         return
     soaks = [item for item in items if item.get_closest_marker("soak")]

@@ -1,4 +1,4 @@
-"""Baresip (Debian's baresip-core) as a phone: its own folder and ports, a tone for a voice, an ear that measures."""
+"""Baresip (Debian's baresip-core) as a phone: own folder and ports, a tone for a voice, an ear."""
 
 import array
 import asyncio
@@ -59,7 +59,7 @@ def write_tone(path, hertz, seconds=60, rate=8000):
 
 
 def strength(samples, rate, hertz):
-    """The share of the samples' power that is at `hertz` (Goertzel's algorithm): near 1 for a pure tone, 0 for none."""
+    """The share of the power that is at `hertz` (Goertzel's algorithm): 1 for a pure tone, 0 for none."""
     total = sum(sample * sample for sample in samples)
     if not total:
         return 0.0
@@ -75,7 +75,14 @@ class Baresip:
     """One running baresip. Commands and events go over its control socket, as JSON in netstrings."""
 
     def __init__(self, name, folder, port, control, rtp, tone):
-        self.name, self.folder, self.port, self.control, self.rtp, self.tone = name, folder, port, control, rtp, tone
+        self.name, self.folder, self.port, self.control, self.rtp, self.tone = (
+            name,
+            folder,
+            port,
+            control,
+            rtp,
+            tone,
+        )
         self.events = []
         self._changed = asyncio.Condition()
         self._process = self._writer = self._listener = None

@@ -20,8 +20,8 @@ def _is_free(port):
 def free_port():
     """A port of 127.0.0.1 that is free for UDP and TCP, for programs that cannot be told to choose one.
 
-    `free_port(n)` gives the first, even, of n free ones. They are taken below the range that the system gives out
-    by itself, at random, so that tests that run beside each other seldom meet.
+    `free_port(n)` gives the first, even, of n free ones. They are taken below the range that the system gives
+    out by itself, at random, so that tests that run beside each other seldom meet.
     """
     given = set()
 

@@ -1,0 +1,114 @@
+"""Two real phones on `kamtool serve` as it comes: register with digest, call, hear each other, hang up."""
+
+import asyncio
+import signal
+import sqlite3
+
+import pytest
+
+from tests.support.baresip import strength
+
+pytestmark = pytest.mark.interop
+
+ALICE_TONE, BOB_TONE = 440, 620
+
+
+def account(name, server, transport, password):
+    return f"<sip:{name}@127.0.0.1:{server.port};transport={transport}>;auth_pass={password};regint=600"
+
+
+@pytest.fixture
+def office(served):
+    """A server on default.cfg with the accounts alice and bob."""
+    server = served().start()
+    server.add_user("alice", "wonderland")
+    server.add_user("bob", "the builder")
+    return server
+
+
+def contacts(server):
+    with sqlite3.connect(server.environment["KAMTOOL_DB"]) as database:
+        return sorted(row[0] for row in database.execute("SELECT username FROM location"))
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_two_phones_call_and_hear_each_other(office, baresip, transport):
+    alice = await baresip("alice", account("alice", office, transport, "wonderland"), ALICE_TONE)
+    bob = await baresip("bob", account("bob", office, transport, "the builder"), BOB_TONE)
+    await alice.hears("REGISTER_OK")
+    await bob.hears("REGISTER_OK")
+
+    await alice.tell("dial", f"sip:bob@127.0.0.1:{office.port}")
+    await bob.hears("CALL_INCOMING")
+    await bob.tell("accept")
+    await alice.hears("CALL_ESTABLISHED")
+    await bob.hears("CALL_ESTABLISHED")
+    await both_hear(alice, bob)
+    await alice.tell("hangup")
+    await bob.hears("CALL_CLOSED")
+
+    # And the other way round, ended by the callee.
+    since = alice.mark(), bob.mark()
+    await bob.tell("dial", f"sip:alice@127.0.0.1:{office.port}")
+    await alice.hears("CALL_INCOMING", since=since[0])
+    await alice.tell("accept")
+    await bob.hears("CALL_ESTABLISHED", since=since[1])
+    await alice.tell("hangup")
+    await bob.hears("CALL_CLOSED", since=since[1])
+
+    await alice.stop()
+    await bob.stop()
+    for phone, own, other in ((alice, ALICE_TONE, BOB_TONE), (bob, BOB_TONE, ALICE_TONE)):
+        samples, rate = phone.heard()
+        assert len(samples) > rate, f"{phone.name} heard less than a second\n{phone.said()}"
+        assert strength(samples, rate, other) > 0.8, f"{phone.name} did not hear the other's tone"
+        assert strength(samples, rate, own) < 0.01, f"{phone.name} heard itself"
+    assert contacts(office) == [], "both phones took back their registrations as they left"
+
+
+async def both_hear(*phones, seconds=2, limit=30):
+    """Wait until the recordings of both have grown to so many seconds of 8 kHz, 16 bit."""
+
+    def recorded(phone):
+        return sum(path.stat().st_size for path in phone.folder.glob("dump-*-dec.wav"))
+
+    async with asyncio.timeout(limit):
+        while min(map(recorded, phones)) < seconds * 16_000:  # noqa: ASYNC110 - a file tells nobody
+            await asyncio.sleep(0.1)
+
+
+async def test_a_caller_who_gives_up_stops_the_ringing(office, baresip):
+    alice = await baresip("alice", account("alice", office, "udp", "wonderland"), ALICE_TONE)
+    bob = await baresip("bob", account("bob", office, "tcp", "the builder"), BOB_TONE)
+    await alice.hears("REGISTER_OK")
+    await bob.hears("REGISTER_OK")
+    await alice.tell("dial", f"sip:bob@127.0.0.1:{office.port}")
+    await bob.hears("CALL_INCOMING")
+    await alice.tell("hangup")
+    await bob.hears("CALL_CLOSED")
+
+
+async def test_a_wrong_password_is_refused(office, baresip):
+    mallory = await baresip("mallory", account("alice", office, "udp", "guess"), ALICE_TONE)
+    failed = await mallory.hears("REGISTER_OK", "REGISTER_FAIL")
+    assert failed["type"] == "REGISTER_FAIL"
+    assert contacts(office) == []
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_registration_survives_the_server_being_killed(office, baresip, transport):
+    alice = await baresip("alice", account("alice", office, "udp", "wonderland"), ALICE_TONE)
+    bob = await baresip("bob", account("bob", office, "udp", "the builder"), BOB_TONE)
+    await alice.hears("REGISTER_OK")
+    await bob.hears("REGISTER_OK")
+    assert office.end(signal.SIGKILL) == -signal.SIGKILL
+    office.start(*office.arguments)
+    assert contacts(office) == ["alice", "bob"]
+
+    since = bob.mark()
+    await alice.tell("dial", f"sip:bob@127.0.0.1:{office.port};transport={transport}")
+    await bob.hears("CALL_INCOMING", since=since)
+    await bob.tell("accept")
+    await alice.hears("CALL_ESTABLISHED")
+    await alice.tell("hangup")
+    await bob.hears("CALL_CLOSED", since=since)

@@ -1,0 +1,82 @@
+"""`kamtool serve` as a process of its own, and the other commands beside it: what a user has."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+KAMTOOL = [sys.executable, "-m", "kamtool.cli.main"]
+
+
+class Served:
+    """A running `kamtool serve`. Its database, control socket and log stand in `folder`."""
+
+    def __init__(self, folder, port):
+        self.folder, self.port, self.process = folder, port, None
+        self.environment = {
+            **os.environ,
+            "KAMTOOL_DB": str(folder / "kamtool.db"),
+            "KAMTOOL_SOCKET": str(folder / "control.sock"),
+            "NO_COLOR": "1",
+        }
+        self.log_path = folder / "serve.log"
+
+    def start(self, *arguments, limit=30):
+        """Start it and wait until it answers on its control socket."""
+        command = [*KAMTOOL, "serve", "-l", f"udp:127.0.0.1:{self.port}", "-l", f"tcp:127.0.0.1:{self.port}"]
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, *map(str, arguments)],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self.arguments = arguments
+        end = time.monotonic() + limit
+        while self.cli("rpc", "core.uptime").returncode:
+            assert self.process.poll() is None, f"it ended with {self.process.returncode}:\n{self.log()}"
+            assert time.monotonic() < end, f"it does not answer:\n{self.log()}"
+            time.sleep(0.1)
+        return self
+
+    def cli(self, *arguments, text_in=None):
+        """Run another command of kamtool on the same database and socket."""
+        return subprocess.run(
+            [*KAMTOOL, *map(str, arguments)],
+            env=self.environment, input=text_in, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    def add_user(self, name, password):
+        done = self.cli("user", "add", name, "--password-stdin", text_in=password + "\n")
+        assert done.returncode == 0, done.stderr
+
+    def end(self, number=signal.SIGTERM, limit=20):
+        """Send a signal, wait for the end, return the exit code (negative: killed by that signal)."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(limit)
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+
+@pytest.fixture
+def served(tmp_path, free_port):
+    """Makes servers: `served()` has a port and a folder and is started with `.start(*options)`."""
+    made = []
+
+    def make():
+        folder = tmp_path / f"server{len(made)}"
+        folder.mkdir()
+        made.append(Served(folder, free_port()))
+        return made[-1]
+
+    yield make
+    for server in made:
+        if server.process and server.process.poll() is None:
+            server.process.kill()
+            server.process.wait()

@@ -17,7 +17,7 @@ The annotation of a function's parameter decides what the cfg may write there an
     Value         any expression, its type kept
     Plain         the text as written, never expanded
     Regex         a POSIX extended regular expression, compiled at load
-    Substitution  `/regex/replacement/flags`, compiled at load; pseudo-variables in the replacement are expanded
+    Substitution  `/regex/replacement/flags`, compiled at load; variables in the replacement are expanded
     Variable      a pseudo-variable to read and write
     FlagName      the number or declared name of a flag
     RouteName     the name of a route; the checker looks it up
@@ -38,6 +38,7 @@ from functools import cache
 from typing import Annotated, Any, Generic, Protocol, TypeVar, cast, overload
 
 from kamtool.errors import ConfigError
+from kamtool.sip.flow import Socket
 
 Value = int | str | None
 """What a pseudo-variable or expression yields: a signed 32-bit int, a str, or None for undefined."""
@@ -118,6 +119,12 @@ class Host(Protocol):
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run `work` in the server's task group; what it raises is logged."""
+
+    def is_myself(self, host: str, port: int | None = None, transport: str = "") -> bool:
+        """Whether a URI with this host (IPv6 bracketed or not), port and transport means this server."""
+
+    def socket(self, transport: str, address: tuple[str, int]) -> Socket | None:
+        """The listening socket with this address, None when there is none."""
 
     def variable(self, text: str) -> Variable:
         """Compile `$avp(x)` as found in a modparam. Raises ConfigError."""
@@ -240,15 +247,13 @@ class Declaration:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _mark(method: F, kind: str, **facts: Any) -> F:
+def _mark(method: F, export: str, /, **facts: Any) -> F:
     marks = method.__dict__.setdefault("__kamtool__", [])
-    marks.append((kind, facts))
+    marks.append((export, facts))
     return method
 
 
-def function(
-    *names: str, routes: Routes = ANY, arities: Sequence[int] | None = None
-) -> Callable[[F], F]:
+def function(*names: str, routes: Routes = ANY, arities: Sequence[int] | None = None) -> Callable[[F], F]:
     """Export a method to the cfg under `names` (further names are aliases).
 
     `arities` lists the argument counts when not all between required and possible are allowed:
@@ -263,7 +268,7 @@ def pv(
 ) -> Callable[[F], F]:
     """Export a method as the pseudo-variable `$name`; `setter` names the method that assigns it."""
     return lambda method: _mark(
-        method, "pv", names=names, setter=setter, value_kind=kind, inner_required=inner_required, inline=inline
+        method, "pv", names=names, setter=setter, kind=kind, inner_required=inner_required, inline=inline
     )
 
 
@@ -280,8 +285,8 @@ def rpc(*names: str) -> Callable[[F], F]:
 class Module:
     """The base of every module. Its docstring is the first paragraph of the module's manual.
 
-    Life: the class is declared; at start the server makes the instance, sets its parameters, and awaits `start`
-    in the order of the `loadmodule` lines; at stop it awaits `stop` in the reverse order.
+    Life: at start the server makes the instance, sets its parameters, and awaits `start` in the order of the
+    `loadmodule` lines; at stop it awaits `stop` in the reverse order.
     """
 
     depends: tuple[str, ...] = ()
@@ -365,8 +370,8 @@ def _function(name: str, attribute: str, method: Callable[..., Any], facts: dict
 def _pv(name: str, attribute: str, method: Callable[..., Any], facts: dict[str, Any]) -> Pv:
     takes = len(inspect.signature(method).parameters) - 2
     return Pv(
-        name, attribute, facts["setter"], takes, facts["inner_required"], facts["value_kind"], facts["inline"],
-        inspect.getdoc(method) or "",
+        name, attribute, facts["setter"], takes, facts["inner_required"], facts["kind"],
+        facts["inline"], inspect.getdoc(method) or "",
     )  # fmt: skip
 
 

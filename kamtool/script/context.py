@@ -71,6 +71,10 @@ class Context:
     reply_headers: list[str] | tuple[()] = ()
     """Header lines (without line ends) for the next local reply: append_to_reply, Contact of a 200 to REGISTER."""
 
+    record_route: Any = None
+    """What record_route() asked for: its `lines(inbound, outbound)` are put above the first header of each branch,
+    for the socket that the branch leaves by is only known then."""
+
     rc: int = 1
     log_prefix: str = ""
     force_rport: bool = False

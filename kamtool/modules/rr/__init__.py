@@ -1,0 +1,207 @@
+"""Record-Route and Route: see `Rr`."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from kamtool.errors import ParseError
+from kamtool.module import (
+    BRANCH_ROUTE,
+    FAILURE_ROUTE,
+    REQUEST_ROUTE,
+    Module,
+    Param,
+    Plain,
+    Regex,
+    Value,
+    function,
+    pv,
+)
+from kamtool.modules.rr.loose import Code, Decision, cuts, follow, hops, param_text
+from kamtool.modules.rr.record import RecordRoute
+from kamtool.sip.message import Request
+from kamtool.sip.uri import SipUri
+
+if TYPE_CHECKING:
+    from kamtool.script.context import Context
+
+log = logging.getLogger(__name__)
+
+RECORDING = REQUEST_ROUTE | BRANCH_ROUTE | FAILURE_ROUTE
+
+
+class Rr(Module):
+    """Keep this server on the path of a dialog (Record-Route) and follow others' (Route)."""
+
+    append_fromtag = Param(1, "put the From tag into Record-Route as `ftag`; is_direction needs it")
+    enable_double_rr = Param(1, "write two Record-Routes when a request changes its socket or transport")
+    enable_full_lr = Param(0, "write `lr=on` instead of `lr`, for peers that want a value")
+    ignore_user = Param("", "a Route URI with this user part is not ours, whatever its host")
+    add_username = Param(0, "put the user part of the R-URI into Record-Route")
+    enable_socket_mismatch_warning = Param(1, "warn when a double Route names no socket of ours")
+    custom_user_avp = Param("", "a pseudo-variable with the user part to put into Record-Route")
+    force_send_socket = Param(1, "send by the socket that the second half of a double Route names")
+
+    async def start(self) -> None:
+        self._custom_user = self.server.variable(self.custom_user_avp) if self.custom_user_avp else None
+
+    # Record-Route ------------------------------------------------------------------------------------------
+
+    @function("record_route", routes=RECORDING)
+    def record_route(self, ctx: Context) -> bool:
+        """Stay on the path of the dialog that this request opens. False when it was asked for already."""
+        if ctx.record_route is not None:
+            log.error("record_route: asked for twice")
+            return False
+        ctx.record_route = self._record(ctx)
+        return True
+
+    def _record(self, ctx: Context) -> RecordRoute:
+        tag = ctx.msg.from_tag if self.append_fromtag else ""
+        params = f";ftag={tag}" if tag else ""
+        lr = ";lr=on" if self.enable_full_lr else ";lr"
+        if ctx._scratch is not None:
+            params += ctx.scratch.get("rr.params", "")
+        return RecordRoute(self._user(ctx), lr, params, bool(self.enable_double_rr))
+
+    def _user(self, ctx: Context) -> str:
+        if self._custom_user is not None:
+            value = self._custom_user.get(ctx)
+            if value is not None:
+                return str(value)
+        if not self.add_username:
+            return ""
+        return ctx.ruri.partition(":")[2].partition("@")[0] if "@" in ctx.ruri else ""
+
+    @function("record_route_preset", routes=RECORDING)
+    def record_route_preset(self, ctx: Context, address: str, second: str = "") -> bool:
+        """Write `address` (`host:port;params`) as Record-Route instead of the socket; `second` below it."""
+        return self._preset(ctx, address) and (not second or self._preset(ctx, second))
+
+    @function("record_route_advertised_address", routes=RECORDING)
+    def record_route_advertised_address(self, ctx: Context, address: str) -> bool:
+        """Write `address` (`host:port`) as Record-Route instead of the socket, with its transport."""
+        transport = ctx.flow.transport
+        return self._preset(ctx, address if transport == "udp" else f"{address};transport={transport}")
+
+    def _preset(self, ctx: Context, address: str) -> bool:
+        record = self._record(ctx)
+        user = f"{record.user}@" if record.user else ""
+        line = f"Record-Route: <sip:{user}{address}{record.params}{record.lr}>\r\n"
+        at = ctx.msg.first_line_end
+        ctx.edit(at, at, line.encode("utf-8", "surrogateescape"))
+        return True
+
+    @function("add_rr_param", routes=RECORDING)
+    def add_rr_param(self, ctx: Context, param: str) -> bool:
+        """Add `param` (`;name=value`) to the Record-Route URIs, before or after record_route()."""
+        if not param.startswith(";"):
+            log.error("add_rr_param: %r does not begin with a semicolon", param)
+            return False
+        ctx.scratch["rr.params"] = ctx.scratch.get("rr.params", "") + param
+        if ctx.record_route is not None:
+            ctx.record_route = self._record(ctx)
+        return True
+
+    @function("remove_record_route", routes=REQUEST_ROUTE)
+    def remove_record_route(self, ctx: Context) -> bool:
+        """Take back what record_route() asked for."""
+        ctx.record_route = None
+        return True
+
+    # Route -------------------------------------------------------------------------------------------------
+
+    @function("loose_route", routes=REQUEST_ROUTE)
+    def loose_route(self, ctx: Context) -> int:
+        """Follow the Route headers: take our own away and set `$du`, or for a strict router `$ru`.
+
+        1 when the request is routed by them, -1 when it has none, -3 when it opens a dialog with nothing
+        but our own Route.
+        """
+        request = ctx.msg
+        assert isinstance(request, Request)
+        try:
+            decision = follow(request, ctx.ruri, self._is_ours, double=bool(self.enable_double_rr))
+        except ParseError as error:
+            log.info("loose_route: %s", error)
+            return Code.NO_ROUTE
+        if decision.code is not Code.NO_ROUTE:
+            self._apply(ctx, request, decision)
+        return decision.code
+
+    def _is_ours(self, uri: SipUri) -> bool:
+        if self.ignore_user and uri.user == self.ignore_user:
+            return False
+        return self.server.is_myself(uri.host, uri.port, uri.transport)
+
+    def _apply(self, ctx: Context, request: Request, decision: Decision) -> None:
+        ctx.scratch["rr.route_params"] = decision.params
+        for start, end in cuts(request, decision.removed) if decision.removed else ():
+            ctx.edit(start, end, b"")
+        if decision.appended:
+            at = request.row(request.find("Route")[-1])[5]
+            ctx.edit(at, at, f"Route: <{decision.appended}>\r\n".encode("utf-8", "surrogateescape"))
+        if decision.uri is not None:
+            ctx.new_uri = decision.uri
+        ctx.dst_uri = decision.dst_uri
+        if decision.socket is not None and self.force_send_socket:
+            self._leave_by(ctx, decision.socket)
+
+    def _leave_by(self, ctx: Context, uri: SipUri) -> None:
+        transport = uri.transport or ("tls" if uri.scheme == "sips" else "udp")
+        address = (uri.host.strip("[]"), uri.port or (5061 if transport == "tls" else 5060))
+        socket = self.server.socket(transport, address)
+        if socket is not None:
+            ctx.send_socket = socket
+        elif self.enable_socket_mismatch_warning:
+            log.warning("loose_route: no socket %s:%s:%s, which a Route of ours names", transport, *address)
+
+    def _params(self, ctx: Context) -> str:
+        """The parameters of the URI by which the request found us, also when loose_route() was not called."""
+        known: str | None = ctx.scratch.get("rr.route_params")
+        if known is None:
+            try:
+                route_set = hops(ctx.msg) if isinstance(ctx.msg, Request) else []
+            except ParseError:
+                route_set = []
+            known = param_text(route_set[0].text) if route_set else ""
+            ctx.scratch["rr.route_params"] = known
+        return known
+
+    @function("check_route_param", routes=REQUEST_ROUTE)
+    def check_route_param(self, ctx: Context, pattern: Regex) -> bool:
+        """Whether the parameters of our own Route URI match: what record_route and add_rr_param wrote."""
+        return pattern.search(self._params(ctx)) is not None
+
+    @function("is_direction", routes=REQUEST_ROUTE)
+    def is_direction(self, ctx: Context, direction: Plain) -> bool:
+        """Whether the request goes `downstream`, as the one that opened the dialog did, or `upstream`."""
+        return direction.startswith("up") is self._upstream(ctx)
+
+    def _upstream(self, ctx: Context) -> bool:
+        for param in self._params(ctx).split(";"):
+            if param.startswith("ftag="):
+                return param[5:] != ctx.msg.from_tag
+        return False
+
+    # Pseudo-variables --------------------------------------------------------------------------------------
+
+    @pv("route_uri", kind=str)
+    def route_uri(self, ctx: Context) -> Value:
+        """The URI of the first Route, empty without one."""
+        try:
+            routes = ctx.msg.routes
+        except ParseError:
+            return ""
+        return routes[0].uri if routes else ""
+
+    @pv("fti", kind=str)
+    def fti(self, ctx: Context) -> Value:
+        """The From tag that the dialog began with."""
+        return (ctx.msg.to_tag if self._upstream(ctx) else ctx.msg.from_tag) or None
+
+    @pv("tti", kind=str)
+    def tti(self, ctx: Context) -> Value:
+        """The To tag that the dialog began with."""
+        return (ctx.msg.from_tag if self._upstream(ctx) else ctx.msg.to_tag) or None

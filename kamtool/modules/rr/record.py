@@ -1,0 +1,45 @@
+"""The Record-Route lines of one request, for the sockets it comes in and goes out by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kamtool.sip.flow import Socket
+
+DEFAULT_PORT = 5060
+
+
+def socket_uri(socket: Socket, user: str) -> str:
+    """A socket as Record-Route shows it, e.g. `sip:127.0.0.1:5070;transport=tcp`; UDP and port 5060 go unsaid."""
+    host, port = socket.shown
+    place = f"[{host}]" if ":" in host else host
+    if port != DEFAULT_PORT:
+        place = f"{place}:{port}"
+    if user:
+        place = f"{user}@{place}"
+    return f"sip:{place}" if socket.transport == "udp" else f"sip:{place};transport={socket.transport}"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRoute:
+    """What record_route() asked for. `params` begin with a semicolon, `lr` is `;lr` or `;lr=on`."""
+
+    user: str
+    lr: str
+    params: str
+    double: bool
+
+    def lines(self, inbound: Socket, outbound: Socket) -> bytes:
+        """One line, or two when the request changes its socket: then each side finds its own (RFC 5658).
+
+        The line of the outgoing socket stands above: the callee's side reads it first.
+        """
+        tail = f"{self.lr}{self.params}>\r\n"
+        if not self.double or (inbound.transport, inbound.address) == (outbound.transport, outbound.address):
+            return f"Record-Route: <{socket_uri(outbound, self.user)}{tail}".encode(
+                "utf-8", "surrogateescape"
+            )
+        return (
+            f"Record-Route: <{socket_uri(outbound, self.user)};r2=on{tail}"
+            f"Record-Route: <{socket_uri(inbound, self.user)};r2=on{tail}"
+        ).encode("utf-8", "surrogateescape")

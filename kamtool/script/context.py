@@ -24,7 +24,8 @@ class Exit(Exception):  # a way out, not an error
 class Branch:
     """One more destination beside the R-URI: what `append_branch` and `lookup` add.
 
-    `q` is in thousandths, -1 when unset. `path` is a Route header's value. `connection` names the TCP connection to reuse.
+    `q` is in thousandths, -1 when unset. `path` is a Route header's value. `connection` names the TCP
+    connection to reuse.
     """
 
     uri: str
@@ -41,7 +42,7 @@ class Branch:
 
 
 class Context:
-    """A message in the script. The class attributes are the resting values: making one sets only what differs.
+    """A message in the script. The class attributes are the resting values: a new one sets only what differs.
 
     `msg` never changes while routes run, except through `msg_apply_changes()`: edits are queued in `edits`
     as `(start, end, replacement)` on `msg.data` and applied when the message is sent.
@@ -69,11 +70,11 @@ class Context:
 
     edits: list[tuple[int, int, bytes]] | tuple[()] = ()
     reply_headers: list[str] | tuple[()] = ()
-    """Header lines (without line ends) for the next local reply: append_to_reply, Contact of a 200 to REGISTER."""
+    """Header lines, without line ends, for the next local reply: append_to_reply, save()'s Contact."""
 
     record_route: Any = None
-    """What record_route() asked for: its `lines(inbound, outbound)` are put above the first header of each branch,
-    for the socket that the branch leaves by is only known then."""
+    """What record_route() asked for: its `lines(inbound, outbound)` are put above the first header of each
+    branch, for the socket that the branch leaves by is only known then."""
 
     rc: int = 1
     log_prefix: str = ""
@@ -125,20 +126,20 @@ class Context:
         """Queue the replacement of `msg.data[start:end]`; an insertion has start == end. Order is kept."""
         if not self.edits:
             self.edits = []
-        self.edits.append((start, end, text))  # type: ignore[union-attr]
+        self.edits.append((start, end, text))
 
     def add_branch(self, branch: Branch) -> None:
         if not self.branches:
             self.branches = []
-        self.branches.append(branch)  # type: ignore[union-attr]
+        self.branches.append(branch)
 
     def add_reply_header(self, line: str) -> None:
         if not self.reply_headers:
             self.reply_headers = []
-        self.reply_headers.append(line)  # type: ignore[union-attr]
+        self.reply_headers.append(line)
 
     def fork(self) -> Context:
-        """A copy for one branch: what a branch_route changes there stays there. AVPs and scratch are shared."""
+        """A copy for one branch: what a branch_route changes there stays there. AVPs are shared."""
         twin = Context.__new__(Context)
         twin.__dict__.update(self.__dict__)
         if self.edits:

@@ -93,7 +93,7 @@ def _sip(uri: str) -> SipUri | None:
 
 
 def _after_strict(route_set: list[Hop], uri: str) -> Decision:
-    """§16.4: a strict router put our Record-Route URI into the R-URI, the target at the end of the Route set."""
+    """§16.4: a strict router put our Record-Route URI into the R-URI, the target behind all Routes."""
     decision = Decision(Code.ROUTED, params=param_text(uri))
     first, last = route_set[0], len(route_set) - 1
     if not first.loose:

@@ -10,7 +10,7 @@ DEFAULT_PORT = 5060
 
 
 def socket_uri(socket: Socket, user: str) -> str:
-    """A socket as Record-Route shows it, e.g. `sip:127.0.0.1:5070;transport=tcp`; UDP and port 5060 go unsaid."""
+    """A socket as Record-Route shows it, e.g. `sip:127.0.0.1:5070;transport=tcp`; UDP and 5060 go unsaid."""
     host, port = socket.shown
     place = f"[{host}]" if ":" in host else host
     if port != DEFAULT_PORT:

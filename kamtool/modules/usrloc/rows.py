@@ -14,7 +14,8 @@ VERSION = 9
 
 FIELDS = (
     "ruid", "user", "domain", "contact", "received", "path", "expires", "q", "callid", "cseq",
-    "last_modified", "flags", "cflags", "user_agent", "socket", "methods", "instance", "reg_id", "server_id", "connection_id",
+    "last_modified", "flags", "cflags", "user_agent", "socket", "methods", "instance", "reg_id", "server_id",
+    "connection_id",
 )  # fmt: skip
 """The parameters `<field>_column` name their columns; `user_column` is `username`."""
 

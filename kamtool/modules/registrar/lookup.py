@@ -1,0 +1,92 @@
+"""lookup(): the contacts of an address-of-record become the destinations of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from kamtool.errors import ParseError
+from kamtool.modules.registrar.answer import temp_gruu
+from kamtool.modules.usrloc.contact import Contact
+from kamtool.modules.usrloc.table import Contacts
+from kamtool.script.context import Branch, Context
+from kamtool.sip.nameaddr import parse_name_addr
+from kamtool.sip.uri import SipUri
+
+if TYPE_CHECKING:
+    from kamtool.sip.flow import Socket
+
+SocketOf = Callable[[str], "Socket | None"]
+
+
+def usable(contacts: Contacts, now: float) -> list[Contact]:
+    """The contacts that have not expired, and of each phone with several flows only the newest (RFC 5626 §5.3)."""
+    valid = [contact for contact in contacts if contact.expires_at > now or contact.expires_at == 0]
+    if any(contact.details.reg_id for contact in valid):
+        newest: dict[str, Contact] = {}
+        for contact in valid:
+            instance = contact.details.instance
+            if contact.details.reg_id and instance:
+                best = newest.get(instance)
+                if best is None or contact.modified_at > best.modified_at:
+                    newest[instance] = contact
+        valid = [
+            contact
+            for contact in valid
+            if not contact.details.reg_id or newest.get(contact.details.instance, contact) is contact
+        ]
+    return valid
+
+
+def by_gruu(contacts: list[Contact], uri: SipUri) -> list[Contact]:
+    """The contacts that a GRUU means: by instance, or by its temporary user part (RFC 5627 §5.3)."""
+    wanted = uri.params["gr"]
+    if wanted:
+        return [contact for contact in contacts if contact.details.instance.strip("<>") == wanted]
+    return [contact for contact in contacts if temp_gruu(contact) == uri.user]
+
+
+def next_hop(contact: Contact) -> str | None:
+    """Where a request for this contact is sent when not to its URI: the first Path, else where it came from."""
+    if contact.details.path:
+        try:
+            return parse_name_addr(contact.details.path.partition(",")[0]).uri
+        except ParseError:
+            return None
+    return contact.received or None
+
+
+def aim(ctx: Context, contact: Contact, socket_of: SocketOf) -> None:
+    """Make `contact` the request's first destination."""
+    details = contact.details
+    ctx.new_uri = contact.uri
+    ctx.dst_uri = next_hop(contact)
+    ctx.path = details.path
+    ctx.q = contact.q
+    ctx.branch_flags = contact.cflags
+    ctx.ruid = contact.ruid
+    ctx.user_agent = contact.user_agent
+    ctx.instance = details.instance
+    ctx.connection = contact.connection
+    if contact.socket:
+        socket = socket_of(contact.socket)
+        if socket is not None:
+            ctx.send_socket = socket
+
+
+def branch(contact: Contact, socket_of: SocketOf) -> Branch:
+    """`contact` as one more destination."""
+    details = contact.details
+    return Branch(
+        contact.uri,
+        next_hop(contact),
+        details.path,
+        contact.q,
+        contact.cflags,
+        socket_of(contact.socket) if contact.socket else None,
+        contact.ruid,
+        contact.user_agent,
+        details.instance,
+        details.reg_id,
+        contact.connection,
+    )

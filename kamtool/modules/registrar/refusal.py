@@ -1,0 +1,19 @@
+"""A REGISTER that is answered with an error."""
+
+from __future__ import annotations
+
+from kamtool.sip.reasons import REASONS
+
+
+class Refused(Exception):
+    """What to answer: a status, `P-Registrar-Error` for the one who reads traces, and further header lines."""
+
+    def __init__(self, status: int, why: str, *headers: str, code: int = -1) -> None:
+        super().__init__(why)
+        self.status, self.why, self.headers = status, why, headers
+        self.code = code
+        """What save() returns to the script."""
+
+    @property
+    def reason(self) -> str:
+        return REASONS.get(self.status, "Error")

@@ -1,0 +1,122 @@
+"""What a REGISTER asks for: its Contact headers with their expiry, q and instance (RFC 3261 §10.3 steps 6 and 7)."""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+from kamtool.errors import ParseError
+from kamtool.modules.registrar.refusal import Refused
+from kamtool.sip.message import STAR, Message, parse_expires
+from kamtool.sip.nameaddr import NameAddr, unquote
+from kamtool.sip.uri import parse_uri
+
+Q = re.compile(r"\s*(?:0(?:\.(\d*))?|\.(\d+)|1(?:\.0*)?)\s*")
+
+
+class Limits(Protocol):
+    """The parameters of registrar that shape a contact."""
+
+    default_expires: int
+    default_expires_range: int
+    expires_range: int
+    min_expires: int
+    min_expires_mode: int
+    max_expires: int
+    default_q: int
+    contact_max_size: int
+    gruu_enabled: int
+
+
+@dataclass(slots=True)
+class Wanted:
+    """One contact of a REGISTER. `expires` is in seconds, 0 to remove it; `q` in thousandths, -1 without one."""
+
+    uri: str
+    expires: int
+    q: int
+    instance: str
+    reg_id: int
+
+
+def read(msg: Message, limits: Limits, *, spread: bool = True) -> list[Wanted] | None:
+    """The contacts of a REGISTER in order, None for `*`. Raises Refused.
+
+    With `spread` an expiry is shortened at random as `expires_range` says.
+    """
+    try:
+        contacts = msg.contacts
+    except ParseError as error:
+        raise Refused(400, f"Contact cannot be read: {error.reason}") from error
+    if contacts is STAR:
+        if _header_expires(msg) != 0:
+            raise Refused(400, "Contact * needs Expires 0")
+        return None
+    if not contacts:
+        return []
+    default = _header_expires(msg)
+    wanted = [_read_one(contact, default, limits, spread) for contact in contacts]
+    if len(wanted) > 1:
+        wanted = list({entry.uri: entry for entry in reversed(wanted)}.values())[::-1]
+    return wanted
+
+
+def _header_expires(msg: Message) -> int | None:
+    try:
+        return msg.expires
+    except ParseError:
+        return None  # §20.19: what is malformed is as good as absent
+
+
+def _read_one(contact: NameAddr, default: int | None, limits: Limits, spread: bool) -> Wanted:
+    uri, params = contact.uri, contact.params
+    if len(uri) > limits.contact_max_size > 0:
+        raise Refused(400, f"a Contact URI has more than {limits.contact_max_size} characters")
+    try:
+        parse_uri(uri)
+    except ParseError as error:
+        raise Refused(400, f"a Contact has no valid URI: {error.reason}") from error
+    q, instance, reg_id = limits.default_q or -1, "", 0
+    expires: int | None = default
+    if params:
+        if "expires" in params:
+            try:
+                expires = parse_expires(params["expires"] or "")
+            except ParseError:
+                expires = None
+        if "q" in params:
+            q = parse_q(params["q"] or "")
+        if limits.gruu_enabled and params.get("+sip.instance"):
+            instance = unquote(params["+sip.instance"] or "")
+            number = params.get("reg-id") or ""
+            if number.isascii() and number.isdigit() and len(number) < 11:
+                reg_id = int(number)
+    return Wanted(uri, bounded(expires, limits, spread), q, instance, reg_id)
+
+
+def bounded(expires: int | None, limits: Limits, spread: bool = True) -> int:
+    """The expiry that is granted for what was asked; None asks for nothing. Raises Refused (423)."""
+    if expires == 0:
+        return 0
+    share = limits.expires_range
+    if expires is None:
+        expires, share = limits.default_expires, limits.default_expires_range
+    if share and spread:
+        expires -= random.randint(0, expires * min(share, 100) // 100)
+    if expires < limits.min_expires:
+        if limits.min_expires_mode:
+            raise Refused(423, "expires is too small", f"Min-Expires: {limits.min_expires}")
+        expires = limits.min_expires
+    return limits.max_expires if 0 < limits.max_expires < expires else expires
+
+
+def parse_q(text: str) -> int:
+    """A q value in thousandths. Raises Refused."""
+    found = Q.fullmatch(text)
+    if not found:
+        raise Refused(400, f"q is a number from 0 to 1, not {text!r}")
+    if text.lstrip().startswith("1"):
+        return 1000
+    return int(((found[1] or found[2] or "") + "000")[:3])

@@ -27,6 +27,7 @@ from kamtool.module import (
 from kamtool.modules.registrar import extensions, wanted
 from kamtool.modules.registrar.answer import contact_header
 from kamtool.modules.registrar.aor import AorRule
+from kamtool.modules.registrar.gruus import TempGruus
 from kamtool.modules.registrar.lookup import aim, branch, by_gruu, usable
 from kamtool.modules.registrar.refusal import Refused
 from kamtool.modules.registrar.save import (
@@ -125,6 +126,7 @@ class Registrar(Module):
         self.saver = Saver(usrloc.ruids, usrloc.matching, usrloc.cseq_delay)
         rule = AorRule(bool(usrloc.use_domain), bool(self.case_sensitive), self.realm_prefix)
         self.aor_of: Callable[[str], str] = lru_cache(8192)(rule)
+        self.gruus = TempGruus()
         self._received = self._optional(self.received_avp)
         self._reg_callid = self._optional(self.reg_callid_avp)
         self._shown_sockets: dict[tuple[str, Address], str] = {}
@@ -149,8 +151,8 @@ class Registrar(Module):
         """Answer a REGISTER and keep, refresh or remove its contacts in `table`.
 
         1 inserted, 2 refreshed, 3 removed, 4 only listed; -1 refused, -2 too many contacts. `flags`: 1 not in
-        the database, 2 no answer (`reg_send_reply()` sends it later), 4 the user's only contact, 8 keep the expiry
-        as it is, 16 with 2: leave the answer's headers for whoever answers. `uri` stands in for the To URI.
+        the database, 2 no answer (`reg_send_reply()` sends it later), 4 the user's only contact, 8 keep the
+        expiry as it is, 16 with 2: leave the answer's headers for whoever answers. `uri` is instead of To's.
         """
         try:
             code = await self._register(ctx, table, flags, uri)
@@ -323,10 +325,14 @@ class Registrar(Module):
         """Raises ParseError for a URI that names no user, StoreError."""
         aor = self.aor_of(uri)
         location = self.usrloc.locations.get(table) or await self.usrloc.open(table)
+        if ";gr" in uri:
+            target = parse_uri(uri)
+            if isinstance(target, SipUri) and not target.params.get("gr", "x"):
+                aor = self.gruus.aor(location, target.user or "") or aor
         return location, location.get(aor) if not location.db_only else await location.fetch(aor)
 
     async def _find(self, ctx: Context, table: str, uri: str) -> tuple[int, list[Contact]]:
-        """The contacts a request for `uri` goes to, and the code: 1, -1 none, -2 none takes the method, -3 error."""
+        """The contacts that a request for `uri` goes to, and the code of lookup()."""
         try:
             location, contacts = await self._contacts(table, uri)
         except ParseError:
@@ -531,8 +537,8 @@ class Registrar(Module):
     def get_ulc(self, ctx: Context, inner: str, index: Index) -> Value:
         """What `reg_fetch_contacts()` found: `$(ulc(profile=>addr)[0])`.
 
-        Of the user: aor domain aorhash count. Of a contact, by index: addr path received expires callid q cseq
-        flags cflags user_agent socket modified methods ruid regid instance conid server_id.
+        Of the user: aor domain aorhash count. Of a contact, by index: addr path received expires callid q
+        cseq flags cflags user_agent socket modified methods ruid regid instance conid server_id.
         """
         return read_ulc(ctx.scratch, inner, index)
 

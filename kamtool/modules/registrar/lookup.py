@@ -20,7 +20,7 @@ SocketOf = Callable[[str], "Socket | None"]
 
 
 def usable(contacts: Contacts, now: float) -> list[Contact]:
-    """The contacts that have not expired, and of each phone with several flows only the newest (RFC 5626 §5.3)."""
+    """The contacts that have not expired; of a phone with several flows only the newest (RFC 5626 §5.3)."""
     valid = [contact for contact in contacts if contact.expires_at > now or contact.expires_at == 0]
     if any(contact.details.reg_id for contact in valid):
         newest: dict[str, Contact] = {}
@@ -47,7 +47,7 @@ def by_gruu(contacts: list[Contact], uri: SipUri) -> list[Contact]:
 
 
 def next_hop(contact: Contact) -> str | None:
-    """Where a request for this contact is sent when not to its URI: the first Path, else where it came from."""
+    """Where a request for this contact is sent if not to its URI: the first Path, else where it was seen."""
     if contact.details.path:
         try:
             return parse_name_addr(contact.details.path.partition(",")[0]).uri

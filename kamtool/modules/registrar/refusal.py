@@ -6,7 +6,7 @@ from kamtool.sip.reasons import REASONS
 
 
 class Refused(Exception):
-    """What to answer: a status, `P-Registrar-Error` for the one who reads traces, and further header lines."""
+    """What to answer: a status, the text of P-Registrar-Error, and further header lines."""
 
     def __init__(self, status: int, why: str, *headers: str, code: int = -1) -> None:
         super().__init__(why)

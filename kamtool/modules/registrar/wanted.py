@@ -1,4 +1,4 @@
-"""What a REGISTER asks for: its Contact headers with their expiry, q and instance (RFC 3261 §10.3 steps 6 and 7)."""
+"""What a REGISTER asks for: its contacts with their expiry, q and instance (RFC 3261 §10.3)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Limits(Protocol):
 
 @dataclass(slots=True)
 class Wanted:
-    """One contact of a REGISTER. `expires` is in seconds, 0 to remove it; `q` in thousandths, -1 without one."""
+    """One contact of a REGISTER. `expires` 0 removes it; `q` is in thousandths, -1 without one."""
 
     uri: str
     expires: int

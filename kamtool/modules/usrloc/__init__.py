@@ -8,7 +8,7 @@ import re
 import time
 
 from kamtool.errors import ConfigError, StoreError
-from kamtool.module import Module, Param
+from kamtool.module import Host, Module, Param
 from kamtool.modules.db_sqlite import open_database
 from kamtool.modules.usrloc.columns import Columns
 from kamtool.modules.usrloc.contact import Contact
@@ -74,6 +74,12 @@ class Usrloc(LocationRpc, Columns, Module):
     db_raw_fetch_type = Param(0, "accepted: the query is SQLite's")
     load_rank = Param(1, "accepted: tables are loaded before the first message")
 
+    def __init__(self, server: Host) -> None:
+        super().__init__(server)
+        self.locations: dict[str, Location] = {}
+        self.listeners: list[Listener] = []
+        self.database: Database | None = None
+
     async def start(self) -> None:
         """Open the database and load the tables. Raises ConfigError or StoreError."""
         try:
@@ -84,9 +90,6 @@ class Usrloc(LocationRpc, Columns, Module):
         self.server_id = int(getattr(settings, "server_id", 0) or 0)
         self.ruids = Ruids("uloc", self.server_id)
         self.nat_flag = 1 << self.nat_bflag if self.nat_bflag >= 0 else 0
-        self.locations: dict[str, Location] = {}
-        self.listeners: list[Listener] = []
-        self.database: Database | None = None
         self.server.stats["usrloc:registered_users"] = 0
         if self.mode is not DbMode.MEMORY:
             self.database = await open_database(self.server, self.db_url, "usrloc")

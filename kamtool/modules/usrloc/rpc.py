@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from typing import Any
 
-from kamtool.errors import RpcError, StoreError
+from kamtool.errors import ParseError, RpcError, StoreError
 from kamtool.module import Host, rpc
 from kamtool.modules.usrloc.contact import ALL_METHODS, PLAIN, Contact, Details
 from kamtool.modules.usrloc.location import DbMode, Location
 from kamtool.modules.usrloc.ruid import Ruids
+from kamtool.sip.uri import parse_uri
 
 NOT_SET = "[not set]"
 NOTHING = ("", "0", ".")
@@ -157,6 +159,10 @@ class LocationRpc:
     ) -> None:
         """Add or refresh a contact; expires 0 is permanent, and `.` leaves out a text that is not wanted."""
         location = self._location(table)
+        try:
+            parse_uri(contact)
+        except ParseError as error:
+            raise RpcError(400, f"the contact is no URI: {error.reason}") from error
         now = self.server.now()
         fields: Tree = {
             "expires_at": now + expires if expires > 0 else 0.0,
@@ -194,8 +200,6 @@ class LocationRpc:
         if location.rows is None or location.journal is None:
             raise RpcError(500, "usrloc has no database: db_mode is 0")
         sql = getattr(location.rows, what)
-        import time
-
         try:
             rows = await location.journal.database.query(sql, (location.rows.time(time.time()),))
         except StoreError as error:

@@ -97,6 +97,9 @@ class Substitution(Protocol):
     def apply(self, ctx: Any, text: str) -> str | None:
         """The text with its matches replaced, or None when nothing matched."""
 
+    def edits(self, ctx: Any, text: str) -> Sequence[tuple[int, int, str]]:
+        """The span of each match and what takes its place."""
+
 
 Plain = Annotated[str, Kind.PLAIN]
 Regex = Annotated[re.Pattern[str], Kind.REGEX]

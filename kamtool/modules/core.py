@@ -50,7 +50,7 @@ class UriFunctions:
             return -1
         kept = [p for p in (parts.params or "").split(";") if p and not p.lower().startswith("transport=")]
         return self._change(
-            ctx, host=host, port=port, params=";".join([*kept, *filter(None, [rest])]) or None
+            ctx, host=host, port=port, params=";".join([*filter(None, [rest]), *kept]) or None
         )
 
     @function("rewriteport", "setport", "setp", routes=_NOT_ONSEND)

@@ -5,6 +5,7 @@ Offsets are those of the message as it was received. `append_hf`, `remove_hf`, `
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from kamtool import speed
@@ -12,6 +13,9 @@ from kamtool.script.values import to_octets
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
+    from kamtool.sip.message import Field
+
+Edit = tuple[int, int, bytes]
 
 
 def pending(ctx: Context, start: int, end: int) -> bytes:
@@ -32,22 +36,76 @@ def put(ctx: Context, start: int, end: int, text: bytes) -> None:
             ctx.edits[place] = (start, end, text)  # type: ignore[index]
             return
     ctx.edit(start, end, text)
+    if end > ctx.msg.body_start:
+        _settle_length(ctx)
 
 
-def header_end(ctx: Context) -> int:
-    """Where the next header would be appended: after the last one, before the empty line."""
-    return ctx.msg.fields()[-1].end
+def insert(ctx: Context, at: int, text: str) -> None:
+    """Queue an insertion."""
+    ctx.edit(at, at, to_octets(text))
+    if at >= ctx.msg.body_start:
+        _settle_length(ctx)
 
 
-def append_header(ctx: Context, lines: str) -> None:
-    """Queue header lines, with their line ends, after the last header."""
-    at = header_end(ctx)
-    ctx.edit(at, at, to_octets(lines))
+def remove(ctx: Context, fields: Iterable[Field]) -> int:
+    """Queue the removal of whole headers; how many there were."""
+    count = 0
+    for field in fields:
+        put(ctx, field.start, field.end, b"")
+        count += 1
+    return count
+
+
+def lines(text: str) -> str:
+    """Header lines as they may be inserted: with a line end at the last one, without an empty line."""
+    text = text.rstrip("\r\n")
+    return f"{text}\r\n" if text else ""
+
+
+def append_header(ctx: Context, text: str) -> None:
+    """Queue header lines after the last header."""
+    ctx.edit(ctx.msg.head_end, ctx.msg.head_end, to_octets(lines(text)))
+
+
+def replace_body(ctx: Context, body: bytes) -> None:
+    """Queue another body in place of whatever is there and queued for it."""
+    start, end = ctx.msg.body_start, len(ctx.msg.data)
+    ctx.edits = [edit for edit in ctx.edits if edit[1] < start or edit[0] < start]
+    ctx.edit(start, end, body)
+    _settle_length(ctx)
+
+
+def set_header(ctx: Context, name: str, value: str) -> None:
+    """Queue a new value for the first header of that name, or a new header."""
+    places = ctx.msg.find(name)
+    if not places:
+        append_header(ctx, f"{name}: {value}")
+        return
+    _, _, _, start, end, _ = ctx.msg.row(places[0])
+    put(ctx, start, end, to_octets(value)) if start != end else ctx.edit(start, end, to_octets(value))
+
+
+def _settle_length(ctx: Context) -> None:
+    """Keep Content-Length what it will have to be (RFC 3261 §20.14)."""
+    start = ctx.msg.body_start
+    body = [(begin - start, end - start, text) for begin, end, text in ctx.edits if begin >= start]
+    length = str(len(speed.splice(ctx.msg.data[start:], body)))
+    places = ctx.msg.find("Content-Length")
+    if places:
+        _, _, _, begin, end, _ = ctx.msg.row(places[0])
+        put(ctx, begin, end, length.encode())
+        return
+    line = f"Content-Length: {length}\r\n".encode()
+    for place, (_, _, text) in enumerate(ctx.edits):
+        if text.startswith(b"Content-Length: "):
+            ctx.edits[place] = (ctx.msg.head_end, ctx.msg.head_end, line)  # type: ignore[index]
+            return
+    ctx.edit(ctx.msg.head_end, ctx.msg.head_end, line)
 
 
 def applied(ctx: Context) -> bytes:
     """The message with all queued edits and the changed R-URI, as it would leave now."""
     edits = list(ctx.edits)
-    if ctx.new_uri is not None:
+    if ctx.new_uri is not None and ctx.msg.uri:
         edits.append((ctx.msg.uri_start, ctx.msg.uri_end, to_octets(ctx.new_uri)))
     return speed.splice(ctx.msg.data, edits) if edits else ctx.msg.data

@@ -171,22 +171,3 @@ class ToVariables:
     def get_tUl(self, ctx: Context) -> Value:  # noqa: N802
         """The length of the user of the To URI."""
         return length(self.get_tU(ctx))
-
-    @pv("fti", kind=str)
-    def get_fti(self, ctx: Context) -> Value:
-        """The From tag of the request that began the dialog: this To tag when the callee speaks."""
-        return (ctx.msg.to_tag if _upstream(ctx) else ctx.msg.from_tag) or None
-
-    @pv("tti", kind=str)
-    def get_tti(self, ctx: Context) -> Value:
-        """The To tag of the request that began the dialog."""
-        return (ctx.msg.from_tag if _upstream(ctx) else ctx.msg.to_tag) or None
-
-
-def _upstream(ctx: Context) -> bool:
-    # rr's ftag parameter on our Route tells which end speaks.
-    value = ctx.msg.header("Route")
-    found = address(value) if value else None
-    parts = None if found is None else uri_text.parts(found.uri)
-    ftag = None if parts is None else uri_text.param(parts.params, "ftag")
-    return ftag is not None and ftag != ctx.msg.from_tag

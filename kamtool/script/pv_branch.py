@@ -76,8 +76,8 @@ def parsed_q(text: str) -> int:
 
 
 def contact(uri: str, q: int) -> str:
-    """A destination as a Contact of a 3xx writes it."""
-    return f"<{uri}>" if q < 0 else f"<{uri}>;q={shown_q(q)}"
+    """A destination as `$br` shows it: in angle brackets only when a q value follows."""
+    return uri if q < 0 else f"<{uri}>;q={shown_q(q)}"
 
 
 class BranchVariables:
@@ -101,12 +101,11 @@ class BranchVariables:
 
     @pv("ds", kind=str)
     def get_ds(self, ctx: Context) -> Value:
-        """The destination set: the R-URI and the additional branches, as a Contact header line."""
-        uri = request_uri(ctx)
-        if not ctx.branches or uri is None:
+        """The additional branches as the Contact header of a 302."""
+        if not ctx.branches:
             return None
-        first = contact(uri, ctx.q)
-        return ", ".join(["Contact: " + first, *(contact(branch.uri, branch.q) for branch in ctx.branches)])
+        shown = [f"<{b.uri}>" if b.q < 0 else contact(b.uri, b.q) for b in ctx.branches]
+        return "Contact: " + ", ".join(shown)
 
     @pv("branch", setter="set_branch", inner_required=True)
     def get_branch(self, ctx: Context, inner: str, index: Index = None) -> Value:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from kamtool.errors import ScriptError
 from kamtool.module import Value, pv
 from kamtool.script import uri_text
-from kamtool.script.address_text import uri_of
 from kamtool.script.uri_text import UriText
 from kamtool.script.values import length, to_str
 
@@ -36,6 +35,11 @@ def change_ruri(ctx: Context, **changes: Any) -> None:
     current = ruri_parts(ctx)
     if current is None:
         raise ScriptError("there is no R-URI to change")
+    if "host" in changes and current.scheme.lower() in ("tel", "tels"):
+        # A tel URI with a host is a SIP URI of a telephone-subscriber (RFC 3261 §19.1.6).
+        current = current._replace(
+            scheme="sip" if current.scheme.lower() == "tel" else "sips", params="user=phone"
+        )
     ctx.new_uri = str(current._replace(**changes))
 
 
@@ -147,7 +151,7 @@ class RequestUriVariables:
 
 
 class NextHopVariables:
-    """`$du` and its parts, `$nh(…)`, `$route_uri`."""
+    """`$du` and its parts, `$nh(…)`."""
 
     @pv("du", "duri", setter="set_du", kind=str, inline="ctx.dst_uri")
     def get_du(self, ctx: Context) -> Value:
@@ -192,9 +196,3 @@ class NextHopVariables:
         if inner == "d":
             return parts.host or None
         return parts.port_or_default if inner == "p" else _transport(parts)
-
-    @pv("route_uri", kind=str)
-    def get_route_uri(self, ctx: Context) -> Value:
-        """The URI of the first Route, empty when there is none."""
-        routes = ctx.msg.items("Route")
-        return (uri_of(routes[0]) or "") if routes else ""

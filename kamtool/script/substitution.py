@@ -1,8 +1,8 @@
 r"""Substitutions as sed writes them: `/regex/replacement/flags`, of subst() and `{re.subst,…}`.
 
-Any character may stand for `/`. In the replacement `\0` is the match, `\1` to `\9` its groups, `\n \r \t` what
-they are in C, `$rU` a pseudo-variable. Flags: `g` every match, `i` ignore case, `s` line ends are no borders:
-`.` matches them and `^` and `$` only match at the ends of the text.
+Any character may stand for `/`. In the replacement `\0` is the match, `\1` to `\9` its groups, `\n \r \t`
+what they are in C, `$rU` a pseudo-variable. Flags: `g` every match, `i` ignore case, `s` line ends are no
+borders: `.` matches them and `^` and `$` only match at the ends of the text.
 """
 
 from __future__ import annotations

@@ -1,0 +1,392 @@
+"""The transaction layer: matching (RFC 3261 §17.1.3, §17.2.3), timers, retransmission. Who uses it is the relay.
+
+A `ServerTransaction` owns its client transactions as `branches` and is found by two names: the key that the
+previous hop gave it, and the label that we put into the branch of our own Via. Nothing points back, so a finished
+transaction is freed without the garbage collector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from os import urandom
+from typing import Any, Protocol
+
+from kamtool.script.context import Context
+from kamtool.server.timers import TimerQueues
+from kamtool.sip.flow import Flow
+from kamtool.sip.message import Message, Request, Response
+from kamtool.sip.transaction import (
+    ACK, ACKED, ARM_EXPIRY, ARM_RETRANSMIT, ARMED, CANCEL, ERROR, EXPIRE, FAILED, FAILURE, PROVISIONAL, REPEAT,
+    REQUEST, RETRANSMIT, SEND, SUCCESS, TERMINATED, TIMEOUT, Durations, InviteClient, InviteServer, Machine,
+    NonInviteClient, NonInviteServer, durations,
+)  # fmt: skip
+from kamtool.sip.via import MAGIC_COOKIE
+
+Key = tuple[Any, ...]
+
+SERVER = -1
+"""Which machine of a transaction: its server; 0, 1, 2 … its branches; -2, -3 … the CANCEL of branch 0, 1 …"""
+
+
+class ClientTransaction(Machine):
+    """One branch: the request as it was sent, where, and what has come back."""
+
+    __slots__ = (
+        "branch_flags", "cancel", "cancel_headers", "cancelled", "connection", "data", "dropped", "dst_uri", "flow",
+        "instance", "is_local", "method", "on_failure", "on_reply", "path", "reason", "replied", "reply", "ruid",
+        "status", "targets", "uri", "user_agent",
+    )  # fmt: skip
+
+    def __init__(self, durations: Durations, method: str, flow: Flow, data: bytes, uri: str) -> None:
+        Machine.__init__(self, durations)
+        self.method, self.flow, self.data, self.uri = method, flow, data, uri
+        self.status = 0
+        self.reason = ""
+        self.reply: Response | None = None
+        self.is_local = False
+        self.replied = False
+        self.dropped = False
+        self.on_reply = self.on_failure = ""
+        self.cancel: ClientTransaction | None = None
+        self.cancelled = False
+        self.cancel_headers: tuple[tuple[str, str], ...] = ()
+        self.targets: tuple[Any, ...] = ()
+        self.branch_flags = 0
+        self.ruid = self.user_agent = self.instance = self.path = ""
+        self.dst_uri: str | None = None
+        self.connection = 0
+
+
+class InviteClientTransaction(ClientTransaction):
+    __slots__ = ()
+    table = InviteClient.table
+
+
+class NonInviteClientTransaction(ClientTransaction):
+    __slots__ = ()
+    table = NonInviteClient.table
+
+
+class ServerTransaction(Machine):
+    """One request as it came, its branches, and the last response that was sent for it.
+
+    `status` is the last one sent upstream, 0 before. `ctx` is the request's context; it is let go with the final
+    response. `alive` counts the machines of this transaction that have not ended.
+    """
+
+    __slots__ = (
+        "alive", "auto_100", "branches", "cancelled", "ctx", "disable_6xx", "drop_replies", "e2e_reason", "error",
+        "in_failure_route", "key", "label", "last", "leg", "local", "method", "no_e2e_reason", "on_branch",
+        "on_failure", "on_reply", "released", "relayed_uri", "reply_flow", "responder", "script_running", "status",
+        "suspended", "timers", "to_tag", "unreliable_timers", "was_local",
+    )  # fmt: skip
+
+    def __init__(self, durations: Durations, label: str, key: Key, ctx: Context, reply_flow: Flow) -> None:
+        Machine.__init__(self, durations)
+        self.label, self.key, self.ctx, self.reply_flow = label, key, ctx, reply_flow
+        self.method: str = ctx.msg.method
+        self.branches: list[ClientTransaction] = []
+        self.status = 0
+        self.last = b""
+        self.alive = 1
+        self.leg = 0
+        self.to_tag = ""
+        self.on_failure = self.on_reply = self.on_branch = ""
+        self.error = 0
+        self.cancelled = self.released = self.suspended = False
+        self.in_failure_route = self.script_running = self.was_local = False
+        self.disable_6xx = self.no_e2e_reason = False
+        self.auto_100 = True
+        self.drop_replies = ""
+        self.relayed_uri: tuple[str | None, str | None] = (None, None)
+        self.e2e_reason: tuple[tuple[str, str], ...] = ()
+        self.timers: Settings | None = None
+        self.local: Callable[[int, Response | None], None] | None = None
+        self.responder: Any = None
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the final response is out."""
+        return self.status >= 200
+
+
+class InviteServerTransaction(ServerTransaction):
+    __slots__ = ()
+    table = InviteServer.table
+
+
+class NonInviteServerTransaction(ServerTransaction):
+    __slots__ = ()
+    table = NonInviteServer.table
+
+
+class Settings:
+    """The timers of a transaction in seconds, and the tables of durations that follow from them.
+
+    `wait` zero means what RFC 3261 says: T4 or 64*T1, as it is.
+    """
+
+    __slots__ = ("_tables", "fr", "fr_inv", "max_inv", "max_noninv", "t1", "t2", "t4", "wait")
+
+    def __init__(
+        self, *, t1: float = 0.5, t2: float = 4.0, t4: float = 5.0, fr: float = 30.0, fr_inv: float = 120.0,
+        wait: float = 0.0, max_inv: float = 180.0, max_noninv: float = 32.0,
+    ) -> None:  # fmt: skip
+        self.t1, self.t2, self.t4, self.fr, self.fr_inv, self.wait = t1, t2, t4, fr, fr_inv, wait
+        self.max_inv, self.max_noninv = max_inv, max_noninv
+        self._tables: dict[tuple[bool, bool], Durations] = {}
+
+    def but(self, **changes: float) -> Settings:
+        """A copy with some values changed."""
+        mine = {name: getattr(self, name) for name in self.__slots__ if name != "_tables"}
+        return Settings(**{**mine, **changes})
+
+    def durations(self, invite: bool, reliable: bool) -> Durations:
+        """The table for one kind of transaction; the same object each time."""
+        table = self._tables.get((invite, reliable))
+        if table is None:
+            limit = self.max_inv if invite else self.max_noninv
+            table = self._tables[invite, reliable] = durations(
+                reliable=reliable, t1=self.t1, t2=self.t2, t4=self.t4, fr=min(self.fr, limit),
+                fr_inv=min(self.fr_inv, limit), wait=self.wait,
+            )  # fmt: skip
+        return table
+
+
+class User(Protocol):
+    """What the transaction user (the relay) hears from the layer."""
+
+    def timed_out(self, tx: ServerTransaction, branch: int) -> None: ...
+    def send_failed(self, tx: ServerTransaction, branch: int) -> None: ...
+    def never_acknowledged(self, tx: ServerTransaction) -> None: ...
+    def ended(self, tx: ServerTransaction) -> None: ...
+
+
+class Transactions:
+    """Every transaction of one server. `send(flow, data)` puts bytes on the wire, `now` is the loop's clock."""
+
+    def __init__(self, user: User, send: Callable[[Flow, bytes], bool], now: Callable[[], float]) -> None:
+        self.user, self.send, self.now = user, send, now
+        self.settings = Settings()
+        self.by_key: dict[Key, ServerTransaction] = {}
+        self.by_label: dict[str, ServerTransaction] = {}
+        self.expiries, self.retransmissions = TimerQueues(), TimerQueues()
+        # Not to be guessed: who knows a label can forge a response. The prefix tells our branches from others'.
+        self.prefix = f"{MAGIC_COOKIE}{urandom(4).hex()}"
+        self._cut = len(self.prefix)
+        self._labels = _labels()
+
+    # Matching
+
+    @staticmethod
+    def key(msg: Message, method: str) -> Key:
+        """§17.2.3: branch, sent-by and method; without the magic cookie the rules of RFC 2543."""
+        branch = msg.branch
+        if branch.startswith(MAGIC_COOKIE) and len(branch) > 7:
+            return branch, msg.via_host, msg.via_port, method
+        via = msg.data[msg.via_start : msg.via_end]
+        return msg.uri, msg.from_tag, msg.call_id, msg.cseq, via, method
+
+    def find(self, msg: Message) -> ServerTransaction | None:
+        """The transaction that this request is a retransmission of; for an ACK, the INVITE's."""
+        method = msg.method
+        return self.by_key.get(self.key(msg, "INVITE" if method == "ACK" else method))
+
+    def find_invite(self, msg: Message) -> ServerTransaction | None:
+        """The INVITE that this CANCEL (or ACK) is about (§9.2)."""
+        return self.by_key.get(self.key(msg, "INVITE"))
+
+    def match(self, msg: Message) -> tuple[ServerTransaction, int] | None:
+        """§17.1.3: the transaction and which of its machines sent what this response answers."""
+        branch = msg.branch
+        if not branch.startswith(self.prefix):
+            return None
+        label, _, number = branch[self._cut :].partition(".")
+        tx = self.by_label.get(label)
+        if tx is None or not number.isdigit() or len(number) > 4:
+            return None
+        index = int(number)
+        if index >= len(tx.branches):
+            return None
+        client = tx.branches[index]
+        if msg.cseq_method == client.method:
+            return tx, index
+        if msg.cseq_method == "CANCEL" and client.cancel is not None:
+            return tx, -2 - index
+        return None
+
+    def machine(self, tx: ServerTransaction, which: int) -> Machine | None:
+        """SERVER, a branch, or the CANCEL of a branch."""
+        if which == SERVER:
+            return tx
+        place = which if which >= 0 else -2 - which
+        if place >= len(tx.branches):
+            return None
+        return tx.branches[place] if which >= 0 else tx.branches[place].cancel
+
+    # Server side
+
+    def create(self, ctx: Context, reply_flow: Flow) -> ServerTransaction:
+        """A transaction for the request in `ctx`."""
+        msg = ctx.msg
+        invite = msg.method == "INVITE"
+        label = next(self._labels)
+        cls = InviteServerTransaction if invite else NonInviteServerTransaction
+        table = self.settings.durations(invite, reply_flow.transport != "udp")
+        tx = cls(table, label, self.key(msg, msg.method), ctx, reply_flow)
+        tx.step(REQUEST, 0.0)
+        self.by_key[tx.key] = tx
+        self.by_label[label] = tx
+        return tx
+
+    def repeated(self, tx: ServerTransaction) -> None:
+        """A retransmission of the request came: the last response goes out again, if there is one."""
+        if tx.step(REQUEST, 0.0) & REPEAT and tx.last:
+            self.send(tx.reply_flow, tx.last)
+
+    def acknowledged(self, tx: ServerTransaction) -> bool:
+        """An ACK came; false when it is for a 2xx, and so goes on to the far end."""
+        effects = tx.step(ACKED, self.now())
+        self._after(tx, tx, SERVER, effects)
+        return tx.status >= 300
+
+    def respond(self, tx: ServerTransaction, status: int, data: bytes) -> bool:
+        """Send a response upstream if the state allows it."""
+        event = PROVISIONAL if status < 200 else SUCCESS if status < 300 else FAILURE
+        effects = tx.step(event, self.now())
+        if not effects & SEND:
+            return False
+        tx.status, tx.last = status, data
+        if not self.send(tx.reply_flow, data):
+            tx.step(ERROR, 0.0)
+        if effects > SEND:
+            self._after(tx, tx, SERVER, effects)
+        return True
+
+    # Client side
+
+    def start(self, tx: ServerTransaction, client: ClientTransaction) -> bool:
+        """Send the request of a new branch, which is appended to the transaction; false when that fails at once."""
+        tx.branches.append(client)
+        tx.alive += 1
+        return self._start(tx, client, len(tx.branches) - 1)
+
+    def _start(self, tx: ServerTransaction, client: ClientTransaction, which: int) -> bool:
+        effects = client.step(REQUEST, self.now())
+        if self.send(client.flow, client.data):
+            self._after(tx, client, which, effects)
+            return True
+        self._after(tx, client, which, client.step(ERROR, 0.0) & ~FAILED)
+        return False
+
+    def start_cancel(self, tx: ServerTransaction, branch: int, data: bytes) -> None:
+        """Send the CANCEL of a branch: a transaction of its own, to the same place (§9.1)."""
+        client = tx.branches[branch]
+        table = self.settings.durations(False, client.flow.transport != "udp")
+        client.cancel = NonInviteClientTransaction(table, "CANCEL", client.flow, data, client.uri)
+        tx.alive += 1
+        self._start(tx, client.cancel, -2 - branch)
+        self._after(tx, client, branch, client.step(CANCEL, self.now()))
+
+    def responded(self, tx: ServerTransaction, which: int, status: int) -> int:
+        """A response came for this machine: the effects, of which the caller carries out PASS and ACK."""
+        client = tx.branches[which] if which >= 0 else tx.branches[-2 - which].cancel
+        assert client is not None
+        event = PROVISIONAL if status < 200 else SUCCESS if status < 300 else FAILURE
+        effects = client.step(event, self.now())
+        if effects & (ARMED | TERMINATED):
+            self._after(tx, client, which, effects)
+        return effects
+
+    def failed(self, data: bytes) -> None:
+        """The transport gave this message back: §17.1.4 for our requests; a lost response is repeated anyway."""
+        if data.startswith(b"SIP/2.0 "):
+            return
+        try:
+            sent = Request(data)
+        except Exception:  # it was ours, but nothing may go wrong while a connection closes
+            return
+        label, _, number = sent.branch[self._cut :].partition(".")
+        tx = self.by_label.get(label) if sent.branch.startswith(self.prefix) else None
+        if tx is None or not number.isdigit():
+            return
+        which = -2 - int(number) if sent.method == "CANCEL" else int(number)
+        machine = self.machine(tx, which)
+        if machine is not None and sent.method != "ACK":
+            self._after(tx, machine, which, machine.step(ERROR, self.now()))
+
+    # Time
+
+    def sweep(self, now: float) -> None:
+        """Let every deadline that has passed have its effect; call it every 50 to 100 ms."""
+        self.retransmissions.sweep(now, self._retransmit)
+        self.expiries.sweep(now, self._expire)
+
+    def _retransmit(self, deadline: float, label: str, which: int) -> None:
+        tx = self.by_label.get(label)
+        machine = tx and self.machine(tx, which)
+        if not tx or not machine or machine.retransmit_at != deadline:
+            return
+        # From the deadline, not from now: a late sweep must not stretch every interval that follows.
+        effects = machine.step(RETRANSMIT, deadline)
+        if effects & REPEAT:
+            if isinstance(machine, ClientTransaction):
+                self.send(machine.flow, machine.data)
+            else:
+                self.send(tx.reply_flow, tx.last)
+        self._after(tx, machine, which, effects)
+
+    def _expire(self, deadline: float, label: str, which: int) -> None:
+        tx = self.by_label.get(label)
+        machine = tx and self.machine(tx, which)
+        if tx and machine and machine.expire_at == deadline:
+            machine.expire_at = 0.0
+            self._after(tx, machine, which, machine.step(EXPIRE, deadline))
+
+    def _after(self, tx: ServerTransaction, machine: Machine, which: int, effects: int) -> None:
+        """Carry out what every step may ask for."""
+        if effects & ARM_EXPIRY:
+            self.expiries.arm(machine.wait, machine.expire_at, tx.label, which)
+        if effects & ARM_RETRANSMIT:
+            self.retransmissions.arm(machine.interval, machine.retransmit_at, tx.label, which)
+        if effects & TIMEOUT:
+            if which == SERVER:
+                self.user.never_acknowledged(tx)
+            elif which >= 0:
+                self.user.timed_out(tx, which)
+        if effects & FAILED and which >= 0:
+            self.user.send_failed(tx, which)
+        if effects & TERMINATED:
+            self._ended(tx, machine, which)
+
+    def _ended(self, tx: ServerTransaction, machine: Machine, which: int) -> None:
+        machine.expire_at = machine.retransmit_at = 0.0
+        if which == SERVER and self.by_key.get(tx.key) is tx:
+            del self.by_key[tx.key]
+        elif isinstance(machine, ClientTransaction):
+            machine.data = b""
+        tx.alive -= 1
+        if tx.alive <= 0:
+            self.forget(tx)
+
+    def forget(self, tx: ServerTransaction) -> None:
+        """Drop every trace of a transaction."""
+        if self.by_label.pop(tx.label, None) is None:
+            return
+        if self.by_key.get(tx.key) is tx:
+            del self.by_key[tx.key]
+        self.user.ended(tx)
+
+    def __len__(self) -> int:
+        return len(self.by_label)
+
+
+def _labels() -> Iterator[str]:
+    """Random names of 56 bits, drawn from the system in blocks."""
+    while True:
+        block = urandom(7 * 512).hex()
+        for at in range(0, len(block), 14):
+            yield block[at : at + 14]
+
+
+__all__ = ["ACK", "SERVER", "ClientTransaction", "ServerTransaction", "Settings", "Transactions", "User"]

@@ -1,0 +1,225 @@
+"""All the sockets of one server, behind one object: bytes come in with a Flow, bytes go out by a Flow."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from ipaddress import ip_address
+from typing import Protocol
+
+from kamtool.errors import TransportError
+from kamtool.sip.flow import RELIABLE, Address, Flow, Socket
+from kamtool.sip.framing import Broken
+from kamtool.transport.resolver import Resolver
+from kamtool.transport.stream import Connection
+from kamtool.transport.tcp import TcpOptions, TcpTransport
+from kamtool.transport.udp import UdpSocket
+
+log = logging.getLogger("kamtool.transport")
+
+SWEEP_SECONDS = 1.0
+
+
+class Receiver(Protocol):
+    """Who gets what arrives; `Server` is one."""
+
+    def receive(self, data: bytes, flow: Flow) -> None:
+        """One datagram, or one message cut from a stream."""
+
+    def unsent(self, data: bytes, flow: Flow) -> None:
+        """A message that could not be sent after all."""
+
+    def broken(self, end: Broken, flow: Flow) -> None:
+        """A stream that cannot be cut into messages any further; it closes after this."""
+
+    def closed(self, flow: Flow, reason: str) -> None:
+        """A connection has ended."""
+
+
+class Transports:
+    """Binds, listens, sends. Everything it does is done at once but for `resolver`, the only thing that waits."""
+
+    def __init__(
+        self, receiver: Receiver, *, tcp: TcpOptions | None = None, resolver: Resolver | None = None
+    ) -> None:
+        self.receiver = receiver
+        self.resolver = resolver or Resolver()
+        self.tcp = TcpTransport(
+            tcp or TcpOptions(), receiver.receive, receiver.unsent, receiver.broken, receiver.closed
+        )
+        self.sockets: list[Socket] = []
+        self._udp: dict[Address, UdpSocket] = {}
+        self._dirty: list[UdpSocket] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    def start(self, listens: Iterable[Socket]) -> None:
+        """Bind every socket, then read from all. Raises TransportError, and then none is open."""
+        loop = self._loop = asyncio.get_running_loop()
+        try:
+            for socket in listens:
+                self.sockets.append(self._bind(socket))
+        except TransportError:
+            self.stop()
+            raise
+        for udp in self._udp.values():
+            udp.open(loop)
+        self.tcp.open(loop)
+        self._sweep()
+
+    def _bind(self, socket: Socket) -> Socket:
+        if socket.transport == "udp":
+            udp = UdpSocket(socket, self.receiver.receive, self._mark, self.receiver.unsent)
+            self._udp[udp.socket.address] = udp
+            return udp.socket
+        if socket.transport == "tcp":
+            return self.tcp.bind(socket)
+        raise TransportError(f"{socket.transport}:{socket.address}: this transport is not built")
+
+    def stop(self) -> None:
+        """Send what is queued and close everything."""
+        self.flush()
+        for udp in self._udp.values():
+            udp.close()
+        self.tcp.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        self._udp.clear()
+        self.sockets.clear()
+
+    def _sweep(self) -> None:
+        assert self._loop is not None
+        self.tcp.sweep(self._loop.time())
+        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    # Sending
+
+    def _mark(self, udp: UdpSocket) -> None:
+        if not self._dirty and self._loop is not None:
+            self._loop.call_soon(self.flush)
+        self._dirty.append(udp)
+
+    def flush(self) -> None:
+        """Hand every queued datagram to the kernel. Called by itself once per turn of the loop."""
+        for _ in range(4):  # what cannot be sent may make the receiver send something else
+            dirty, self._dirty = self._dirty, []
+            for udp in dirty:
+                udp.flush()
+            if not self._dirty:
+                return
+
+    def send(self, flow: Flow, data: bytes) -> bool:
+        """Send by this flow; false when its connection is gone or takes no more. UDP never says no."""
+        if flow.transport == "udp":
+            udp = self._udp.get(flow.local)
+            if udp is None:
+                return False
+            udp.send(data, flow.remote)
+            return True
+        connection = self.tcp.find(flow.remote, flow.connection)
+        return connection is not None and connection.write(data)
+
+    # Choosing
+
+    def choose(self, transport: str, remote_host: str, preferred: Socket | None = None) -> Socket | None:
+        """The socket to send from: `preferred` if it fits the transport and the family, else the first that fits.
+
+        A wildcard of IPv6 fits IPv6 only: our sockets are bound that way.
+        """
+        six = ":" in remote_host
+        if (
+            preferred is not None
+            and preferred.transport == transport
+            and (":" in preferred.address.host) == six
+        ):
+            return preferred
+        fitting = [s for s in self.sockets if s.transport == transport and (":" in s.address.host) == six]
+        if not fitting:
+            return None
+        if preferred is not None:
+            for socket in fitting:  # the same interface, by another transport
+                if socket.address.host == preferred.address.host:
+                    return socket
+        loopback = is_loopback(remote_host)
+        return next((s for s in fitting if is_loopback(s.address.host) == loopback), fitting[0])
+
+    def socket_of(self, flow: Flow) -> Socket | None:
+        """The listening socket that a flow belongs to."""
+        for socket in self.sockets:
+            if socket.address == flow.local and socket.transport == flow.transport:
+                return socket
+        return None
+
+    def find_socket(self, transport: str, host: str, port: int) -> Socket | None:
+        """The socket that is bound to, or advertised as, this address; "" and 0 fit any."""
+        for socket in self.sockets:
+            if transport in ("", socket.transport):
+                for address in (socket.address, socket.shown):
+                    if address.host == host.strip("[]") and port in (0, address.port):
+                        return socket
+        return None
+
+    def flow_to(
+        self,
+        transport: str,
+        remote: Address,
+        socket: Socket | None = None,
+        connection: int = 0,
+        *,
+        connect: bool = True,
+    ) -> Flow:
+        """The flow to an address: for TCP an open connection, else (with `connect`) a new one.
+
+        Raises TransportError: no socket of that kind, no connection wanted, or the network says no at once.
+        """
+        if transport in RELIABLE:
+            found = self.tcp.find(remote, connection)
+            if found is not None:
+                return found.flow
+            if not connect or self.tcp.options.no_connect:
+                raise TransportError(f"{transport}:{remote}: no connection is open")
+        chosen = self.choose(transport, remote.host, socket)
+        if chosen is None:
+            raise TransportError(f"{transport}:{remote}: no {transport} socket of that family to send from")
+        if transport == "udp":
+            return self._udp[chosen.address].flow(remote)
+        if transport != "tcp":
+            raise TransportError(f"{transport}:{remote}: this transport is not built")
+        return self.tcp.connect(chosen, remote).flow
+
+    def connection(self, flow: Flow) -> Connection | None:
+        """The open connection of a flow."""
+        return self.tcp.connections.get(flow.connection) if flow.connection else None
+
+    def add_alias(self, flow: Flow, port: int) -> None:
+        """Let requests to `port` at the far end of `flow` use its connection (Via `;alias`, force_tcp_alias)."""
+        connection = self.connection(flow)
+        if connection is not None and 0 < port < 65536:
+            self.tcp.add_key(connection, Address(flow.remote.host, port))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a numeric address is of this host only."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_numeric(host: str) -> bool:
+    """Whether a host (IPv6 with or without brackets) is an address, and so needs no DNS."""
+    if not host:
+        return False
+    if host[-1].isdigit() and ":" not in host:
+        parts = host.split(".")
+        return len(parts) == 4 and all(
+            p.isascii() and p.isdigit() and len(p) <= 3 and int(p) < 256 for p in parts
+        )
+    if ":" in host:
+        try:
+            ip_address(host.strip("[]"))
+        except ValueError:
+            return False
+        return True
+    return False

@@ -1,0 +1,146 @@
+"""SIP over UDP: datagrams read in batches, sends gathered and handed to the kernel once per turn of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket as sockets
+from collections.abc import Callable
+from contextlib import suppress
+
+from kamtool import speed
+from kamtool.errors import TransportError
+from kamtool.sip.flow import Address, Flow, Socket
+
+BATCH = 64
+MAX_QUEUE = 8192
+MAX_FLOWS = 65_536
+RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
+KEEPALIVE_BYTES = b"\r\n\0 \t"
+
+Outgoing = tuple[bytes, tuple[str, int]]
+
+
+def bind(socket: Socket, kind: sockets.SocketKind) -> sockets.socket:
+    """A non-blocking socket bound to `socket`'s address. Raises TransportError with the reason."""
+    family = sockets.AF_INET6 if ":" in socket.address.host else sockets.AF_INET
+    bound = sockets.socket(family, kind)
+    bound.setblocking(False)
+    try:
+        if family == sockets.AF_INET6:
+            bound.setsockopt(sockets.IPPROTO_IPV6, sockets.IPV6_V6ONLY, 1)
+        if kind == sockets.SOCK_STREAM:
+            bound.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+        bound.bind(tuple(socket.address))
+    except OSError as error:
+        bound.close()
+        reason = error.strerror or str(error)
+        raise TransportError(
+            f"cannot listen on {socket.transport}:{socket.address}: {reason.lower()}"
+        ) from error
+    return bound
+
+
+class UdpSocket:
+    """One bound UDP socket.
+
+    `receive(data, flow)` is called for every datagram that is not a keep-alive; `mark(self)` once when the
+    first datagram of a turn is queued: the owner calls `flush` before the turn ends. `failed(data, flow)`
+    gets what the kernel refused.
+    """
+
+    def __init__(
+        self,
+        socket: Socket,
+        receive: Callable[[bytes, Flow], None],
+        mark: Callable[[UdpSocket], None],
+        failed: Callable[[bytes, Flow], None],
+    ) -> None:
+        self.receive, self.mark, self.failed = receive, mark, failed
+        self._bound = bind(socket, sockets.SOCK_DGRAM)
+        with suppress(OSError):
+            self._bound.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        self._fd = self._bound.fileno()
+        address = Address(*self._bound.getsockname()[:2])
+        self.socket = Socket(socket.transport, address, socket.advertised, socket.name)
+        self.dropped = 0
+        self._out: list[Outgoing] = []
+        self._flows: dict[tuple[str, int], Flow] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._blocked = False
+
+    def open(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start reading."""
+        self._loop = loop
+        loop.add_reader(self._fd, self._readable)
+
+    def close(self) -> None:
+        if self._loop is not None:
+            self._loop.remove_reader(self._fd)
+            if self._blocked:
+                self._loop.remove_writer(self._fd)
+            self._loop = None
+        self._bound.close()
+
+    def flow(self, remote: tuple[str, int]) -> Flow:
+        """The flow to `remote` from this socket; the same object while the cache holds it."""
+        flow = self._flows.get(remote)
+        if flow is None:
+            if len(self._flows) >= MAX_FLOWS:
+                self._flows.clear()
+            flow = Flow(self.socket.transport, self.socket.address, Address(*remote))
+            self._flows[remote] = flow
+        return flow
+
+    def send(self, data: bytes, remote: tuple[str, int]) -> None:
+        """Queue a datagram for this turn. Beyond MAX_QUEUE it is dropped and counted: UDP may lose anything."""
+        out = self._out
+        if not out:
+            self.mark(self)
+        elif len(out) >= MAX_QUEUE:
+            self.dropped += 1
+            return
+        out.append((data, remote))
+
+    def _readable(self) -> None:
+        try:
+            batch = speed.recv_batch(self._fd, BATCH)
+        except (
+            OSError
+        ):  # an ICMP error of an earlier datagram, or no memory: the next datagram is read anyway
+            return
+        flows, receive = self._flows, self.receive
+        for data, remote in batch:
+            if len(data) <= 4 and not data.strip(KEEPALIVE_BYTES):
+                continue
+            receive(data, flows.get(remote) or self.flow(remote))
+
+    def flush(self) -> None:
+        """Hand the queue to the kernel; what it will not take now waits until it is writable."""
+        if self._blocked:
+            return
+        out, self._out = self._out, []
+        while out:
+            try:
+                sent = speed.send_batch(self._fd, out)
+            except OSError:
+                data, remote = out.pop(0)
+                self.failed(data, self.flow(remote))
+                continue
+            if sent == len(out):
+                return
+            del out[:sent]
+            if sent == 0:
+                self._block(out)
+                return
+
+    def _block(self, rest: list[Outgoing]) -> None:
+        self._out = rest + self._out
+        if self._loop is not None:
+            self._blocked = True
+            self._loop.add_writer(self._fd, self._writable)
+
+    def _writable(self) -> None:
+        if self._loop is not None:
+            self._loop.remove_writer(self._fd)
+        self._blocked = False
+        self.flush()

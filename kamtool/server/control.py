@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from kamtool.errors import RpcError, UsageError
+from kamtool.errors import ConfigError, RpcError, UsageError
 from kamtool.server.rpc import INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR, RpcTable
 
 log = logging.getLogger("kamtool.control")
@@ -191,6 +191,21 @@ def bind(path: Path, kind: int, mode: int = 0o600) -> socket.socket:
         made.close()
         raise
     return made
+
+
+def give(path: Path, user: str, group: str) -> None:
+    """Give `path` to a user and a group, by name or number; "" changes nothing. Raises ConfigError."""
+    import grp
+    import pwd
+
+    try:
+        owner = -1 if not user else int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid
+        number = -1 if not group else int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise ConfigError(
+            f"{path} cannot be given to {user}:{group}: there is no such user or group"
+        ) from None
+    os.chown(path, owner, number)
 
 
 def _answers(path: Path, kind: int) -> bool:

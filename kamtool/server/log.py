@@ -7,10 +7,14 @@ import os
 import sys
 from typing import TextIO
 
+from kamtool.script.levels import ALERT, BUG, python_level
+
 NOTICE = 25
 """Between logging.INFO and logging.WARNING: L_NOTICE, what an operator should see on a quiet day."""
 
 NAMES = {
+    ALERT: "ALERT",
+    BUG: "BUG",
     logging.CRITICAL: "CRITICAL",
     logging.ERROR: "ERROR",
     logging.WARNING: "WARNING",
@@ -28,12 +32,6 @@ _COLOURS = {
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), 127)}
 
 
-def threshold(debug: int) -> int:
-    """The logging level for Kamailio's `debug`: -1 errors, 0 warnings, 1 notices, 2 info, 3 everything."""
-    levels = (logging.CRITICAL, logging.ERROR, logging.WARNING, NOTICE, logging.INFO, logging.DEBUG)
-    return levels[min(max(debug + 2, 0), 5)]
-
-
 class KamailioFormatter(logging.Formatter):
     """Lines as Kamailio writes them: ` 0(8053) ERROR: registrar: what happened`."""
 
@@ -46,7 +44,9 @@ class KamailioFormatter(logging.Formatter):
         # What a peer wrote moves no cursor and forges no line of its own.
         text = record.getMessage().rstrip("\n").translate(_CONTROL)
         level = NAMES.get(record.levelno, record.levelname)
-        line = f"{self.prefix}{level}: {_place(record.name)}: {text}"
+        # The module xlog lets a site choose what its texts begin with.
+        begin = getattr(record, "prefix", None) or f"{_place(record.name)}: "
+        line = f"{self.prefix}{level}: {begin}{text}"
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
         if record.exc_text:
@@ -87,4 +87,4 @@ def install(handler: logging.Handler, debug: int) -> None:
     logger = logging.getLogger("kamtool")
     logger.handlers[:] = [handler]
     logger.propagate = False
-    logger.setLevel(threshold(debug))
+    logger.setLevel(python_level(debug))

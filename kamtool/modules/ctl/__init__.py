@@ -1,0 +1,195 @@
+"""Answer kamcmd: the control plane in binrpc."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from kamtool.errors import ConfigError, RpcError
+from kamtool.module import Host, Module, Param, rpc
+from kamtool.modules.ctl import binrpc
+from kamtool.server import control
+from kamtool.server.rpc import RpcTable
+
+if TYPE_CHECKING:
+    from kamtool.server.server import Server
+
+log = logging.getLogger("kamtool.modules.ctl")
+
+DEFAULT = "unixs:/run/kamailio/kamailio_ctl"
+MOST_CLIENTS = 64
+LEAST_BODY = 64
+
+
+class Ctl(Module):
+    """Lets `kamcmd` and other clients of binrpc call the RPC of this server.
+
+    Whoever reaches a socket may do everything: keep `tcp:` and `udp:` where nobody else reaches them.
+    """
+
+    binrpc = Param(
+        "",
+        "where to listen: `unix:/path`, `unixd:/path` (datagrams), `tcp:host:port`, `udp:host:port`",
+        repeat=True,
+    )
+    mode = Param(0o600, "the permissions of unix sockets")
+    user = Param("", "the owner of unix sockets, by name or number")
+    group = Param("", "the group of unix sockets, by name or number")
+    autoconversion = Param(0, "accepted; texts and numbers are always brought into the shape a method wants")
+    binrpc_max_body_size = Param(4, "the kilobytes of the largest answer, 64 at least")
+    binrpc_struct_max_body_size = Param(1, "accepted; a struct may be as large as the answer")
+    binrpc_buffer_size = Param(1024, "accepted; buffers grow as they need")
+
+    def __init__(self, server: Host) -> None:
+        super().__init__(server)
+        self._servers: list[asyncio.Server] = []
+        self._datagrams: list[asyncio.DatagramTransport] = []
+        self._files: list[Path] = []
+        self._clients: dict[asyncio.Task[None], tuple[str, float]] = {}
+        self.listening: list[tuple[str, str]] = []
+
+    @property
+    def table(self) -> RpcTable:
+        table: RpcTable = cast("Server", self.server).rpc
+        return table
+
+    async def start(self) -> None:
+        """Open the sockets."""
+        for where in self.binrpc or [DEFAULT]:
+            try:
+                await self._listen(where)
+            except OSError as error:
+                raise ConfigError(
+                    f"ctl cannot listen on {where}: {error.strerror or error}", code="KT1202"
+                ) from error
+
+    async def _listen(self, where: str) -> None:
+        kind, colon, place = where.partition(":")
+        if kind in ("unix", "unixs", "unixd") or not colon:
+            await self._listen_unix(Path(place if colon else where), datagrams=kind == "unixd")
+            return
+        host, _, port = place.rpartition(":")
+        if kind not in ("tcp", "udp") or not port.isdigit():
+            raise ConfigError(
+                f"ctl cannot listen on {where!r}", hint="unix:/path or tcp:host:port", code="KT1202"
+            )
+        host = host.strip("[]") or "127.0.0.1"
+        if kind == "tcp":
+            self._servers.append(await asyncio.start_server(self._connected, host, int(port)))
+        else:
+            loop = asyncio.get_running_loop()
+            made, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), (host, int(port)))
+            self._datagrams.append(made)
+        self.listening.append((kind, f"{host}:{port}"))
+
+    async def _listen_unix(self, path: Path, *, datagrams: bool) -> None:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        made = control.bind(path, socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM, self.mode)
+        self._files.append(path)
+        control.give(path, self.user, self.group)
+        if datagrams:
+            loop = asyncio.get_running_loop()
+            endpoint, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=made)
+            self._datagrams.append(endpoint)
+        else:
+            self._servers.append(await asyncio.start_unix_server(self._connected, sock=made))
+        self.listening.append(("unixd" if datagrams else "unixs", str(path)))
+
+    async def stop(self) -> None:
+        """Close the sockets and remove their files."""
+        for server in self._servers:
+            server.close()
+        for endpoint in self._datagrams:
+            endpoint.close()
+        for path in self._files:
+            path.unlink(missing_ok=True)
+        tasks = list(self._clients)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def answer(self, packet: bytes) -> bytes:
+        """The packet that answers one whole packet."""
+        cookie = b""
+        try:
+            request = binrpc.decode(packet)
+            cookie = request.cookie
+            result = await self.table.call(request.method, request.params)
+            answer = binrpc.reply(cookie, result)
+        except RpcError as error:
+            return binrpc.fault(cookie, error.code if error.code > 0 else 500, error.message)
+        except Exception:
+            # As on the control socket: what rises here is our mistake.
+            log.exception("a call failed")
+            return binrpc.fault(cookie, 500, "the server failed; its log says why")
+        if len(answer) > max(self.binrpc_max_body_size, LEAST_BODY) << 10:
+            return binrpc.fault(cookie, 500, "the answer is larger than binrpc_max_body_size")
+        return answer
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._clients[task] = (str(writer.get_extra_info("peername") or "unix"), time.monotonic())
+        try:
+            if len(self._clients) <= MOST_CLIENTS:
+                await self._converse(reader, writer)
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client left, or kept silent
+        finally:
+            del self._clients[task]
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        data = b""
+        while piece := await asyncio.wait_for(reader.read(65_536), control.PATIENCE):
+            data += piece
+            try:
+                while data and (size := binrpc.packet_size(data)) and len(data) >= size:
+                    writer.write(await self.answer(data[:size]))
+                    data = data[size:]
+                if data and binrpc.packet_size(data) > control.LARGEST_REQUEST:
+                    raise RpcError(400, "the request is too long")
+            except RpcError as error:
+                writer.write(binrpc.fault(b"", error.code, error.message))
+                return
+            await asyncio.wait_for(writer.drain(), control.PATIENCE)
+
+    @rpc("ctl.listen")
+    def listen(self) -> list[dict[str, Any]]:
+        """The sockets where binrpc is answered."""
+        return [{"protocol": kind, "address": place} for kind, place in self.listening]
+
+    @rpc("ctl.connections")
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._clients)
+
+    @rpc("ctl.who")
+    def who(self) -> list[dict[str, Any]]:
+        """The clients that are connected."""
+        now = time.monotonic()
+        return [{"from": peer, "seconds": int(now - since)} for peer, since in self._clients.values()]
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, ctl: Ctl) -> None:
+        self.ctl = ctl
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.endpoint = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        if addr and len(self.ctl._clients) < MOST_CLIENTS:
+            self.ctl.server.spawn(self._answer(data, addr), "ctl")
+
+    async def _answer(self, data: bytes, addr: Any) -> None:
+        with suppress(RpcError, OSError):
+            if binrpc.packet_size(data) == len(data):
+                self.endpoint.sendto(await self.ctl.answer(data), addr)

@@ -1,0 +1,127 @@
+"""The binary RPC that kamcmd speaks: packets of typed records.
+
+    packet   magic 0xA and version 1 in one octet; type, size of the length, size of the cookie in the next;
+             the length of the body, the cookie, the body
+    record   one octet: a bit, a size of 3 bits, a type of 4. With the bit clear the size is the value's own;
+             with it set, as many octets of length follow. A struct or list ends with the bit and size 0
+
+Numbers are big-endian and as short as they can be, texts end with a NUL, fractions are in thousandths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kamtool.errors import RpcError
+
+MAGIC = 0xA1
+REQUEST, REPLY, FAULT = 0, 1, 3
+INT, STR, DOUBLE, STRUCT, ARRAY, AVP, BYTES = range(7)
+DEEPEST = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call: the method, its arguments, and the cookie that the reply repeats."""
+
+    method: str
+    params: list[Any]
+    cookie: bytes
+
+
+def packet_size(data: bytes) -> int:
+    """The octets of the packet that `data` begins with; 0 while that cannot be told. Raises RpcError."""
+    if data and data[0] != MAGIC:
+        raise RpcError(400, "no binrpc packet")
+    if len(data) < 2:
+        return 0
+    length_size, cookie_size = _sizes(data)
+    if len(data) < 2 + length_size:
+        return 0
+    return 2 + length_size + cookie_size + int.from_bytes(data[2 : 2 + length_size])
+
+
+def _sizes(data: bytes) -> tuple[int, int]:
+    return (data[1] >> 2 & 3) + 1, (data[1] & 3) + 1
+
+
+def decode(packet: bytes) -> Request:
+    """A whole packet. Raises RpcError."""
+    length_size, cookie_size = _sizes(packet)
+    start = 2 + length_size + cookie_size
+    if packet[1] >> 4 != REQUEST:
+        raise RpcError(400, "no request")
+    records = list(_records(packet, start))
+    if not records or not isinstance(records[0], str):
+        raise RpcError(400, "the name of a method is missing")
+    return Request(records[0], records[1:], packet[2 + length_size : start])
+
+
+def _records(data: bytes, at: int) -> Iterator[Any]:
+    """Plain arguments: kamcmd sends numbers, fractions and texts, nothing nested."""
+    while at < len(data):
+        head = data[at]
+        kind, size, at = head & 15, head >> 4 & 7, at + 1
+        if head & 0x80:
+            size, at = int.from_bytes(data[at : at + size]), at + size
+        if at + size > len(data):
+            raise RpcError(400, "a record is cut short")
+        value, at = data[at : at + size], at + size
+        if kind in (INT, DOUBLE):
+            number = int.from_bytes(value, signed=size >= 4)
+            yield number if kind == INT else number / 1000
+        elif kind in (STR, BYTES):
+            yield value.rstrip(b"\0").decode("utf-8", "surrogateescape")
+        else:
+            raise RpcError(400, f"a record of type {kind} is no argument")
+
+
+def reply(cookie: bytes, result: Any) -> bytes:
+    """The packet that answers with a result; the entries of a list are told one after the other."""
+    entries = result if isinstance(result, list | tuple) else [] if result is None else [result]
+    return _packet(REPLY, cookie, b"".join(_encode(entry, 0) for entry in entries))
+
+
+def fault(cookie: bytes, code: int, reason: str) -> bytes:
+    """The packet that refuses a call."""
+    return _packet(FAULT, cookie, _encode(code, 0) + _encode(reason, 0))
+
+
+def _packet(kind: int, cookie: bytes, body: bytes) -> bytes:
+    cookie = cookie or b"\0"
+    length = len(body).to_bytes(max((len(body).bit_length() + 7) // 8, 1))
+    return bytes((MAGIC, kind << 4 | (len(length) - 1) << 2 | (len(cookie) - 1))) + length + cookie + body
+
+
+def _encode(value: Any, depth: int) -> bytes:
+    if depth > DEEPEST:
+        raise RpcError(500, "the answer is nested too deeply")
+    if isinstance(value, bool | int):
+        return _number(INT, int(value))
+    if isinstance(value, float):
+        return _number(DOUBLE, round(value * 1000))
+    if isinstance(value, Mapping):
+        pairs = [_text(AVP, str(name)) + _encode(entry, depth + 1) for name, entry in value.items()]
+        return b"".join((bytes((STRUCT,)), *pairs, bytes((0x80 | STRUCT,))))
+    if isinstance(value, list | tuple):
+        return b"".join((bytes((ARRAY,)), *(_encode(e, depth + 1) for e in value), bytes((0x80 | ARRAY,))))
+    return _text(STR, "" if value is None else str(value))
+
+
+def _number(kind: int, value: int) -> bytes:
+    # kamcmd reads at most 32 bits: larger counters are told as text.
+    if not -(2**31) <= value < 2**32:
+        return _text(STR, str(value))
+    value &= 0xFFFFFFFF
+    octets = value.to_bytes((value.bit_length() + 7) // 8)
+    return bytes((len(octets) << 4 | kind,)) + octets
+
+
+def _text(kind: int, text: str) -> bytes:
+    octets = text.encode("utf-8", "surrogateescape") + b"\0"
+    if len(octets) < 8:
+        return bytes((len(octets) << 4 | kind,)) + octets
+    length = len(octets).to_bytes((len(octets).bit_length() + 7) // 8)
+    return bytes((0x80 | len(length) << 4 | kind,)) + length + octets

@@ -57,5 +57,5 @@ NAME_ADDR = _compile(
 CSEQ = _compile(rb"([0-9]++)[ \t\r\n]++(%s)\Z" % _TOKEN)
 DIGITS = _compile(rb"[0-9]++\Z")
 WORD = _compile(rb"[^\x00-\x20]++\Z")
-LIST_STOP = _compile(rb"[^\",<]*+(?:(%s)|(<[^>]*+>)|.)?+" % _QUOTED)
-FOLD = _compile(rb"[ \t]*+\r?+\n[ \t]++")
+LIST_STOP = _compile(rb"[\",<]")
+QUOTED = _compile(_QUOTED)

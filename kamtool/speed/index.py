@@ -19,7 +19,7 @@ from kamtool.speed.names import (
     TO,
     VIA,
 )
-from kamtool.speed.scanners import decode, list_stops, trim
+from kamtool.speed.scanners import decode, list_stops, trim, unfold
 
 _SINGLE = (FROM, TO, CALL_ID, CSEQ, MAX_FORWARDS, CONTENT_LENGTH)
 _METHODS = frozenset(METHODS)
@@ -103,6 +103,10 @@ class Index:
     uri_memo: Any
 
     def __init__(self, data: bytes, stream: bool = False, salvage: bool = False) -> None:
+        if not isinstance(data, bytes):
+            raise TypeError(f"a message is bytes, not {type(data).__name__}")
+        if len(data) > 2**31 - 65:
+            raise ParseError("too long", status=513)
         if data[:1] in (b"\r", b"\n"):
             data = data.lstrip(b"\r\n")
         self.data = data
@@ -368,9 +372,7 @@ class Index:
         """The value of the header field at this place: trimmed, its folds made single spaces."""
         row = self.row(number)
         octets = self.data[row.value_start : row.value_end]
-        if b"\n" in octets:
-            octets = grammar.FOLD.sub(b" ", octets)
-        return decode(octets)
+        return decode(unfold(octets) if b"\n" in octets else octets)
 
     def header(self, name: str) -> str | None:
         """The first value of this name, None when there is none."""

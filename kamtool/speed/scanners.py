@@ -18,20 +18,32 @@ def decode(octets: bytes) -> str:
     return octets.decode("utf-8", "surrogateescape")
 
 
+def unfold(octets: bytes) -> bytes:
+    """A value with each of its folds made one space (RFC 3261 §7.3.1)."""
+    return b" ".join([line for part in octets.split(b"\n") if (line := part.strip(b" \t\r"))])
+
+
 def list_stops(data: bytes, start: int, end: int) -> list[tuple[int, int]]:
     """The spans between the top-level commas of data[start:end], untrimmed, the empty ones too.
 
-    A quoted string or `<…>` that does not end is read as if its first character were an ordinary one.
+    Where a quoted string or `<…>` does not end, its first character and all like it from there on are ordinary.
     """
     spans, begin, at = [], start, start
-    match = grammar.LIST_STOP.match
-    while at < end:
-        found = match(data, at, end)
-        assert found is not None
-        at = found.end()
-        if found.lastindex is None and at > found.start() and data[at - 1] == 0x2C:
-            spans.append((begin, at - 1))
+    closing = True  # whether there is a `>` ahead: asked once, or a thousand `<` would be searched a thousand times
+    quotes = True
+    while stop := grammar.LIST_STOP.search(data, at, end):
+        at = stop.end()
+        if stop[0] == b",":
+            spans.append((begin, stop.start()))
             begin = at
+        elif stop[0] == b"<":
+            close = data.find(b">", at, end) if closing else -1
+            closing = close >= 0
+            at = close + 1 if closing else at
+        elif quotes:
+            quoted = grammar.QUOTED.match(data, stop.start(), end)
+            quotes = quoted is not None
+            at = quoted.end() if quoted else at
     spans.append((begin, end))
     return spans
 

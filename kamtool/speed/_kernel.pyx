@@ -1,0 +1,40 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, binding=True
+"""The native kernel: what `pure.py` does, in C. Its docstrings there are the reference.
+
+`_scan.pxi` follows the grammar, `_wire.pxi` makes messages. Memory is reached by pointers whose every use is
+preceded by a comparison with the end of its span; nothing has a fixed size that input decides, but the stack array
+that is given up for the heap when a message has more headers.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from libc.limits cimport INT_MAX
+from libc.stdlib cimport qsort
+from libc.string cimport memchr, memcpy, strlen
+
+from kamtool.errors import ParseError
+from kamtool.speed.index import Row as _Row
+from kamtool.speed.names import HEADERS as _HEADERS, IDS as _IDS, METHODS as _METHODS, NAMES as _NAMES
+from kamtool.speed.scanners import encode as _encode, unfold as _unfold
+
+cdef extern from "Python.h":
+    str PyUnicode_DecodeUTF8(const char* text, Py_ssize_t size, const char* errors)
+    str PyUnicode_DecodeASCII(const char* text, Py_ssize_t size, const char* errors)
+    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
+    int _PyBytes_Resize(PyObject** octets, Py_ssize_t size) except -1
+    ctypedef struct PyObject
+
+include "_scan.pxi"
+include "_names.pxi"
+include "_index.pxi"
+include "_wire.pxi"
+include "_values.pxi"
+
+if __import__("sys").platform == "linux":
+    try:
+        from kamtool.speed._datagrams import recv_batch, send_batch
+    except ImportError:
+        from kamtool.speed.datagrams import recv_batch, send_batch
+else:
+    from kamtool.speed.datagrams import recv_batch, send_batch

@@ -105,7 +105,7 @@ class Framer:
         rest = bytes(buffer[at : at + 4])
         if rest in (b"\r", b"\r\n", b"\r\n\r"):
             return at
-        while buffer[at : at + 1] in (b"\r", b"\n") and buffer[at : at + 1]:
+        while at < len(buffer) and buffer[at] in _LINE_ENDS:
             at += 1
         return at
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kamtool.speed.pure import (
         Index, forward, recv_batch, relay, respond, send_batch, splice, split_list, split_name_addr, split_params,
         split_uri, split_via,
-    )  # fmt: skip
+    )  # fmt: skip  # isort: skip
 
     NATIVE = bool(os.environ)
 else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from kamtool.errors import ParseError
@@ -21,7 +22,6 @@ from kamtool.speed.names import (
 )
 from kamtool.speed.scanners import decode, list_stops, trim, unfold
 
-_SINGLE = (FROM, TO, CALL_ID, CSEQ, MAX_FORWARDS, CONTENT_LENGTH)
 _METHODS = frozenset(METHODS)
 
 
@@ -51,7 +51,7 @@ class Index:
     """
 
     __slots__ = (
-        "_rows", "body_start", "branch", "call_id", "content_length", "cseq", "cseq_method", "data", "first_line_end",
+        "_firsts", "_rows", "_seconds", "body_start", "branch", "call_id", "content_length", "cseq", "cseq_method", "data", "first_line_end",
         "from_memo", "from_tag", "head_end", "is_request", "max_forwards", "max_forwards_end", "max_forwards_start",
         "method", "received_end", "received_start", "rport_end", "rport_start", "status", "to_end", "to_memo",
         "to_tag", "uri", "uri_end", "uri_host", "uri_memo", "uri_port", "uri_scheme", "uri_start", "uri_user",
@@ -145,10 +145,8 @@ class Index:
 
     @staticmethod
     def _try(step: Any, *arguments: Any) -> None:
-        try:
+        with suppress(ParseError):
             step(*arguments)
-        except ParseError:
-            pass
 
     def _request_line(self, end: int) -> None:
         data = self.data
@@ -186,49 +184,59 @@ class Index:
         self._reason = found.span(3) if found[3] is not None else (0, 0)
 
     def _index_headers(self, salvage: bool) -> list[Row]:
-        data, at, end = self.data, self.first_line_end, len(self.data)
+        data, at = self.data, self.first_line_end
         rows: list[Row] = []
+        firsts: dict[int, int] = {}
+        seconds: dict[int, int] = {}
+        self._firsts, self._seconds = firsts, seconds
+        header, ids, make = grammar.HEADER.match, IDS.get, Row._make
         while True:
+            if found := header(data, at):
+                name_end, (start, end) = found.end(1), found.span(2)
+                name = data[at:name_end].decode()
+                name_id = ids(name) or ids(name.lower(), OTHER)
+                if start < end and (data[start] <= 0x20 or data[end - 1] <= 0x20):
+                    start, end = trim(data, start, end)
+                if name_id:
+                    (seconds if name_id in firsts else firsts).setdefault(name_id, len(rows))
+                stop = found.end()
+                rows.append(make((name_id, at, name_end, start, end, stop)))
+                at = stop
+                continue
             if empty := grammar.EMPTY_LINE.match(data, at):
                 self.head_end, self.body_start = at, empty.end()
                 return rows
-            found = grammar.HEADER.match(data, at)
-            if found:
-                name_id = IDS.get(found[1].decode())
-                if name_id is None:
-                    name_id = IDS.get(found[1].decode().lower(), OTHER)
-                value_start, value_end = trim(data, *found.span(2))
-                rows.append(Row(name_id, at, found.end(1), value_start, value_end, found.end()))
-                at = found.end()
-                continue
             line = grammar.HEADER_LINE.match(data, at)
             assert line is not None
+            cut_short = line.end() == at or data[line.end() - 1] != 0x0A
             if not salvage:
-                cut_short = not data.endswith(b"\n", at, line.end()) or line.end() == at
                 raise ParseError(
                     "the headers do not end" if cut_short else "malformed header line", offset=at
                 )
             at = line.end()
-            if at >= end:
-                self.head_end = self.body_start = end
+            if cut_short:
+                self.head_end = self.body_start = at
                 return rows
 
-    def _one(self, name_id: int, required: bool = True) -> Row | None:
-        found = None
-        for row in self._rows:
-            if row.id == name_id:
-                if found:
-                    raise ParseError("more than one", header=NAMES[name_id], offset=row.start)
-                found = row
-        if found is None and required:
+    def _one(self, name_id: int) -> Row | None:
+        """The only header field of this id; None when there is none."""
+        if name_id in self._seconds:
+            start = self._rows[self._seconds[name_id]].start
+            raise ParseError("more than one", header=NAMES[name_id], offset=start)
+        place = self._firsts.get(name_id)
+        return None if place is None else self._rows[place]
+
+    def _required(self, name_id: int) -> Row:
+        row = self._one(name_id)
+        if row is None:
             raise ParseError("missing", header=NAMES[name_id])
-        return found
+        return row
 
     def _via(self) -> None:
-        row = next((row for row in self._rows if row.id == VIA), None)
-        if row is None:
+        place = self._firsts.get(VIA)
+        if place is None:
             raise ParseError("missing", header="Via")
-        data = self.data
+        row, data = self._rows[place], self.data
         found = grammar.VIA.match(data, row.value_start, row.value_end)
         stop = found and grammar.TRAILING.match(data, found.end(), row.value_end)
         if not found or not stop or (found[5] and int(found[5]) > 65535):
@@ -259,8 +267,7 @@ class Index:
                 self.rport_start, self.rport_end = span
 
     def _tag(self, name_id: int) -> tuple[str, int]:
-        row = self._one(name_id)
-        assert row is not None
+        row = self._required(name_id)
         found = grammar.NAME_ADDR.match(self.data, row.value_start, row.value_end)
         if not found or not grammar.END.match(self.data, found.end(), row.value_end):
             raise ParseError("malformed", header=NAMES[name_id], offset=row.value_start)
@@ -278,16 +285,14 @@ class Index:
         self.to_tag, self.to_end = self._tag(TO)
 
     def _call_id(self) -> None:
-        row = self._one(CALL_ID)
-        assert row is not None
+        row = self._required(CALL_ID)
         found = grammar.WORD.match(self.data, row.value_start, row.value_end)
         if not found:
             raise ParseError("malformed", header="Call-ID", offset=row.value_start)
         self.call_id = decode(found[0])
 
     def _cseq(self) -> None:
-        row = self._one(CSEQ)
-        assert row is not None
+        row = self._required(CSEQ)
         found = grammar.CSEQ.match(self.data, row.value_start, row.value_end)
         digits = found[1].lstrip(b"0") if found else b""
         if not found or len(digits) > 10 or int(digits or b"0") > 0xFFFFFFFF:
@@ -303,7 +308,7 @@ class Index:
             )
 
     def _number(self, name_id: int) -> tuple[int, int, int] | None:
-        row = self._one(name_id, required=False)
+        row = self._one(name_id)
         if row is None:
             return None
         found = grammar.DIGITS.match(self.data, row.value_start, row.value_end)
@@ -356,10 +361,10 @@ class Index:
 
     def find(self, name: str) -> list[int]:
         """The places of the header fields of this name: any case, compact or not."""
-        name_id = IDS.get(name)
-        if name_id is None:
-            name_id = IDS.get(name.lower(), OTHER)
+        name_id = IDS.get(name) or IDS.get(name.lower(), OTHER)
         if name_id:
+            if name_id not in self._firsts:
+                return []
             return [place for place, row in enumerate(self._rows) if row.id == name_id]
         wanted = name.lower().encode("utf-8", "surrogateescape")
         return [
@@ -376,6 +381,10 @@ class Index:
 
     def header(self, name: str) -> str | None:
         """The first value of this name, None when there is none."""
+        name_id = IDS.get(name) or IDS.get(name.lower(), OTHER)
+        if name_id:
+            place = self._firsts.get(name_id)
+            return None if place is None else self.value(place)
         places = self.find(name)
         return self.value(places[0]) if places else None
 

@@ -29,7 +29,9 @@ def list_stops(data: bytes, start: int, end: int) -> list[tuple[int, int]]:
     Where a quoted string or `<…>` does not end, its first character and all like it from there on are ordinary.
     """
     spans, begin, at = [], start, start
-    closing = True  # whether there is a `>` ahead: asked once, or a thousand `<` would be searched a thousand times
+    closing = (
+        True  # whether there is a `>` ahead: asked once, or a thousand `<` would be searched a thousand times
+    )
     quotes = True
     while stop := grammar.LIST_STOP.search(data, at, end):
         at = stop.end()

@@ -98,9 +98,10 @@ def respond(
     data, pieces = index.data, [status_line, b"\r\n"]
     source = _source(index, received, rport)
     for row in index._rows:
-        if row.id not in _COPIED:
-            if not (row.id == RECORD_ROUTE and 101 <= status <= 299 or row.id == TIMESTAMP and status == 100):
-                continue
+        if row.id not in _COPIED and not (
+            (row.id == RECORD_ROUTE and 101 <= status <= 299) or (row.id == TIMESTAMP and status == 100)
+        ):
+            continue
         if row.id == VIA and row.start == index.via_line:
             shifted = [(start - row.start, end - row.start, text) for start, end, text in source]
             pieces.append(splice(data[row.start : row.end], shifted))

@@ -17,7 +17,8 @@ PAGES = dict(pages(cli))
 @pytest.mark.parametrize("name", sorted(PAGES))
 def test_a_generated_file_is_up_to_date(name):
     path = ROOT / name
-    assert path.exists() and path.read_text() == PAGES[name], f"{name} is stale: run `kamtool docs --write`"
+    text = path.read_text() if path.exists() else "it is missing"
+    assert text == PAGES[name], f"{name} is stale: run `kamtool docs --write`"
 
 
 def test_nothing_else_stands_among_the_generated_files():
@@ -38,8 +39,8 @@ def test_everything_a_module_offers_is_explained(name):
 
 
 def test_man_reads_every_page_without_complaint():
-    if not shutil.which("man") or not shutil.which("groff"):
-        pytest.skip("man or groff is not installed")
+    if not shutil.which("groff"):
+        pytest.skip("groff is not installed (Debian: groff-base)")
     for name in PAGES:
         if name.startswith("man/"):
             done = subprocess.run(

@@ -14,10 +14,11 @@ import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
-from kamtool.errors import TransportError
-from kamtool.sip import build
+from kamtool.errors import ParseError, TransportError
+from kamtool.sip import build, digest
 from kamtool.sip.flow import Address
 from kamtool.sip.message import Message, Request, Response
 from kamtool.tools.call import IncomingCall, OutgoingCall
@@ -186,7 +187,23 @@ class Phone:
         self, response: Response, method: str, uri: str, body: bytes = b""
     ) -> tuple[str, str] | None:
         """The header that meets a 401 or 407; None when it is none, or there is no password."""
-        raise NotImplementedError
+        headers = {
+            401: ("WWW-Authenticate", "Authorization"),
+            407: ("Proxy-Authenticate", "Proxy-Authorization"),
+        }
+        if not self.password or response.status not in headers:
+            return None
+        asked, answered = headers[response.status]
+        # RFC 8760 §2.4: the topmost challenge that we understand.
+        for value in response.headers(asked):
+            with suppress(ParseError):
+                if challenge := digest.parse_challenge(value):
+                    made = digest.answer(
+                        challenge, self.user, self.password,
+                        method=method, uri=uri, cnonce=secrets.token_hex(8), body=body,
+                    )  # fmt: skip
+                    return answered, str(made)
+        return None
 
     def send_request(
         self, method: str, uri: str, headers: Headers, body: bytes = b"", branch: str = ""

@@ -13,7 +13,7 @@ from kamtool.cli import output
 from kamtool.cli.main import cli, main
 from kamtool.errors import ConfigError, ConfigErrors, RpcError, Span, StoreError, UsageError
 
-HEAVY = "rich prompt_toolkit uvloop cryptography sqlite3 ssl dns kamtool.server.server".split()
+HEAVY = ["rich", "prompt_toolkit", "uvloop", "cryptography", "sqlite3", "ssl", "dns", "kamtool.server.server"]
 
 
 def commands(group=cli, path="kamtool"):
@@ -70,9 +70,8 @@ def test_version_takes_less_than_a_tenth_of_a_second_of_cpu():
 def test_every_command_explains_itself(path, command):
     words = (command.help or "").split()
     assert words, f"{path} has no help"
-    assert words[0][0].isupper() and not words[0].endswith("s"), (
-        f"{path}: help begins with a verb, not {words[0]!r}"
-    )
+    is_verb = words[0][0].isupper() and not words[0].endswith("s")
+    assert is_verb, f"{path}: help begins with a verb, not {words[0]!r}"
     assert "Example: kamtool" in command.help, f"{path} has no example"
     for parameter in command.params:
         if isinstance(parameter, click.Option):
@@ -123,7 +122,9 @@ def test_all_errors_of_a_cfg_are_shown(monkeypatch, capsys, tmp_path):
         main(["check"])
     shown = capsys.readouterr().err
     assert leaving.value.code == 7
-    assert f"{cfg}:1:1" in shown and f"{cfg}:2:1" in shown and shown.count("hint") == 2
+    assert f"{cfg}:1:1" in shown
+    assert f"{cfg}:2:1" in shown
+    assert shown.count("hint") == 2
     with pytest.raises(SystemExit):
         main(["check", "-o", "json"])
     facts = [json.loads(line)["error"] for line in capsys.readouterr().err.splitlines()]

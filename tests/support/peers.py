@@ -35,3 +35,20 @@ def free_port():
         raise AssertionError("no free ports")
 
     return choose
+
+
+@pytest.fixture
+async def phone():
+    """Makes phones of kamtool: `alice = await phone("alice", ("127.0.0.1", port), password="…", transport="tcp")`."""
+    from kamtool.sip.flow import Address
+    from kamtool.tools.phone import Phone
+
+    made = []
+
+    async def make(user, server, **options):
+        made.append(Phone(user, Address(*server), **options))
+        return await made[-1].start()
+
+    yield make
+    for one in made:
+        await one.stop()

@@ -1,0 +1,33 @@
+"""Benchmarks: what a SIP message, a contact, a connection costs, in CPU and in bytes.
+
+    python -m tests.bench                 everything, about ten minutes; a table on stdout, JSON in bench.json
+    python -m tests.bench --quick         the same with short runs, about two minutes: good to a tenth or so
+    python -m tests.bench live call       one part, one case (options register register-db call)
+    python -m tests.bench live --server kamtool
+    python -m tests.bench replay --profile     where the time of the offline replay goes
+    python -m tests.bench replay --callgrind   instructions per call, the number that CI may compare
+    python -m tests.bench memory
+
+Nothing here is a test: a machine that is busy with something else gives other figures. Run it on an idle
+one with two cores or more; the load generator is bound to core 1, the server to core 0.
+
+How to read it
+
+*live*: Kamailio (as an expert starts it: `-x fm -X fm`, much memory, one UDP worker, nothing logged) and
+`kamtool serve` run the same file, proxy.cfg, under the same generator, run after run in turn. `us/op` is
+CPU of the server and all its processes from /proc, divided by the operations: the median of the valid runs,
+and the range. For calls it includes the seconds after the run in which tm lets go of its transactions, less
+what an idle server uses. `paced` is 1,000 operations a second: mostly wake-ups, every datagram alone.
+`saturated` is a closed loop with a bounded number in flight; `busy` says how much of its core the server
+used: below nine tenths the generator was the slower one, the server waited for it, and its batches were
+shorter than they would be. A run with a lost, repeated, dropped or unexpected message is invalid, counts
+for nothing, and the table says so. `ratio` is kamtool over Kamailio: 1.0 or less is the goal.
+
+*replay*: the six messages of a call handed to `Server.receive` with sockets replaced by a list,
+cfg/default.cfg, one process, CPU of the thread. No system call is in it: it is the cost of parsing, script,
+transaction and registrar. `caller` has the INVITE's credentials checked, `inbound` is a call from another
+domain that needs none. The budget is 35 us. `letting go` is what the timers cost per call when the
+transactions end.
+
+*memory*: growth of the process by so many contacts, ringing calls and idle TCP connections, per thing.
+"""

@@ -1,0 +1,72 @@
+"""The benchmark runs, and tells the truth about a run that went wrong. No test looks at how long it took."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.bench import __main__ as command
+from tests.bench import live, replay
+from tests.bench.live import Counts
+
+SMALL = Counts(paced=20, saturated=20, rate=200, runs=1, settle=0.1)
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("server", ["kamtool", "kamailio"])
+@pytest.mark.parametrize("case", ["options", "register", "register-db", "call"])
+def test_a_live_case_runs_without_an_error(server, case):
+    if not shutil.which(server) and server == "kamailio":
+        pytest.skip("kamailio is not installed")
+    said = []
+    rows = live.compare(case, SMALL, [server], said.append, {})
+    assert [row["regime"] for row in rows] == ["paced", "saturated"], said
+    assert all(row["valid_runs"] == 1 and row["cpu_us"] > 0 for row in rows), said
+    json.dumps(rows)
+
+
+@pytest.mark.parametrize("kind", ["inbound", "caller"])
+def test_the_replay_gives_a_figure_for_each_of_the_six_messages(kind):
+    row = replay.run(replay.measure(kind, calls=4, runs=1))
+    assert list(row["steps"]) == list(replay.STEPS)
+    assert row["us"] > 0
+    assert json.loads(json.dumps(row))["case"] == kind
+
+
+RUN = {
+    "operations": 10, "completed": 10, "duplicates": 0, "dropped": 0, "errors": {}, "valid": True,
+    "cpu_us": 5.0, "busy": 0.5, "rate": 10.0, "generator_cpu": 0.1, "worst_lag_ms": 0.0, "p50_ms": 1.0,
+    "p99_ms": 2.0, "rss": 1,
+}  # fmt: skip
+
+
+def test_a_run_that_lost_a_message_counts_for_nothing():
+    lost = {**RUN, "completed": 9, "valid": False, "cpu_us": 1.0}
+    row = live.summary("call", "kamtool", "paced", [RUN, lost])
+    assert (row["cpu_us"], row["valid_runs"], row["lost"]) == (5.0, 1, 1)
+
+
+def test_a_case_without_a_valid_run_says_so_and_has_no_ratio():
+    bad = live.summary("call", "kamtool", "paced", [{**RUN, "valid": False, "errors": {"SIP/2.0 500 x": 2}}])
+    good = live.summary("call", "kamailio", "paced", [RUN])
+    assert "INVALID" in live.line(bad)
+    assert "SIP/2.0 500" in live.line(bad)
+    assert live.ratios([bad, good]) == []
+
+
+def test_a_ratio_is_kamtool_over_kamailio():
+    rows = [
+        live.summary("call", "kamtool", "paced", [{**RUN, "cpu_us": 4.0}]),
+        live.summary("call", "kamailio", "paced", [RUN]),
+    ]
+    assert live.ratios(rows) == [{"case": "call", "regime": "paced", "ratio": 0.8, "met": True}]
+
+
+def test_the_command_knows_its_parts():
+    options = command.arguments(["live", "call", "--quick", "--server", "kamtool"])
+    assert (options.part, options.case, options.quick, options.server) == (
+        "live",
+        ["call"],
+        True,
+        ["kamtool"],
+    )

@@ -39,7 +39,7 @@ def free_port():
 
 @pytest.fixture
 async def phone():
-    """Makes phones of kamtool: `alice = await phone("alice", ("127.0.0.1", port), password="…", transport="tcp")`."""
+    """Makes phones of kamtool: `await phone("alice", ("127.0.0.1", port), password="…", transport="tcp")`."""
     from kamtool.sip.flow import Address
     from kamtool.tools.phone import Phone
 

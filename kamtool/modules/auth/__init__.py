@@ -1,0 +1,344 @@
+"""auth: digest authentication (RFC 3261 §22, RFC 7616, RFC 8760)."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from hmac import compare_digest
+from typing import Protocol, cast
+
+from kamtool.errors import ConfigError, ParseError
+from kamtool.module import ANY, REQUEST_ROUTE, Module, Param, Variable, function
+from kamtool.modules.auth import challenge
+from kamtool.modules.auth.codes import Code
+from kamtool.modules.auth.digest import (
+    HASHES,
+    Credentials,
+    confirmation,
+    ha1,
+    parse_credentials,
+    response,
+)
+from kamtool.modules.auth.identity import matches
+from kamtool.modules.auth.nonce import Nonces, Validity
+from kamtool.modules.auth.replay import Uses
+from kamtool.script.context import Context
+from kamtool.sip.nameaddr import quote
+
+logger = logging.getLogger("kamtool.auth")
+
+UNCHALLENGEABLE = frozenset(("ACK", "CANCEL", "PRACK"))
+WWW, PROXY = "Authorization", "Proxy-Authorization"
+
+PASSWORD_IS_HA1 = 1
+CHALLENGE_PLAIN, CHALLENGE_AUTH, CHALLENGE_AUTH_INT = 2, 4, 8
+
+AUTHORIZED = "auth.authorized"
+STALE = "auth.stale"
+
+Secret = Callable[[Credentials], "str | None"]
+"""The HA1 of who the credentials name, None when there is no such user."""
+
+
+class Server(Protocol):
+    """What auth asks of the server beyond `Host`."""
+
+    def reply(self, ctx: Context, status: int, reason: str) -> bool: ...
+
+
+class Auth(Module):
+    """Challenge requests and check the digest credentials that come back.
+
+    `auth` knows nonces and hashes; where passwords come from is told by auth_db, or by the cfg itself with
+    `pv_www_authenticate()` and its like.
+    """
+
+    name = "auth"
+
+    secret = Param("", "what nonces are signed with; made at random when it is not set")
+    nonce_expire = Param(300, "seconds that a nonce is good for")
+    nonce_auth_max_drift = Param(3, "seconds that the clocks of two servers with one secret may differ")
+    auth_checks_register = Param(
+        0, "what a nonce of REGISTER is bound to: 1 R-URI, 2 Call-ID, 4 From tag, 8 source"
+    )
+    auth_checks_no_dlg = Param(0, "the same outside dialogs")
+    auth_checks_in_dlg = Param(0, "the same inside dialogs")
+    qop = Param("", "the qop of challenges whose flags name none: `auth` or `auth-int`")
+    nonce_count = Param(0, "1: `nc` must grow with each use of a nonce")
+    one_time_nonce = Param(0, "1: each nonce is good for one request")
+    nc_array_size = Param(1048576, "how many used nonces are remembered for `nonce_count`")
+    nc_array_order = Param(0, "the same as a power of two")
+    otn_in_flight_no = Param(1048576, "how many used nonces are remembered for `one_time_nonce`")
+    otn_in_flight_order = Param(0, "the same as a power of two")
+    nid_pool_no = Param(1, "accepted: one pool serves all")
+    force_stateless_reply = Param(0, "1: challenges are sent without a transaction even where there is one")
+    realm_prefix = Param("", "a prefix that is taken off realms: with `sip.`, sip.example.com is example.com")
+    use_domain = Param(0, "1: pv_auth_check() compares domains too")
+    algorithm = Param(
+        "", "MD5, SHA-256 or SHA-512-256; a list `SHA-256,MD5` offers several, the first preferred"
+    )
+    add_authinfo_hdr = Param(0, "1: answers carry Authentication-Info")
+    proxy_challenge_header = Param("Proxy-Authenticate", "the header of a challenge with 407")
+    www_challenge_header = Param("WWW-Authenticate", "the header of a challenge with 401")
+    challenge_attr = Param(
+        "$avp(digest_challenge)", "the AVP for challenges that pv_www_authenticate() makes"
+    )
+
+    async def start(self) -> None:
+        """Check the parameters. Raises ConfigError."""
+        self.algorithms = [name.strip().upper() for name in self.algorithm.split(",") if name.strip()]
+        for name in self.algorithms:
+            if name not in HASHES:
+                raise ConfigError(f"auth: no algorithm {name!r}", hint=f"there is {', '.join(HASHES)}")
+        if self.qop not in ("", "auth", "auth-int"):
+            raise ConfigError(f"auth: qop is auth or auth-int, not {self.qop!r}")
+        if self.secret and len(self.secret) < 16:
+            logger.warning("auth: a secret of %d characters can be guessed; use 32", len(self.secret))
+        secret = self.secret.encode("utf-8", "surrogateescape") if self.secret else secrets.token_bytes(32)
+        self.nonces = Nonces(secret, self.nonce_expire, self.nonce_auth_max_drift, int(time.time()))
+        self.uses: Uses | None = None
+        if self.nonce_count or self.one_time_nonce:
+            size, order = (
+                (self.nc_array_size, self.nc_array_order)
+                if self.nonce_count
+                else (self.otn_in_flight_no, self.otn_in_flight_order)
+            )
+            self.uses = Uses(1 << order if order > 0 else size)
+        self._checks = bool(self.auth_checks_register or self.auth_checks_no_dlg or self.auth_checks_in_dlg)
+        # Who is not there is hashed against this, so that the answer takes as long as for a wrong password.
+        self._nobody = {name: ha1("", "", secrets.token_hex(16), name) for name in HASHES}
+        self._challenge_avp: Variable | None = None
+
+    # ----- for auth_db and others
+
+    def find(self, ctx: Context, realm: str, header: str) -> tuple[int, Credentials | None]:
+        """The credentials for `realm`: (1, them), or -5 when there are none, -1 when they are malformed."""
+        realm = self.stripped(realm)
+        broken = False
+        for value in ctx.msg.headers(header):
+            try:
+                credentials = parse_credentials(value)
+            except ParseError:
+                broken = True
+                continue
+            if credentials is not None and self.stripped(credentials.realm) == realm:
+                return Code.OK, credentials
+        return (Code.ERROR if broken else Code.NO_CREDENTIALS), None
+
+    def stripped(self, realm: str) -> str:
+        return realm.removeprefix(self.realm_prefix) if self.realm_prefix else realm
+
+    def authenticate(
+        self, ctx: Context, realm: str, header: str, secret: Secret, method: str = ""
+    ) -> tuple[int, Credentials | None]:
+        """Check the credentials for `realm`; the code, and the credentials when there are any.
+
+        An unknown user and a wrong password take the same way and the same time; only the code differs.
+        """
+        msg = ctx.msg
+        method = method or msg.method
+        if msg.method in UNCHALLENGEABLE:
+            return Code.OK, None  # §22.1: they cannot be challenged, so they pass
+        code, credentials = self.find(ctx, realm, header)
+        if credentials is None:
+            return code, None
+        if credentials.algorithm not in (self.algorithms or HASHES_WITHOUT_CHOICE):
+            return Code.ERROR, credentials
+        nonce = self.nonces.check(credentials.nonce, int(time.time()), self._binding(ctx))
+        if nonce.validity is Validity.FORGED:
+            return Code.ERROR, credentials
+        known = secret(credentials)
+        expected = response(credentials, known or self._nobody[credentials.algorithm], method, msg.body)
+        right = compare_digest(expected.encode(), credentials.response.encode("utf-8", "replace"))
+        right = right and known is not None
+        if nonce.validity is Validity.STALE:
+            # RFC 7616 §3.3: stale=true tells a phone to try again without asking for the password,
+            # so only one that knew it is told.
+            if right:
+                ctx.scratch[STALE] = True
+            return Code.NONCE_EXPIRED, credentials
+        if not right:
+            return (Code.WRONG_PASSWORD if known is not None else Code.UNKNOWN_USER), credentials
+        if self.uses is not None and not self._unused(nonce.created, nonce.number, credentials):
+            ctx.scratch[STALE] = True
+            return Code.NONCE_REUSED, credentials
+        ctx.scratch.setdefault(AUTHORIZED, []).append((header, credentials))
+        if self.add_authinfo_hdr and known is not None:
+            self._confirm(ctx, credentials, known)
+        return Code.OK, credentials
+
+    def _unused(self, created: int, number: int, credentials: Credentials) -> bool:
+        assert self.uses is not None
+        if self.nonce_count and credentials.qop:
+            return self.uses.use(created, number, credentials.count)
+        if self.one_time_nonce:
+            return self.uses.use(created, number, 0xFFFFFFFF)
+        return True
+
+    def _confirm(self, ctx: Context, credentials: Credentials, known: str) -> None:
+        following = (
+            self.nonces.make(int(time.time()), self._binding(ctx))
+            if self.one_time_nonce
+            else credentials.nonce
+        )
+        proof = confirmation(credentials, known, b"") if credentials.qop != "auth-int" else ""
+        parts = [f'nextnonce="{following}"']
+        if credentials.qop and proof:
+            parts += [
+                f"qop={credentials.qop}",
+                f'rspauth="{proof}"',
+                f"cnonce={quote(credentials.cnonce)}",
+                f"nc={credentials.count:08x}",
+            ]
+        name = "Authentication-Info" if ctx.msg.method == "REGISTER" else "Proxy-Authentication-Info"
+        ctx.add_reply_header(f"{name}: {', '.join(parts)}")
+
+    def _binding(self, ctx: Context) -> bytes:
+        """What of this request goes into its nonce, as `auth_checks_*` ask."""
+        if not self._checks:
+            return b""
+        msg = ctx.msg
+        if msg.method == "REGISTER":
+            checks = self.auth_checks_register
+        else:
+            checks = self.auth_checks_in_dlg if msg.to_tag else self.auth_checks_no_dlg
+        parts = [
+            msg.uri if checks & 1 and msg.is_request else "",
+            msg.call_id if checks & 2 else "",
+            msg.from_tag if checks & 4 else "",
+            ctx.flow.remote.host if checks & 8 else "",
+        ]
+        return "\0".join(parts).encode("utf-8", "surrogateescape")
+
+    def challenge_headers(self, ctx: Context, name: str, realm: str, qop: str, stale: bool) -> list[str]:
+        """The header lines of a challenge."""
+        stale = stale or bool(ctx._scratch and ctx._scratch.get(STALE))
+        nonce = self.nonces.make(int(time.time()), self._binding(ctx))
+        return [
+            challenge.header(name, self.stripped(realm), nonce, qop, algorithm, stale)
+            for algorithm in self.algorithms or [""]
+        ]
+
+    # ----- functions
+
+    def _challenge(self, ctx: Context, realm: str, flags: int, status: int) -> int:
+        if not realm:
+            logger.error("auth: a challenge needs a realm")
+            if not flags & challenge.NO_500:
+                self._reply(ctx, 500, "Internal Server Error")
+            return Code.ERROR
+        name = self.www_challenge_header if status == 401 else self.proxy_challenge_header
+        qop = challenge.qop_of(flags, self.qop)
+        for line in self.challenge_headers(ctx, name, realm, qop, bool(flags & challenge.WITH_STALE)):
+            ctx.add_reply_header(line)
+        return Code.OK if self._reply(ctx, status, REASON[status]) else Code.ERROR
+
+    def _reply(self, ctx: Context, status: int, reason: str) -> bool:
+        if not self.force_stateless_reply or ctx.transaction is None:
+            return cast(Server, self.server).reply(ctx, status, reason)
+        transaction, ctx.transaction = ctx.transaction, None
+        try:
+            return cast(Server, self.server).reply(ctx, status, reason)
+        finally:
+            ctx.transaction = transaction
+
+    @function("www_challenge", routes=REQUEST_ROUTE)
+    def www_challenge(self, ctx: Context, realm: str, flags: int = 0) -> int:
+        """Answer 401 with a challenge for `realm`: what a registrar or another server asks.
+
+        `flags`: 1 with qop=auth, 2 with qop=auth-int, 4 no 500 when it fails, 16 with stale=true.
+        """
+        return self._challenge(ctx, realm, flags, 401)
+
+    @function("proxy_challenge", routes=REQUEST_ROUTE)
+    def proxy_challenge(self, ctx: Context, realm: str, flags: int = 0) -> int:
+        """Answer 407 with a challenge for `realm`: what a proxy asks. `flags` as for `www_challenge()`."""
+        return self._challenge(ctx, realm, flags, 407)
+
+    @function("auth_challenge", routes=REQUEST_ROUTE)
+    def auth_challenge(self, ctx: Context, realm: str, flags: int = 0) -> int:
+        """`www_challenge()` for REGISTER, `proxy_challenge()` for everything else."""
+        return self._challenge(ctx, realm, flags, 401 if ctx.msg.method == "REGISTER" else 407)
+
+    def _pv(self, ctx: Context, header: str, realm: str, password: str, flags: int, method: str = "") -> int:
+        def secret(credentials: Credentials) -> str:
+            if flags & PASSWORD_IS_HA1:
+                return password
+            return ha1(credentials.username, credentials.realm, password, credentials.algorithm)
+
+        if not realm or not password:
+            return Code.ERROR
+        code, _ = self.authenticate(ctx, realm, header, secret, method)
+        if code < 0 and flags & (CHALLENGE_PLAIN | CHALLENGE_AUTH | CHALLENGE_AUTH_INT):
+            qop = "auth-int" if flags & CHALLENGE_AUTH_INT else "auth" if flags & CHALLENGE_AUTH else ""
+            name = self.www_challenge_header if header == WWW else self.proxy_challenge_header
+            lines = self.challenge_headers(ctx, name, realm, qop, bool(flags & challenge.WITH_STALE))
+            if self._challenge_avp is None:
+                self._challenge_avp = self.server.variable(self.challenge_attr)
+            self._challenge_avp.set(ctx, "".join(f"{line}\r\n" for line in lines))
+        return code
+
+    @function("pv_www_authenticate", "pv_www_authorize", routes=REQUEST_ROUTE)
+    def pv_www_authenticate(
+        self, ctx: Context, realm: str, password: str, flags: int, method: str = ""
+    ) -> int:
+        """Check Authorization against a password that the cfg gives.
+
+        1 right; -1 malformed or forged; -2 wrong password; -4 the nonce has expired; -5 no credentials for
+        `realm`; -6 the nonce was used. `flags`: 1 the password is HA1; 2, 4, 8 put a challenge (no qop, auth,
+        auth-int) into `challenge_attr`; 16 with stale=true. `method` stands in for the request's.
+        """
+        return self._pv(ctx, WWW, realm, password, flags, method)
+
+    @function("pv_proxy_authenticate", "pv_proxy_authorize", routes=REQUEST_ROUTE)
+    def pv_proxy_authenticate(self, ctx: Context, realm: str, password: str, flags: int) -> int:
+        """Check Proxy-Authorization as `pv_www_authenticate()` does."""
+        return self._pv(ctx, PROXY, realm, password, flags)
+
+    @function("pv_auth_check", routes=REQUEST_ROUTE)
+    def pv_auth_check(self, ctx: Context, realm: str, password: str, flags: int, checks: int) -> int:
+        """`pv_www_authenticate()` for REGISTER, `pv_proxy_authenticate()` for everything else.
+
+        `checks` 1 also compares the user with From and To, as `auth_check()` does: -8 when they differ.
+        """
+        header = WWW if ctx.msg.method == "REGISTER" else PROXY
+        code = self._pv(ctx, header, realm, password, flags)
+        if code == Code.OK and checks and ctx.msg.method not in UNCHALLENGEABLE:
+            _, credentials = self.find(ctx, realm, header)
+            if credentials is None or not matches(ctx, credentials, realm, checks, bool(self.use_domain)):
+                return Code.USER_MISMATCH
+        return code
+
+    @function("auth_get_www_authenticate", routes=ANY)
+    def auth_get_www_authenticate(self, ctx: Context, realm: str, flags: int, destination: Variable) -> int:
+        """Put the value of a WWW-Authenticate into a variable; `flags` as for `pv_www_authenticate()`."""
+        qop = "auth-int" if flags & CHALLENGE_AUTH_INT else "auth" if flags & CHALLENGE_AUTH else ""
+        (line, *_) = self.challenge_headers(ctx, "", realm, qop, bool(flags & challenge.WITH_STALE))
+        destination.set(ctx, line.removeprefix(": "))
+        return Code.OK
+
+    @function("has_credentials", routes=ANY)
+    def has_credentials(self, ctx: Context, realm: str) -> bool:
+        """Whether the request brings credentials for `realm`, right or wrong."""
+        return any(self.find(ctx, realm, header)[1] is not None for header in (WWW, PROXY))
+
+    @function("consume_credentials", routes=REQUEST_ROUTE)
+    def consume_credentials(self, ctx: Context) -> int:
+        """Take the credentials that were checked off the request, so that the next hop does not see them."""
+        authorized = ctx.scratch.pop(AUTHORIZED, [])
+        for header, credentials in authorized:
+            for field in ctx.msg.fields(header):
+                try:
+                    if parse_credentials(field.value) == credentials:
+                        ctx.edit(field.start, field.end, b"")
+                except ParseError:
+                    continue
+        return Code.OK if authorized or ctx.msg.method in UNCHALLENGEABLE else Code.ERROR
+
+
+HASHES_WITHOUT_CHOICE = ("MD5",)
+"""What is accepted when `algorithm` names none: the challenge then means MD5."""
+
+REASON = {401: "Unauthorized", 407: "Proxy Authentication Required"}

@@ -1,0 +1,135 @@
+"""The rows of `subscriber` that authentication asks for, kept in memory while they cannot have changed.
+
+A row is read again when anybody has committed to the file since it was read, so that a new password counts on
+the next request. Who is not there is never remembered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kamtool.errors import StoreError
+from kamtool.store.database import Database
+
+LOOK_EVERY = 0.005  # seconds between looks at the file's generation
+MOST = 50_000  # rows kept
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of one table that are read."""
+
+    user: str
+    domain: str
+    password: str
+    password_2: str
+    extra: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """One row. `ha1` and `ha1b` are "" where the table has no such columns beside the password's."""
+
+    domain: str
+    password: str
+    password_2: str
+    ha1: str
+    ha1b: str
+    extra: tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class _Kept:
+    rows: list[Subscriber]
+    generation: int
+
+
+class Subscribers:
+    """The rows of one table by user, or by user and domain. Raises StoreError where it does not fit."""
+
+    def __init__(self, database: Database, table: str, columns: Columns, *, use_domain: bool) -> None:
+        self._database = database
+        self._use_domain = use_domain
+        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._generation = -1
+        self._looked_at = -1.0
+        present = {row[1] for row in database.read(f"PRAGMA table_info({table})")}
+        if not present:
+            raise StoreError(f"{database.path}: has no table {table!r}; `kamtool db migrate` adds it")
+        wanted = [columns.user, columns.domain, columns.password, columns.password_2, *columns.extra]
+        # The second hash column may be missing, as in Kamailio, as long as nobody uses it.
+        password_2 = columns.password_2 if columns.password_2 in present else "''"
+        for column in wanted:
+            if column not in present and column != columns.password_2:
+                raise StoreError(f"{database.path}: table {table!r} has no column {column!r}")
+        ha1, ha1b = ("ha1", "ha1b") if {"ha1", "ha1b"} <= present else ("''", "''")
+        listed = ", ".join([columns.domain, columns.password, password_2, ha1, ha1b, *columns.extra])
+        where = f"{columns.user} = ?" + (f" AND {columns.domain} = ?" if use_domain else "")
+        self._select = f"SELECT {listed} FROM {table} WHERE {where} ORDER BY rowid"
+        self._more_hashes = "subscriber_ha1" in {
+            row[0] for row in database.read("SELECT name FROM sqlite_master WHERE type = 'table'")
+        }
+
+    def find(self, user: str, domain: str, now: float) -> Subscriber | None:
+        """The row of `user`; among several (without `use_domain`) the one of `domain`, else the first."""
+        rows = self._rows((user, domain if self._use_domain else ""), now)
+        if not rows:
+            return None
+        if len(rows) > 1:
+            for row in rows:
+                if row.domain == domain:
+                    return row
+        return rows[0]
+
+    def other_hash(self, user: str, domain: str, algorithm: str) -> tuple[str, str] | None:
+        """HA1 and HA1B by another algorithm than MD5, where `kamtool user add` has stored them."""
+        if not self._more_hashes:
+            return None
+        rows = self._database.read(
+            "SELECT ha1, ha1b FROM subscriber_ha1 WHERE username = ? AND domain = ? AND algorithm = ?",
+            (_bound(user), _bound(domain), algorithm),
+        )
+        return rows[0] if rows else None
+
+    def forget(self) -> None:
+        """Read every row again when it is next wanted."""
+        self._kept.clear()
+        self._looked_at = -1.0
+
+    def _rows(self, key: tuple[str, str], now: float) -> list[Subscriber]:
+        if now - self._looked_at >= LOOK_EVERY:
+            self._generation, self._looked_at = self._database.generation(), now
+        kept = self._kept.get(key)
+        if kept is not None and kept.generation == self._generation:
+            return kept.rows
+        user, domain = key
+        arguments = (_bound(user), _bound(domain)) if self._use_domain else (_bound(user),)
+        rows = [
+            Subscriber(
+                _text(domain), _text(password), _text(password_2), _text(ha1), _text(ha1b), tuple(extra)
+            )
+            for domain, password, password_2, ha1, ha1b, *extra in self._database.read(
+                self._select, arguments
+            )
+        ]
+        if rows:
+            if len(self._kept) >= MOST:
+                self._kept.clear()
+            self._kept[key] = _Kept(rows, self._generation)
+        else:
+            self._kept.pop(key, None)
+        return rows
+
+
+def _bound(text: str) -> str | bytes:
+    """Text as an argument of SQL; bytes that are no UTF-8 find the row that has them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape")
+    return text
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)

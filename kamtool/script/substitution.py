@@ -13,6 +13,7 @@ from typing import Any
 
 from kamtool.errors import ConfigError
 from kamtool.script.regex import compile_ere
+from kamtool.script.substitute import split_rule
 
 Format = Callable[[Any], str]
 Piece = str | int | Format
@@ -59,31 +60,6 @@ class SedSubstitution:
         return "".join([*result, text[last:]]) if result else None
 
 
-def _parts(text: str) -> tuple[str, str, str]:
-    """Regex, replacement and flags; the separator may be escaped within them."""
-    separator, found, current, place = text[:1], [], [], 1
-    if not separator or separator == "\\" or separator.isalnum():
-        raise ConfigError(
-            f"bad substitution {text!r}", hint="write `/regex/replacement/flags`", code="KT1202"
-        )
-    while place < len(text) and len(found) < 2:
-        character = text[place]
-        if character == "\\" and place + 1 < len(text):
-            following = text[place + 1]
-            current.append(following if following == separator else character + following)
-            place += 2
-            continue
-        if character == separator:
-            found.append("".join(current))
-            current = []
-        else:
-            current.append(character)
-        place += 1
-    if len(found) < 2:
-        raise ConfigError(f"unfinished substitution {text!r}", code="KT1202")
-    return found[0], found[1], text[place:]
-
-
 def _pieces(replacement: str, compile_format: Callable[[str], Format] | None) -> tuple[Piece, ...]:
     pieces: list[Piece] = []
     for part in re.split(r"(\\.)", replacement, flags=re.DOTALL):
@@ -99,10 +75,8 @@ def _pieces(replacement: str, compile_format: Callable[[str], Format] | None) ->
 
 def compile_substitution(text: str, compile_format: Callable[[str], Format] | None = None) -> SedSubstitution:
     """Compile `/regex/replacement/flags`. Without `compile_format` a `$` is a `$`. Raises ConfigError."""
-    regex, replacement, letters = _parts(text)
+    regex, replacement, letters = split_rule(text)
     if unknown := set(letters) - set("gis"):
         raise ConfigError(f"unknown flag {min(unknown)!r} in {text!r}", hint="flags: g i s", code="KT1202")
-    flags = re.DOTALL if "s" in letters else re.MULTILINE
-    if "i" in letters:
-        flags |= re.IGNORECASE
-    return SedSubstitution(compile_ere(regex, flags), _pieces(replacement, compile_format), "g" in letters)
+    pattern = compile_ere(regex, re.IGNORECASE if "i" in letters else 0, line_mode="s" not in letters)
+    return SedSubstitution(pattern, _pieces(replacement, compile_format), "g" in letters)

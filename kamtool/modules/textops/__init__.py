@@ -22,9 +22,9 @@ class Textops(
 ):
     """Searches and changes a message as text.
 
-    All of it looks at the message as it was received: a change is queued and is seen by later functions only
-    after `msg_apply_changes()` of textopsx. Regular expressions are extended ones, ignore case, and `^` and `$`
-    match at every line.
+    It all looks at the message as it was received: a change is queued and is seen by later functions only
+    after `msg_apply_changes()` of textopsx. Regular expressions are extended ones and ignore case; `^` and
+    `$` match at every line.
     """
 
     name = "textops"

@@ -1,0 +1,230 @@
+"""More of the core: branches, aliases, raw sends."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from kamtool.errors import ConfigError, ScriptError
+from kamtool.module import (
+    ANY,
+    FAILURE_ROUTE,
+    ONSEND_ROUTE,
+    REQUEST_ROUTE,
+    Module,
+    Param,
+    Value,
+    function,
+    pv,
+    transformation,
+)
+from kamtool.script import uri_text
+from kamtool.script.branches import append
+from kamtool.script.pv_socket import find_socket, sockets
+from kamtool.script.values import to_octets, to_str
+from kamtool.sip.flow import Address, Flow
+
+if TYPE_CHECKING:
+    from kamtool.script.context import Context
+
+logger = logging.getLogger("kamtool.modules.corex")
+
+_NOT_ONSEND = ANY & ~ONSEND_ROUTE
+_IFLAGS = {"USE_UAC_FROM": 0, "USE_UAC_TO": 1, "UAC_AUTH": 2}
+
+
+class Corex(Module):
+    """Core functions that take pseudo-variables, and some that reach further than the script should need."""
+
+    alias_subdomains = Param(
+        "", "a domain all of whose subdomains are this server: `example.com`", repeat=True
+    )
+    network_io_intercept = Param(0, "accepted: kamtool runs no event_route for raw traffic yet")
+    nio_min_msg_len = Param(32, "accepted with network_io_intercept")
+
+    async def start(self) -> None:
+        """Make the subdomains known to the server."""
+        register = getattr(self.server, "add_alias_domain", None)
+        for domain in self.alias_subdomains:
+            if register is None:
+                raise ConfigError("this server takes no alias_subdomains", code="KT1201")
+            register(domain.rpartition(":")[2] if "://" not in domain else domain)
+
+    @function("append_branch", routes=REQUEST_ROUTE | FAILURE_ROUTE)
+    def append_branch(self, ctx: Context, uri: str | None = None, q: str = "") -> bool:
+        """Add a branch: the R-URI as it is now, or `uri`; `q` is its priority, 0 to 1.
+
+        There may be `max_branches` - 1 of them, 11; one more is refused.
+        """
+        return append(ctx, uri, q)
+
+    @function("set_send_socket", routes=_NOT_ONSEND)
+    def set_send_socket(self, ctx: Context, socket: str) -> bool:
+        """Send from this listening socket: `proto:ip:port`."""
+        try:
+            ctx.send_socket = find_socket(ctx, socket)
+        except ScriptError:
+            logger.error("set_send_socket: no listening socket %r", socket)
+            return False
+        return True
+
+    @function("set_send_socket_name", routes=_NOT_ONSEND)
+    def set_send_socket_name(self, ctx: Context, name: str) -> bool:
+        """Send from the listening socket of that name."""
+        for socket in sockets(ctx):
+            if socket.name == name:
+                ctx.send_socket = socket
+                return True
+        return False
+
+    @function("set_recv_socket", routes=_NOT_ONSEND)
+    def set_recv_socket(self, ctx: Context, socket: str) -> bool:
+        """Take the message for received on this listening socket."""
+        try:
+            found = find_socket(ctx, socket)
+        except ScriptError:
+            return False
+        ctx.flow = Flow(ctx.flow.transport, found.address, ctx.flow.remote, ctx.flow.connection)
+        return True
+
+    @function("set_source_address", routes=_NOT_ONSEND)
+    def set_source_address(self, ctx: Context, address: str) -> bool:
+        """Take the message for sent from `proto:ip:port`, as behind a relay that says who the sender is."""
+        source = _socket_address(address)
+        if source is None:
+            return False
+        ctx.flow = Flow(ctx.flow.transport, ctx.flow.local, source, ctx.flow.connection)
+        return True
+
+    @function("msg_iflag_set", routes=_NOT_ONSEND)
+    def msg_iflag_set(self, ctx: Context, flag: str) -> bool:
+        """Set an internal flag: USE_UAC_FROM, USE_UAC_TO, UAC_AUTH."""
+        return self._iflag(ctx, flag, True)
+
+    @function("msg_iflag_reset", routes=_NOT_ONSEND)
+    def msg_iflag_reset(self, ctx: Context, flag: str) -> bool:
+        """Clear an internal flag."""
+        return self._iflag(ctx, flag, False)
+
+    @function("msg_iflag_is_set", routes=_NOT_ONSEND)
+    def msg_iflag_is_set(self, ctx: Context, flag: str) -> bool:
+        """True when the internal flag is set."""
+        return bool(ctx.scratch.get("corex.iflags", 0) >> _IFLAGS[flag] & 1) if flag in _IFLAGS else False
+
+    @staticmethod
+    def _iflag(ctx: Context, flag: str, on: bool) -> bool:
+        if flag not in _IFLAGS:
+            return False
+        bit, held = 1 << _IFLAGS[flag], ctx.scratch.get("corex.iflags", 0)
+        ctx.scratch["corex.iflags"] = held | bit if on else held & ~bit
+        return True
+
+    @function("setxflag", routes=ANY)
+    def setxflag(self, ctx: Context, flag: int) -> bool:
+        """Set an extended flag, 0 to 63."""
+        return self._xflag(ctx, flag, True)
+
+    @function("resetxflag", routes=ANY)
+    def resetxflag(self, ctx: Context, flag: int) -> bool:
+        """Clear an extended flag."""
+        return self._xflag(ctx, flag, False)
+
+    @function("isxflagset", routes=ANY)
+    def isxflagset(self, ctx: Context, flag: int) -> bool:
+        """True when the extended flag is set."""
+        return 0 <= flag < 64 and bool(ctx.scratch.get("corex.xflags", 0) >> flag & 1)
+
+    @staticmethod
+    def _xflag(ctx: Context, flag: int, on: bool) -> bool:
+        if not 0 <= flag < 64:
+            return False
+        held = ctx.scratch.get("corex.xflags", 0)
+        ctx.scratch["corex.xflags"] = held | 1 << flag if on else held & ~(1 << flag)
+        return True
+
+    @function("send_udp", routes=REQUEST_ROUTE | FAILURE_ROUTE)
+    def send_udp(self, ctx: Context, target: str = "") -> bool:
+        """Send the message as received to `ip:port` over UDP, without waiting for anything."""
+        return self._send(ctx, ctx.msg.data, target, "udp")
+
+    @function("send_data", routes=ANY)
+    def send_data(self, ctx: Context, target: str, data: str) -> bool:
+        """Send octets to `udp:ip:port`."""
+        return self._send(ctx, to_octets(data), target, "")
+
+    def _send(self, ctx: Context, data: bytes, target: str, transport: str) -> bool:
+        server: Any = self.server
+        parts = uri_text.parts(ctx.dst_uri or ctx.new_uri or ctx.msg.uri)
+        if target:
+            address = _socket_address(target)
+        else:
+            address = Address(parts.host, int(parts.port_or_default)) if parts is not None else None
+        kind = transport or target.partition(":")[0].lower()
+        if address is None or kind != "udp":
+            return False
+        source = next((s for s in sockets(ctx) if s.transport == "udp"), None)
+        if source is None:
+            return False
+        server.send(Flow("udp", source.address, address), data)
+        return True
+
+    @pv("lsock", kind=str, inner_required=True)
+    def get_lsock(self, ctx: Context, inner: str) -> Value:
+        """A listening socket by number or address: `$lsock(listen/0)`, `$lsock(name/udp:ip:port)`."""
+        kind, _, rest = inner.partition("/")
+        if kind not in ("listen", "advertise", "name"):
+            raise ScriptError(f"$lsock({inner}): not one of listen advertise name")
+        found = sockets(ctx)
+        if rest.isdigit() and int(rest) < len(found):
+            chosen = found[int(rest)]
+        else:
+            try:
+                chosen = find_socket(ctx, rest)
+            except ScriptError:
+                return None
+        if kind == "name":
+            return chosen.name or None
+        return f"{chosen.transport}:{chosen.address if kind == 'listen' else chosen.shown}"
+
+    @transformation("sock.host")
+    def sock_host(self, value: Value) -> Value:
+        """The host of `proto:host:port`."""
+        found = _split_socket(value)
+        return None if value is None else "" if found is None else found[1]
+
+    @transformation("sock.port")
+    def sock_port(self, value: Value) -> Value:
+        """The port of `proto:host:port`."""
+        found = _split_socket(value)
+        return None if value is None else "" if found is None else found[2]
+
+    @transformation("sock.proto")
+    def sock_proto(self, value: Value) -> Value:
+        """The protocol of `proto:host:port`."""
+        found = _split_socket(value)
+        return None if value is None else "" if found is None else found[0]
+
+    @transformation("sock.touri")
+    def sock_touri(self, value: Value) -> Value:
+        """`proto:host:port` as a URI."""
+        found = _split_socket(value)
+        if found is None:
+            return None if value is None else ""
+        return f"sip:{found[1]}:{found[2]};transport={found[0]}"
+
+
+def _split_socket(value: Value) -> tuple[str, str, str] | None:
+    protocol, first, rest = to_str(value).partition(":")
+    host, last, port = rest.rpartition(":")
+    return (protocol, host, port) if first and last and port.isdigit() else None
+
+
+def _socket_address(text: str) -> Address | None:
+    """`proto:ip:port` or `ip:port` as an address."""
+    head, _, rest = text.partition(":")
+    if head.lower() in ("udp", "tcp", "tls", "ws", "wss", "sctp"):
+        text = rest
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or not 0 < int(port) < 65536 or not host:
+        return None
+    return Address(host.strip("[]"), int(port))

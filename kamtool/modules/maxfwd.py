@@ -1,0 +1,49 @@
+"""Max-Forwards: the guard against loops (RFC 3261 §16.3, §16.6)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kamtool.module import BRANCH_ROUTE, FAILURE_ROUTE, REQUEST_ROUTE, Module, Param, function
+from kamtool.script import edits
+
+if TYPE_CHECKING:
+    from kamtool.script.context import Context
+
+
+class Maxfwd(Module):
+    """Counts Max-Forwards down and tells when it has run out."""
+
+    max_limit = Param(70, "the greatest value that is believed; a larger one is taken for it")
+
+    @function("mf_process_maxfwd_header", "process_maxfwd", routes=REQUEST_ROUTE)
+    def mf_process_maxfwd_header(self, ctx: Context, max_value: int) -> int:
+        """Count Max-Forwards down by one, or add it with `max_value` when it is missing.
+
+        1: counted down. 2: added. -1: it was 0, answer 483. -2: it is no number.
+        """
+        msg = ctx.msg
+        value = msg.max_forwards
+        if value is None:
+            if msg.find("Max-Forwards"):
+                return -2
+            ctx.edit(
+                msg.head_end, msg.head_end, b"Max-Forwards: %d\r\n" % min(max(max_value, 1), self.max_limit)
+            )
+            return 2
+        start, end = msg.max_forwards_start, msg.max_forwards_end
+        if ctx.edits:
+            queued = edits.pending(ctx, start, end)
+            value = int(queued) if queued.isdigit() else value
+        if value == 0:
+            return -1
+        edits.put(ctx, start, end, b"%d" % (min(value, self.max_limit) - 1))
+        return 1
+
+    @function("is_maxfwd_lt", "mf_lowlimit", routes=REQUEST_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE)
+    def is_maxfwd_lt(self, ctx: Context, limit: int) -> int:
+        """1 when Max-Forwards is less than `limit`, -1 when not, -2 when there is none, -3 when it is bad."""
+        value = ctx.msg.max_forwards
+        if value is None:
+            return -3 if ctx.msg.find("Max-Forwards") else -2
+        return 1 if value < limit else -1

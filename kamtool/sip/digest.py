@@ -1,7 +1,7 @@
 """HTTP digest as SIP uses it: RFC 3261 §22, RFC 7616, RFC 8760. MD5, SHA-256, SHA-512-256, each also with `-sess`.
 
-Challenges and credentials are parsed and shown, responses computed and compared. Nonces are the caller's: this file has
-no clock and no secret.
+Challenges and credentials are parsed and shown, responses computed and compared. Nonces are the caller's:
+this file has no clock and no secret.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def response(
 ) -> str:
     """The `response` that proves HA1 (RFC 7616 §3.4.1): hexadecimal, lower case.
 
-    `ha1` is that of the plain algorithm; for `-sess` the nonces are mixed in here. `qop` is "", "auth" or "auth-int".
-    Raises ParseError for an unknown algorithm.
+    `ha1` is that of the plain algorithm; for `-sess` the nonces are mixed in here. `qop` is "", "auth" or
+    "auth-int". Raises ParseError for an unknown algorithm.
     """
     digest, session = hash_of(algorithm)
     if session:
@@ -83,7 +83,7 @@ def response(
     return digest(_octets(ha1, *middle, digest(a2)))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Credentials:
     """What an Authorization or Proxy-Authorization header says, quotes removed, names in lower case.
 
@@ -174,8 +174,8 @@ def answer(
 ) -> Credentials:
     """Credentials for a challenge: the value of Authorization is their `str()`.
 
-    `auth` is preferred to `auth-int`, and no qop is used where none is offered. `count` is how often this nonce has
-    been used. Raises ParseError when neither the algorithm nor a quality is known.
+    `auth` is preferred to `auth-int`, and no qop is used where none is offered. `count` is how often this
+    nonce has been used. Raises ParseError when neither the algorithm nor a quality is known.
     """
     offers = challenge.qops
     qop = next((known for known in ("auth", "auth-int") if known in offers), "")
@@ -189,8 +189,9 @@ def answer(
         nonce=challenge.nonce, qop=qop, nc=nc, cnonce=cnonce, body=body, algorithm=challenge.algorithm,
     )  # fmt: skip
     params = {
-        "username": username, "realm": challenge.realm, "nonce": challenge.nonce, "uri": uri, "response": proof,
-        "algorithm": challenge.algorithm, "cnonce": cnonce, "opaque": challenge.opaque, "qop": qop, "nc": nc,
+        "username": username, "realm": challenge.realm, "nonce": challenge.nonce, "uri": uri, "response":
+        proof, "algorithm": challenge.algorithm, "cnonce": cnonce, "opaque": challenge.opaque, "qop": qop,
+        "nc": nc,
     }  # fmt: skip
     params = {name: value for name, value in params.items() if value}
     return Credentials(**params, params=params)
@@ -209,10 +210,11 @@ def parse_credentials(value: str) -> Credentials | None:
             raise ParseError(f"digest credentials without {name}", header="Authorization")
     if params.get("qop") and not (params.get("nc") and params.get("cnonce")):
         raise ParseError("digest credentials with qop but without nc or cnonce", header="Authorization")
-    known = {
-        name: text for name, text in params.items() if name in Credentials.__slots__ and name != "params"
-    }
-    return Credentials(**known, params=params)
+    get = params.get
+    return Credentials(
+        params["username"], params["realm"], params["nonce"], params["uri"], params["response"],
+        get("algorithm", ""), get("cnonce", ""), get("opaque", ""), get("qop", ""), get("nc", ""), params,
+    )  # fmt: skip
 
 
 def parse_challenge(value: str) -> Challenge | None:
@@ -235,15 +237,37 @@ def _params(value: str) -> dict[str, str] | None:
     scheme, _, rest = value.strip().partition(" ")
     if scheme.lower() != "digest":
         return None
+    return _plain_params(rest) or _any_params(rest)
+
+
+def _plain_params(text: str) -> dict[str, str] | None:
+    """The parameters where no value holds a comma or an escape, as phones write them; None when one might."""
     params: dict[str, str] = {}
-    for item in split_list(rest):
-        name, equals, text = item.partition("=")
-        name, text = name.strip().lower(), text.strip()
+    for item in text.split(","):
+        name, equals, value = item.strip().partition("=")
+        if value[:1] == '"':
+            value = value[1:-1] if value[-1] == '"' and len(value) > 1 else '"'
+        if not value.isprintable() or '"' in value or "\\" in value or value[:1] == " ":
+            return None
+        if not equals or not name.isalnum():
+            return None
+        name = name.lower()
+        if name in params:
+            return None
+        params[name] = value
+    return params
+
+
+def _any_params(text: str) -> dict[str, str]:
+    params: dict[str, str] = {}
+    for item in split_list(text):
+        name, equals, value = item.partition("=")
+        name, value = name.strip().lower(), value.strip()
         if not equals or not name or name in params:
             raise ParseError(f"malformed digest parameter {item!r}", header="Authorization")
-        if text.startswith('"') and (len(text) < 2 or not text.endswith('"')):
+        if value.startswith('"') and (len(value) < 2 or not value.endswith('"')):
             raise ParseError(f"malformed digest parameter {item!r}", header="Authorization")
-        params[name] = unquote(text)
+        params[name] = unquote(value)
     return params
 
 

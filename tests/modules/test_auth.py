@@ -5,9 +5,9 @@ import time
 import pytest
 
 from kamtool.errors import ConfigError, ParseError
-from kamtool.modules.auth.digest import ha1, parse_credentials
 from kamtool.modules.auth.nonce import Nonces, Validity
 from kamtool.modules.auth.replay import Uses
+from kamtool.sip.digest import ha1, parse_credentials
 from kamtool.speed import splice
 from tests.support.digest import authorization, nonce_of
 from tests.support.host import Host

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from kamtool.errors import ConfigError, StoreError
-from kamtool.modules.auth.digest import ha1
+from kamtool.sip.digest import ha1
 from kamtool.store.migrate import migrate
 from kamtool.store.url import database_url
 from tests.modules.test_auth import request

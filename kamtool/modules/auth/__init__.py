@@ -6,25 +6,17 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from hmac import compare_digest
 from typing import Protocol, cast
 
 from kamtool.errors import ConfigError, ParseError
 from kamtool.module import ANY, REQUEST_ROUTE, Module, Param, Variable, function
 from kamtool.modules.auth import challenge
 from kamtool.modules.auth.codes import Code
-from kamtool.modules.auth.digest import (
-    HASHES,
-    Credentials,
-    confirmation,
-    ha1,
-    parse_credentials,
-    response,
-)
 from kamtool.modules.auth.identity import matches
 from kamtool.modules.auth.nonce import Nonces, Validity
 from kamtool.modules.auth.replay import Uses
 from kamtool.script.context import Context
+from kamtool.sip.digest import ALGORITHMS, Credentials, ha1, parse_credentials, response
 from kamtool.sip.nameaddr import quote
 
 logger = logging.getLogger("kamtool.auth")
@@ -90,8 +82,8 @@ class Auth(Module):
         """Check the parameters. Raises ConfigError."""
         self.algorithms = [name.strip().upper() for name in self.algorithm.split(",") if name.strip()]
         for name in self.algorithms:
-            if name not in HASHES:
-                raise ConfigError(f"auth: no algorithm {name!r}", hint=f"there is {', '.join(HASHES)}")
+            if name not in ALGORITHMS:
+                raise ConfigError(f"auth: no algorithm {name!r}", hint=f"there is {', '.join(ALGORITHMS)}")
         if self.qop not in ("", "auth", "auth-int"):
             raise ConfigError(f"auth: qop is auth or auth-int, not {self.qop!r}")
         if self.secret and len(self.secret) < 16:
@@ -108,7 +100,7 @@ class Auth(Module):
             self.uses = Uses(1 << order if order > 0 else size)
         self._checks = bool(self.auth_checks_register or self.auth_checks_no_dlg or self.auth_checks_in_dlg)
         # Who is not there is hashed against this, so that the answer takes as long as for a wrong password.
-        self._nobody = {name: ha1("", "", secrets.token_hex(16), name) for name in HASHES}
+        self._nobody = {name: ha1("", "", secrets.token_hex(16), name) for name in ALGORITHMS}
         self._challenge_avp: Variable | None = None
 
     # ----- for auth_db and others
@@ -144,15 +136,14 @@ class Auth(Module):
         code, credentials = self.find(ctx, realm, header)
         if credentials is None:
             return code, None
-        if credentials.algorithm not in (self.algorithms or HASHES_WITHOUT_CHOICE):
+        algorithm = algorithm_of(credentials)
+        if algorithm not in (self.algorithms or WITHOUT_CHOICE):
             return Code.ERROR, credentials
         nonce = self.nonces.check(credentials.nonce, int(time.time()), self._binding(ctx))
         if nonce.validity is Validity.FORGED:
             return Code.ERROR, credentials
         known = secret(credentials)
-        expected = response(credentials, known or self._nobody[credentials.algorithm], method, msg.body)
-        right = compare_digest(expected.encode(), credentials.response.encode("utf-8", "replace"))
-        right = right and known is not None
+        right = credentials.proves(known or self._nobody[algorithm], method, msg.body) and known is not None
         if nonce.validity is Validity.STALE:
             # RFC 7616 §3.3: stale=true tells a phone to try again without asking for the password,
             # so only one that knew it is told.
@@ -172,7 +163,7 @@ class Auth(Module):
     def _unused(self, created: int, number: int, credentials: Credentials) -> bool:
         assert self.uses is not None
         if self.nonce_count and credentials.qop:
-            return self.uses.use(created, number, credentials.count)
+            return self.uses.use(created, number, count_of(credentials))
         if self.one_time_nonce:
             return self.uses.use(created, number, 0xFFFFFFFF)
         return True
@@ -183,15 +174,21 @@ class Auth(Module):
             if self.one_time_nonce
             else credentials.nonce
         )
-        proof = confirmation(credentials, known, b"") if credentials.qop != "auth-int" else ""
         parts = [f'nextnonce="{following}"']
-        if credentials.qop and proof:
-            parts += [
-                f"qop={credentials.qop}",
-                f'rspauth="{proof}"',
-                f"cnonce={quote(credentials.cnonce)}",
-                f"nc={credentials.count:08x}",
-            ]
+        if credentials.qop.lower() == "auth":
+            # RFC 7616 §3.5: the method is empty. With auth-int the body would count, and it is not written yet.
+            proof = response(
+                known,
+                method="",
+                uri=credentials.uri,
+                nonce=credentials.nonce,
+                qop=credentials.qop,
+                nc=credentials.nc,
+                cnonce=credentials.cnonce,
+                algorithm=credentials.algorithm,
+            )
+            cnonce, nc = quote(credentials.cnonce), f"{count_of(credentials):08x}"
+            parts += ["qop=auth", f'rspauth="{proof}"', f"cnonce={cnonce}", f"nc={nc}"]
         name = "Authentication-Info" if ctx.msg.method == "REGISTER" else "Proxy-Authentication-Info"
         ctx.add_reply_header(f"{name}: {', '.join(parts)}")
 
@@ -266,7 +263,7 @@ class Auth(Module):
         def secret(credentials: Credentials) -> str:
             if flags & PASSWORD_IS_HA1:
                 return password
-            return ha1(credentials.username, credentials.realm, password, credentials.algorithm)
+            return ha1(credentials.username, credentials.realm, password, algorithm_of(credentials))
 
         if not realm or not password:
             return Code.ERROR
@@ -338,7 +335,20 @@ class Auth(Module):
         return Code.OK if authorized or ctx.msg.method in UNCHALLENGEABLE else Code.ERROR
 
 
-HASHES_WITHOUT_CHOICE = ("MD5",)
+def algorithm_of(credentials: Credentials) -> str:
+    """The hash that the credentials use: upper case, without `-SESS`."""
+    return credentials.algorithm.upper().removesuffix("-SESS") or "MD5"
+
+
+def count_of(credentials: Credentials) -> int:
+    """`nc` as a number, 0 when it is none."""
+    try:
+        return int(credentials.nc, 16)
+    except ValueError:
+        return 0
+
+
+WITHOUT_CHOICE = ("MD5",)
 """What is accepted when `algorithm` names none: the challenge then means MD5."""
 
 REASON = {401: "Unauthorized", 407: "Proxy Authentication Required"}

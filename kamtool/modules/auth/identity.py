@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from kamtool.errors import ParseError
-from kamtool.modules.auth.digest import Credentials
 from kamtool.script.context import Context
+from kamtool.sip.digest import Credentials
 from kamtool.sip.uri import SipUri, TelUri, parse_uri, unescape
 
 CHECK = 1

@@ -7,13 +7,13 @@ import re
 
 from kamtool.errors import ConfigError, ParseError, StoreError
 from kamtool.module import ANY, REQUEST_ROUTE, Host, Module, Param, Variable, function, rpc
-from kamtool.modules.auth import PROXY, UNCHALLENGEABLE, WWW, Auth
+from kamtool.modules.auth import PROXY, UNCHALLENGEABLE, WWW, Auth, algorithm_of
 from kamtool.modules.auth.codes import Code
-from kamtool.modules.auth.digest import Credentials, ha1
 from kamtool.modules.auth.identity import matches
 from kamtool.modules.auth_db.credentials import Columns, Subscriber, Subscribers
 from kamtool.modules.db_sqlite import open_database
 from kamtool.script.context import Context
+from kamtool.sip.digest import Credentials, ha1
 from kamtool.sip.uri import SipUri, parse_uri, unescape
 from kamtool.store.database import Database
 
@@ -94,7 +94,7 @@ class AuthDb(Module):
 
         def secret(credentials: Credentials) -> str | None:
             nonlocal row
-            domain = credentials.domain if self.use_domain and credentials.domain else realm
+            domain = credentials.domain if self.use_domain else realm
             row = subscribers.find(credentials.user, domain, self.server.now())
             # The same work is done for one who is not there: see Auth.authenticate.
             if row is None:
@@ -114,24 +114,25 @@ class AuthDb(Module):
 
     def _secret(self, subscribers: Subscribers, row: Subscriber, credentials: Credentials) -> str | None:
         """The HA1 of a row for these credentials; None when the row has no password."""
-        with_domain = bool(credentials.domain)
+        with_domain = "@" in credentials.username
+        algorithm = algorithm_of(credentials)
         if self.calculate_ha1 and row.password:
-            return ha1(credentials.username, credentials.realm, row.password, credentials.algorithm)
+            return ha1(credentials.username, credentials.realm, row.password, algorithm)
         if self.calculate_ha1:
             # Kamailio would let the empty password in. A row that `kamtool user add` made has hashes alone.
             stored = row.ha1b if with_domain else row.ha1
         else:
             stored = row.password_2 if with_domain else row.password
-        if credentials.algorithm == "MD5" and len(stored) != SHA256_LENGTH:
+        if algorithm == "MD5" and len(stored) != SHA256_LENGTH:
             return stored.lower() or None
-        if credentials.algorithm != "MD5" and len(stored) == SHA256_LENGTH:
+        if algorithm != "MD5" and len(stored) == SHA256_LENGTH:
             return stored.lower()
-        other = subscribers.other_hash(credentials.user, row.domain, credentials.algorithm)
+        other = subscribers.other_hash(credentials.user, row.domain, algorithm)
         return other[1 if with_domain else 0] or None if other else None
 
     def _idle(self, credentials: Credentials) -> None:
         if self.calculate_ha1:
-            ha1(credentials.username, credentials.realm, "nobody", credentials.algorithm)
+            ha1(credentials.username, credentials.realm, "nobody", algorithm_of(credentials))
 
     def _generate_avps(self, ctx: Context, row: Subscriber) -> None:
         for (variable, _), value in zip(self._loads, row.extra, strict=True):

@@ -24,13 +24,14 @@ def extensions() -> list[Extension]:
             f"kamtool.speed.{name}",
             [f"kamtool/speed/{name}.pyx"],
             extra_compile_args=["-O2"],
-            optional=True,
         )
         for name in NAMES
     ]
     built: list[Extension] = cythonize(
         modules, compiler_directives={"language_level": "3", "embedsignature": True}, quiet=True
     )
+    for module in built:
+        module.optional = True  # cythonize forgets it
     return built
 
 

@@ -1,4 +1,4 @@
-"""Messages made here: responses (RFC 3261 §8.2.6), ACK for failures (§17.1.1.3), CANCEL (§9.1), new requests."""
+"""Messages made here: responses (RFC 3261 §8.2.6), ACK (§17.1.1.3), CANCEL (§9.1), new requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def encode(text: str) -> bytes:
 
 
 def header_lines(headers: Headers) -> bytes:
-    """`Name: value` lines. A value that contains a line end is folded into one line: nobody adds a header through it."""
+    """`Name: value` lines. Line ends in a value become spaces: nobody adds a header through one."""
     return b"".join([encode(f"{name}: {one_line(value)}\r\n") for name, value in headers])
 
 
@@ -44,10 +44,10 @@ def response(
     received: str = "",
     rport: int = 0,
 ) -> bytes:
-    """A response to `request`: all its Vias, From, To, Call-ID, CSeq, and Record-Route where it may make a dialog.
+    """The response to `request`: its Vias, From, To, Call-ID, CSeq, Record-Route where a dialog may begin.
 
-    `to_tag` is added where To has none. `received` and `rport` go on the top Via (§18.2.1, RFC 3581). `headers` are
-    (name, value) pairs, or whole lines without their line ends.
+    `to_tag` is added where To has none. `received` and `rport` go on the top Via (§18.2.1, RFC 3581).
+    `headers` are (name, value) pairs, or whole lines without their line ends.
     """
     extra = b""
     if headers:
@@ -79,12 +79,12 @@ def cancel(invite: Request, headers: Headers = ()) -> bytes:
 
 
 def _alongside(invite: Request, method: str, to: bytes, extra: bytes) -> bytes:
-    """A request in the INVITE's transaction: same Request-URI, top Via, From, Call-ID, CSeq number, and Route."""
+    """A request in the INVITE's transaction: its Request-URI, top Via, From, Call-ID, CSeq number, Route."""
     uri = invite.data[invite.uri_start : invite.uri_end]
     top_via = invite.items("Via")[0]
     return b"".join((
-        method.encode(), b" ", uri, b" SIP/2.0\r\nVia: ", encode(top_via), b"\r\n",
-        _lines(invite, "Route"), b"Max-Forwards: 70\r\n", _lines(invite, "From"), to, _lines(invite, "Call-ID"),
+        method.encode(), b" ", uri, b" SIP/2.0\r\nVia: ", encode(top_via), b"\r\n", _lines(invite, "Route"),
+        b"Max-Forwards: 70\r\n", _lines(invite, "From"), to, _lines(invite, "Call-ID"),
         f"CSeq: {invite.cseq} {method}\r\n".encode(), extra, b"Content-Length: 0\r\n\r\n",
     ))  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""HTTP digest as SIP uses it: RFC 3261 §22, RFC 7616, RFC 8760. MD5, SHA-256, SHA-512-256, each also with `-sess`.
+"""HTTP digest as SIP uses it (RFC 3261 §22, RFC 7616, RFC 8760): MD5, SHA-256, SHA-512-256, also `-sess`.
 
 Challenges and credentials are parsed and shown, responses computed and compared. Nonces are the caller's:
 this file has no clock and no secret.
@@ -54,7 +54,7 @@ def _octets(*parts: str) -> bytes:
 
 
 def ha1(username: str, realm: str, password: str, algorithm: str = "MD5") -> str:
-    """H(username:realm:password), what `subscriber.ha1` holds. A `-sess` suffix is without effect: see `response`."""
+    """H(username:realm:password), what `subscriber.ha1` holds; the same with `-sess`: see `response`."""
     return hash_of(algorithm)[0](_octets(username, realm, password))
 
 
@@ -113,7 +113,7 @@ class Credentials:
         return self.username.partition("@")[2] or self.realm
 
     def proves(self, ha1: str, method: str, body: bytes = b"") -> bool:
-        """Whether the response was made with this HA1; compared in constant time. False for an unknown algorithm."""
+        """Whether this HA1 made the response, compared in constant time; false for an unknown algorithm."""
         try:
             expected = response(
                 ha1, method=method, uri=self.uri, nonce=self.nonce, qop=self.qop, nc=self.nc,
@@ -131,7 +131,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What a WWW-Authenticate or Proxy-Authenticate header asks for. `qop` lists the offers, as `auth,auth-int`."""
+    """What WWW-Authenticate or Proxy-Authenticate asks for; `qop` lists the offers, as `auth,auth-int`."""
 
     realm: str
     nonce: str

@@ -1,7 +1,7 @@
-"""Cutting a byte stream into SIP messages (RFC 3261 §18.3), and the keep-alives between them (RFC 5626 §4.4.1).
+"""A byte stream cut into SIP messages (RFC 3261 §18.3), and the keep-alives between them (RFC 5626 §4.4.1).
 
-Pure and incremental: bytes in, events out. Pieces of any size cost time linear in the octets, because the search for
-the empty line resumes where it stopped.
+Pure and incremental: bytes in, events out. Pieces of any size cost time linear in the octets, because the
+search for the empty line resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ Event = bytes | Ping | Broken
 class Framer:
     """One direction of one connection. Give what arrives to `feed`; after a Broken it takes nothing more.
 
-    A message without Content-Length is an error, unless `length_optional`: then it ends with its headers, as some old
-    peers mean it (Kamailio's `tcp_accept_no_cl`).
+    A message without Content-Length is an error, unless `length_optional`: then it ends with its headers,
+    as some old peers mean it (Kamailio's `tcp_accept_no_cl`).
     """
 
     __slots__ = ("_body_end", "_buffer", "_scanned", "broken", "length_optional", "max_body", "max_head")
@@ -110,7 +110,7 @@ class Framer:
         return at
 
     def _message_end(self, at: int, events: list[Event]) -> int:
-        """Where the message that begins at `at` ends, -1 while it is incomplete. Offsets kept are relative to it."""
+        """Where the message at `at` ends, -1 while it is incomplete. Kept offsets are relative to it."""
         buffer, size = self._buffer, len(self._buffer) - at
         if not self._body_end:
             if not size or buffer[at] in _LINE_ENDS:

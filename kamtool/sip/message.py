@@ -1,7 +1,7 @@
 """SIP messages (RFC 3261 §7): immutable, indexed in one pass, everything else parsed when it is asked for.
 
-A message keeps the bytes it came as, and all its parts are spans of them; what goes out is made by splicing those
-bytes (`kamtool.speed.forward`, `relay`, `splice`), so that untouched headers leave octet for octet.
+A message keeps the bytes it came as, and all its parts are spans of them; what goes out is made by splicing
+those bytes (`kamtool.speed.forward`, `relay`, `splice`), so that untouched headers leave octet for octet.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ METHODS: Final[dict[str, int]] = {
 
 OTHER_METHOD: Final = 1 << 19
 
+_MAY_BEGIN_A_RESPONSE: Final = frozenset({b"S", b"s", b"\r", b"\n"})
+
 KNOWN_METHODS: Final = frozenset(_METHOD_NAMES)
 
 
@@ -41,7 +43,7 @@ STAR: Final = Star.STAR
 
 
 class Field(NamedTuple):
-    """One header field: name as written, unfolded value, and `data[start:end]`, its lines with their line ends."""
+    """One header field: name as written, unfolded value, and in `data[start:end]` its lines."""
 
     name: str
     value: str
@@ -50,7 +52,7 @@ class Field(NamedTuple):
 
 
 class Message(Index):
-    """A request or a response; see `kamtool.speed.index.Index` for the offsets and the values known at once."""
+    """A request or response; `kamtool.speed.index.Index` tells the offsets and the values known at once."""
 
     __slots__ = ()
 
@@ -94,7 +96,7 @@ class Message(Index):
         return [parse_via(item) for item in self.items("Via")]
 
     def items(self, name: str) -> list[str]:
-        """Every value of this name, comma lists split; but not in headers whose commas mean something else."""
+        """Every value of this name, comma lists split, unless its commas mean something else (NOT_LISTS)."""
         values = self.headers(name)
         if canonical(name) in NOT_LISTS:
             return values
@@ -191,19 +193,20 @@ class Response(Message):
 def parse(data: bytes, *, stream: bool = False) -> Request | Response:
     """The message in a datagram, or in what `kamtool.sip.framing` cut from a stream (`stream`).
 
-    Octets behind Content-Length are ignored (§18.3). Raises ParseError with the status to answer, when what a proxy
-    must have is missing or malformed: the first line, Via, From, To, Call-ID, CSeq, Content-Length, Max-Forwards. All
-    else is an error only for those who read it.
+    Octets behind Content-Length are ignored (§18.3). Raises ParseError with the status to answer, when what
+    a proxy must have is missing or malformed: the first line, Via, From, To, Call-ID, CSeq, Content-Length,
+    Max-Forwards. All else is an error only for those who read it.
     """
-    if data[:4] == b"SIP/" or data.lstrip(b"\r\n")[:4].upper() == b"SIP/":
+    if data[:1] in _MAY_BEGIN_A_RESPONSE and data.lstrip(b"\r\n")[:4].upper() == b"SIP/":
         return Response(data, stream)
     return Request(data, stream)
 
 
 def salvage(data: bytes) -> Request | None:
-    """What can be read of a request that `parse` refused, so that the refusal can be answered (`build.response`).
+    """What can be read of a request that `parse` refused, so that `build.response` can answer it.
 
-    None when there is nothing to answer: no request line, a response, an ACK, or no Via that could be returned.
+    None when there is nothing to answer: no request line, a response, an ACK, or no Via that could be
+    returned.
     """
     try:
         request = Request(data, False, True)
@@ -224,7 +227,7 @@ def parse_expires(value: str) -> int:
 
 
 def validate(message: Message) -> None:
-    """The deeper checks: every Via, Contact, Route, Record-Route and Expires is well formed. Raises ParseError."""
+    """The deeper checks: every Via, Contact, Route, Record-Route and Expires. Raises ParseError."""
     if len(message.vias) < len(message.find("Via")):
         raise ParseError("malformed", header="Via")
     _ = message.contacts, message.routes, message.record_routes, message.expires

@@ -1,4 +1,4 @@
-"""`"Alice" <sip:alice@example.com>;tag=1`: the name-addr of From, To, Contact, Route and their like (RFC 3261 §20.10)."""
+"""`"Alice" <sip:alice@example.com>;tag=1`: the name-addr of From, Contact, Route … (RFC 3261 §20.10)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """SDP (RFC 8866), enough to read: the session, its streams, their codecs, and whether a call is on hold.
 
-Lines that are not understood are kept where they stood in `attributes` or passed over; what is asked for is in plain
-fields. Writing is done by splicing the body, for which every stream and connection line has its offsets.
+Lines that are not understood are kept where they stood in `attributes` or passed over; what is asked for is
+in plain fields. Writing is done by splicing the body, for which every stream and connection line has its
+offsets.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 
 STATIC_CODECS: dict[int, tuple[str, int]] = {
     # RFC 3551 §6: payload types that need no rtpmap.
-    0: ("PCMU", 8000), 3: ("GSM", 8000), 4: ("G723", 8000), 5: ("DVI4", 8000), 6: ("DVI4", 16000), 7: ("LPC", 8000),
-    8: ("PCMA", 8000), 9: ("G722", 8000), 10: ("L16", 44100), 11: ("L16", 44100), 12: ("QCELP", 8000),
-    13: ("CN", 8000), 14: ("MPA", 90000), 15: ("G728", 8000), 16: ("DVI4", 11025), 17: ("DVI4", 22050),
-    18: ("G729", 8000), 25: ("CelB", 90000), 26: ("JPEG", 90000), 28: ("nv", 90000), 31: ("H261", 90000),
-    32: ("MPV", 90000), 33: ("MP2T", 90000), 34: ("H263", 90000),
+    0: ("PCMU", 8000), 3: ("GSM", 8000), 4: ("G723", 8000), 5: ("DVI4", 8000), 6: ("DVI4", 16000), 7:
+    ("LPC", 8000), 8: ("PCMA", 8000), 9: ("G722", 8000), 10: ("L16", 44100), 11: ("L16", 44100), 12:
+    ("QCELP", 8000), 13: ("CN", 8000), 14: ("MPA", 90000), 15: ("G728", 8000), 16: ("DVI4", 11025), 17:
+    ("DVI4", 22050), 18: ("G729", 8000), 25: ("CelB", 90000), 26: ("JPEG", 90000), 28: ("nv", 90000), 31:
+    ("H261", 90000), 32: ("MPV", 90000), 33: ("MP2T", 90000), 34: ("H263", 90000),
 }  # fmt: skip
 
 _UNSPECIFIED = ("0.0.0.0", "::")
@@ -73,9 +74,9 @@ class Stream:
 
     @property
     def codecs(self) -> list[Codec]:
-        """The formats as codecs, in order of preference; those of no known payload type have an empty name."""
-        maps = {kind: rest for kind, rest in self._by_payload("rtpmap")}
-        settings = {kind: rest for kind, rest in self._by_payload("fmtp")}
+        """The formats as codecs, most wanted first; those of no known payload type have an empty name."""
+        maps = dict(self._by_payload("rtpmap"))
+        settings = dict(self._by_payload("fmtp"))
         return [_codec(text, maps, settings) for text in self.formats if _is_number(text, 255)]
 
     def _by_payload(self, name: str) -> Iterator[tuple[str, str]]:
@@ -96,7 +97,7 @@ class Stream:
 
     @property
     def on_hold(self) -> bool:
-        """Whether the sender asks not to be sent media: RFC 3264 §8.4's directions, or its old null address."""
+        """Whether the sender wants no media: the directions of RFC 3264 §8.4, or its old null address."""
         if self.rejected:
             return False
         if self.connection is not None and self.connection.address in _UNSPECIFIED:
@@ -106,7 +107,7 @@ class Stream:
 
 @dataclass(slots=True)
 class Session:
-    """A session description: `origin` and `name` as written, the session's own connection, attributes and streams."""
+    """A session description. `connection` and `attributes` are the session's own, before its streams."""
 
     origin: str = ""
     name: str = ""
@@ -129,7 +130,8 @@ class Session:
 def parse_sdp(body: bytes) -> Session:
     """The session that a body describes. Line ends may be CRLF, LF or CR (RFC 8866 §9).
 
-    Raises ParseError with the offset for what cannot be a description: no `v=0`, a line that is not `x=…`, a bad `m=`.
+    Raises ParseError with the offset for what cannot be a description: no `v=0`, a line that is not `x=…`,
+    a bad `m=`.
     """
     session = Session()
     target: Session | Stream = session

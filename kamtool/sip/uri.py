@@ -31,8 +31,9 @@ def escape(text: str, safe: str = "-_.!~*'()&=+$,;?/") -> str:
 class SipUri:
     """A `sip:` or `sips:` URI, its parts as written.
 
-    `user` and `password` are None when absent and keep their escapes, `host` keeps the brackets of IPv6, `port` is
-    None when absent. Names of `params` and `headers` are lower case; `"lr": None` is a parameter without a value.
+    `user` and `password` are None when absent and keep their escapes, `host` keeps the brackets of IPv6,
+    `port` is None when absent. Names of `params` and `headers` are lower case; `"lr": None` is a parameter
+    without a value.
     """
 
     scheme: str
@@ -109,7 +110,7 @@ class TelUri:
 
     @classmethod
     def parse(cls, text: str) -> TelUri:
-        """Raises ParseError. A local number should have a `phone-context`, and often has none: it is not asked for."""
+        """Raises ParseError. Local numbers should have a `phone-context`, often have none: not asked for."""
         scheme, _, rest = text.partition(":")
         number, _, params = rest.partition(";")
         pattern = _GLOBAL_NUMBER if number.startswith("+") else _LOCAL_NUMBER
@@ -178,7 +179,7 @@ def _pairs(text: str, separator: str) -> dict[str, str | None]:
 
 
 def _folded(text: str | None) -> str | None:
-    """For comparing: an escape equals its character, but for the reserved ones that would change the meaning."""
+    """For comparing: an escape equals its character."""
     return text if text is None or "%" not in text else unescape(text)
 
 

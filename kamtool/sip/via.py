@@ -16,8 +16,8 @@ MAGIC_COOKIE = "z9hG4bK"
 class Via:
     """Where a message was sent from and where its responses go.
 
-    `transport` is upper case. `host` keeps the brackets of IPv6. `port` is None when absent: the default depends on
-    the transport (§18.2.2).
+    `transport` is upper case. `host` keeps the brackets of IPv6. `port` is None when absent: the default
+    depends on the transport (§18.2.2).
     """
 
     transport: str

@@ -14,8 +14,18 @@ _PURE = os.environ.get("KAMTOOL_PURE", "") not in ("", "0")
 
 if TYPE_CHECKING:
     from kamtool.speed.pure import (
-        Index, forward, recv_batch, relay, respond, send_batch, splice, split_list, split_name_addr, split_params,
-        split_uri, split_via,
+        Index,
+        forward,
+        recv_batch,
+        relay,
+        respond,
+        send_batch,
+        splice,
+        split_list,
+        split_name_addr,
+        split_params,
+        split_uri,
+        split_via,
     )  # fmt: skip  # isort: skip
 
     NATIVE = bool(os.environ)

@@ -29,8 +29,9 @@ def recv_batch(fd: int, limit: int = 64) -> list[Datagram]:
 def send_batch(fd: int, batch: Sequence[Datagram]) -> int:
     """Send datagrams in order and say how many went: fewer than given when the socket would block.
 
-    Addresses are numeric. A datagram that cannot be sent at all ends the batch before it; as the first one it raises
-    OSError, so that the caller knows which to give up. Raises ValueError for an address that is none.
+    Addresses are numeric. A datagram that cannot be sent at all ends the batch before it; as the first one
+    it raises OSError, so that the caller knows which to give up. Raises ValueError for an address that is
+    none.
     """
     sock = socket.socket(fileno=fd)
     sent = 0

@@ -1,8 +1,8 @@
 """RFC 3261 §25 as regular expressions over bytes: what the pure twin matches and the kernel follows by hand.
 
-Runs of single characters are possessive; what repeats in a group cannot match in two ways, so every match is linear
-in its input. (Groups are not possessive: Python 3.11.2, which Debian 12 has, matches those wrongly, gh-106052.)
-Where the RFC is stricter than phones in the wild, the wider form is taken and said so.
+Runs of single characters are possessive; what repeats in a group cannot match in two ways, so every match
+is linear in its input. (Groups are not possessive: Python 3.11.2, which Debian 12 has, matches those
+wrongly, gh-106052.) Where the RFC is stricter than phones in the wild, the wider form is taken and said so.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ STATUS_LINE = _compile(rb"[Ss][Ii][Pp]/([0-9]++\.[0-9]++) ([1-6][0-9][0-9])(?: (
 VERSION = _compile(rb"[Ss][Ii][Pp]/([0-9]++\.[0-9]++)\Z")
 URI = _compile(rb"(%s):[^\x00-\x20<>\"]++\Z" % _SCHEME)
 SIP_URI = _compile(
-    # With an `@` anywhere, what is before the first one is the user, whatever it contains (RFC 4475 §3.1.1.9).
+    # With an `@` anywhere, what is before the first one is the user, whatever it contains (RFC 4475
+    # §3.1.1.9).
     rb"([Ss][Ii][Pp][Ss]?):(?:([^@:]++)(?::([^@]*+))?@|(?![^@]*+@))(%s)(?::([0-9]{1,5}+))?((?:;[^;?]*+)*)(\?.*)?\Z"
     % _HOST
 )

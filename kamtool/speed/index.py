@@ -1,4 +1,4 @@
-"""One pass over a message's bytes: where everything is, and the few values every message is asked for. Pure twin."""
+"""One pass over a message's bytes: where everything is, and what every message is asked for. Pure twin."""
 
 from __future__ import annotations
 
@@ -39,24 +39,64 @@ class Row(NamedTuple):
 class Index:
     """A message's bytes and where its parts are. Raises ParseError, as the first of these steps fails:
 
-    the first line, the header lines, then Via, From, To, Call-ID, CSeq, Max-Forwards, Content-Length. CRLFs before
-    the message are cut off, and so is what stands behind Content-Length octets of body; with `stream` set
-    Content-Length must be there. With `salvage` nothing is refused but what has no first line: what cannot be
-    understood is left out, so that a refusal can still be addressed.
+    the first line, the header lines, then Via, From, To, Call-ID, CSeq, Max-Forwards, Content-Length. CRLFs
+    before the message are cut off, and so is what stands behind Content-Length octets of body; with
+    `stream` set Content-Length must be there. With `salvage` nothing is refused but what has no first line:
+    what cannot be understood is left out, so that a refusal can still be addressed.
 
-    Offsets are into `data`; a span that is not there is (-1, -1). Of the top Via:
-    `via_start:via_end` is what to delete to take the entry away, `via_line` where its line begins (a new one goes
-    before it), `via_insert` where a parameter may be added, `received_*` and `rport_*` the whole parameters with
-    their semicolons. `via_rport` is -1 when absent, 0 when it has no value. `to_end` is where a tag may be added.
+    Offsets are into `data`; a span that is not there is (-1, -1). Of the top Via: `via_start:via_end` is
+    what to delete to take the entry away, `via_line` where its line begins (a new one goes before it),
+    `via_insert` where a parameter may be added, `received_*` and `rport_*` the whole parameters with their
+    semicolons. `via_rport` is -1 when absent, 0 when it has no value. `to_end` is where a tag may be added.
     """
 
     __slots__ = (
-        "_firsts", "_rows", "_seconds", "body_start", "branch", "call_id", "content_length", "cseq", "cseq_method", "data", "first_line_end",
-        "from_memo", "from_tag", "head_end", "is_request", "max_forwards", "max_forwards_end", "max_forwards_start",
-        "method", "received_end", "received_start", "rport_end", "rport_start", "status", "to_end", "to_memo",
-        "to_tag", "uri", "uri_end", "uri_host", "uri_memo", "uri_port", "uri_scheme", "uri_start", "uri_user",
-        "via_end", "via_host", "via_insert", "via_line", "via_memo", "via_port", "via_received", "via_rport",
-        "via_start", "via_transport", "_reason",
+        "_firsts",
+        "_reason",
+        "_rows",
+        "_seconds",
+        "body_start",
+        "branch",
+        "call_id",
+        "content_length",
+        "cseq",
+        "cseq_method",
+        "data",
+        "first_line_end",
+        "from_memo",
+        "from_tag",
+        "head_end",
+        "is_request",
+        "max_forwards",
+        "max_forwards_end",
+        "max_forwards_start",
+        "method",
+        "received_end",
+        "received_start",
+        "rport_end",
+        "rport_start",
+        "status",
+        "to_end",
+        "to_memo",
+        "to_tag",
+        "uri",
+        "uri_end",
+        "uri_host",
+        "uri_memo",
+        "uri_port",
+        "uri_scheme",
+        "uri_start",
+        "uri_user",
+        "via_end",
+        "via_host",
+        "via_insert",
+        "via_line",
+        "via_memo",
+        "via_port",
+        "via_received",
+        "via_rport",
+        "via_start",
+        "via_transport",
     )  # fmt: skip
 
     data: bytes
@@ -395,8 +435,8 @@ class Index:
     def entries(self, name: str) -> list[tuple[int, int, int, int]]:
         """Every member of this name's comma lists: what to delete to take it away, and where its text is.
 
-        The first two offsets are the whole line where it stands alone on it; to take all members of a line away,
-        delete the line.
+        The first two offsets are the whole line where it stands alone on it; to take all members of a line
+        away, delete the line.
         """
         result = []
         for place in self.find(name):

@@ -1,4 +1,4 @@
-"""The pure twin of the kernel: the same names, the same results, the same exceptions, some twenty times slower.
+"""The pure twin of the kernel: the same names, results and exceptions, some twenty times slower.
 
 It is what runs where no compiler was, and what the type checker reads for both. `index.py` has the message,
 `scanners.py` the values inside it, `wire.py` the making of new messages, `datagrams.py` the batched UDP.

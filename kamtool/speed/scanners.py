@@ -26,7 +26,8 @@ def unfold(octets: bytes) -> bytes:
 def list_stops(data: bytes, start: int, end: int) -> list[tuple[int, int]]:
     """The spans between the top-level commas of data[start:end], untrimmed, the empty ones too.
 
-    Where a quoted string or `<…>` does not end, its first character and all like it from there on are ordinary.
+    Where a quoted string or `<…>` does not end, its first character and all like it from there on are
+    ordinary.
     """
     spans, begin, at = [], start, start
     closing = (
@@ -60,7 +61,7 @@ def trim(data: bytes, start: int, end: int) -> tuple[int, int]:
 
 
 def split_list(text: str) -> list[str]:
-    """The members of a comma list, trimmed; commas in quotes or `<>` do not count, empty members are left out."""
+    """The members of a comma list, trimmed, the empty ones left out; quotes and `<>` protect commas."""
     if "," not in text:
         text = text.strip(" \t\r\n")
         return [text] if text else []
@@ -97,7 +98,8 @@ def split_params(text: str) -> Params:
 def split_name_addr(text: str) -> tuple[str, str, Params]:
     """One name-addr or addr-spec: display name as written, URI, header parameters.
 
-    A `?` or `,` in an addr-spec is refused: such a URI must stand in `<>` (RFC 3261 §20.10). Raises ParseError.
+    A `?` or `,` in an addr-spec is refused: such a URI must stand in `<>` (RFC 3261 §20.10). Raises
+    ParseError.
     """
     data = encode(text)
     found = grammar.NAME_ADDR.match(data)
@@ -119,7 +121,7 @@ def split_via(text: str) -> tuple[str, str, str, int | None, Params]:
 
 
 def split_uri(text: str) -> tuple[str, str | None, str | None, str, int | None, str, str]:
-    """A sip or sips URI: scheme in lower case, user, password, host, port, `;params`, `?headers`, each as written.
+    """A sip or sips URI: scheme (lower case), user, password, host, port, `;params`, `?headers`, as written.
 
     Raises ParseError, also for other schemes.
     """

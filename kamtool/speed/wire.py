@@ -1,4 +1,4 @@
-"""New messages from old ones: splices, forwarding, responses. Untouched octets stay as they were. Pure twin."""
+"""New messages from old ones: splices, forwarding, responses; untouched octets stay. Pure twin."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ Edit = tuple[int, int, bytes]
 
 
 def splice(data: bytes, edits: Sequence[Edit]) -> bytes:
-    """`data` with each `data[start:end]` replaced; edits may come in any order and are sorted by `start`, stably.
+    """`data` with each `data[start:end]` replaced; edits in any order, sorted by `start`, stably.
 
     Insertions at one point keep their order, deletions that overlap are merged, and what is inserted inside a
     deleted span stays. Raises ValueError for an edit outside the data.
     """
-    pieces, at, size = [], 0, len(data)
-    for start, end, text in sorted(edits, key=itemgetter(0)):
+    size = len(data)
+    for start, end, _ in edits:
         if not 0 <= start <= end <= size:
             raise ValueError(f"no such span: {start}:{end} in {size} octets")
+    pieces, at = [], 0
+    for start, end, text in sorted(edits, key=itemgetter(0)):
         if start > at:
             pieces.append(data[at:start])
         pieces.append(text)
@@ -30,7 +32,7 @@ def splice(data: bytes, edits: Sequence[Edit]) -> bytes:
 
 
 def _source(index: Index, received: bytes, rport: int) -> list[Edit]:
-    """What RFC 3261 §18.2.1 and RFC 3581 §4 write on the top Via; a `received` from the peer is overwritten."""
+    """What RFC 3261 §18.2.1 and RFC 3581 §4 write on the top Via; the peer's own is overwritten."""
     edits = []
     if index.via_insert >= 0:
         if received and index.received_start >= 0:
@@ -53,10 +55,10 @@ def forward(
     rport: int = 0,
     edits: Sequence[Edit] = (),
 ) -> bytes:
-    """The request as it leaves: `prefix` (our Via and Record-Route lines) before its Vias, `uri` as the Request-URI.
+    """The request as it leaves: `prefix` (our Via, Record-Route) before its Vias, `uri` as the Request-URI.
 
-    `max_forwards` below 0 leaves that header alone; where there is none it is added. `received` and `rport` go on
-    the Via of the previous hop. `edits` are what else changes.
+    `max_forwards` below 0 leaves that header alone; where there is none it is added. `received` and `rport`
+    go on the Via of the previous hop. `edits` are what else changes.
     """
     line = max(index.via_line, 0)
     own: list[Edit] = [(line, line, prefix)]
@@ -92,8 +94,8 @@ def respond(
 ) -> bytes:
     """The response to a request (RFC 3261 §8.2.6): its Vias, From, To, Call-ID and CSeq as they came.
 
-    Record-Route is copied into 101 to 299 (§12.1.1), Timestamp into 100 (§8.2.6.1). `to_tag` is added where To has
-    none. `extra` are header lines with their line ends.
+    Record-Route is copied into 101 to 299 (§12.1.1), Timestamp into 100 (§8.2.6.1). `to_tag` is added where
+    To has none. `extra` are header lines with their line ends.
     """
     data, pieces = index.data, [status_line, b"\r\n"]
     source = _source(index, received, rport)

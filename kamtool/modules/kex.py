@@ -91,10 +91,9 @@ class Kex(Module):
 
     @function("is_myself", routes=ANY)
     def is_myself(self, ctx: Context, uri: str) -> bool:
-        """True when the URI (or `host:port`) is one of this server's addresses or aliases."""
+        """True when host, port and transport of the URI are those of this server, or an alias of it."""
         server: Any = self.server
-        text = uri if uri_text.parts(uri) is not None else f"sip:{uri}"
-        parts = uri_text.parts(text)
+        parts = uri_text.parts(uri)
         if parts is None or not parts.host:
             return False
         return bool(

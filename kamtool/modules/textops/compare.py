@@ -37,14 +37,14 @@ class CompareFunctions:
         return text.endswith(suffix)
 
     @function("str_find", routes=ANY)
-    def str_find(self, ctx: Context, text: str, needle: str) -> bool:
-        """True when `needle` is in `text`."""
-        return needle in text
+    def str_find(self, ctx: Context, text: str, needle: str) -> int:
+        """The place of `needle` in `text`, counted from 1; -1 when it is not there."""
+        return to_octets(text).find(to_octets(needle)) + 1 or -1
 
     @function("str_ifind", routes=ANY)
-    def str_ifind(self, ctx: Context, text: str, needle: str) -> bool:
-        """True when `needle` is in `text`, whatever the case of ASCII letters."""
-        return to_octets(needle).lower() in to_octets(text).lower()
+    def str_ifind(self, ctx: Context, text: str, needle: str) -> int:
+        """Like `str_find`, whatever the case of ASCII letters."""
+        return to_octets(text).lower().find(to_octets(needle).lower()) + 1 or -1
 
     @function("in_list", routes=ANY)
     def in_list(self, ctx: Context, subject: str, members: str, separator: Plain) -> bool:

@@ -1,0 +1,19 @@
+"""Small tools for SIP: URIs, telephone numbers, Contacts, OPTIONS."""
+
+from __future__ import annotations
+
+from kamtool.module import Module
+from kamtool.modules.siputils.checks import CheckFunctions
+from kamtool.modules.siputils.contact import ContactFunctions
+from kamtool.modules.siputils.numbers import NumberFunctions
+from kamtool.modules.siputils.options import OptionsFunctions
+from kamtool.modules.siputils.party import PartyFunctions
+from kamtool.modules.siputils.uris import UriFunctions
+
+
+class Siputils(
+    CheckFunctions, UriFunctions, NumberFunctions, ContactFunctions, OptionsFunctions, PartyFunctions, Module
+):
+    """Asks and changes what no other module is about: URI parameters, numbers, encoded Contacts, OPTIONS."""
+
+    name = "siputils"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import os
 import pkgutil
@@ -13,7 +12,7 @@ from collections.abc import Sequence
 import click
 
 import kamtool.cli
-from kamtool import __version__
+from kamtool.cli.version import version
 from kamtool.errors import ConfigError, ConfigErrors, KamtoolError, RpcError, StoreError, UsageError
 
 
@@ -47,15 +46,6 @@ class Commands(click.Group):
             hint = f"did you mean `{near[0]}`?" if near else "`kamtool --help` lists them"
             raise UsageError(f"no command {args[0]!r}", hint=hint)
         return super().resolve_command(ctx, args)
-
-
-def version() -> str:
-    """One line: the version, which kernel parses messages, which loop waits for them."""
-    from kamtool import speed
-
-    kernel = "native kernel" if speed.NATIVE else "pure Python kernel"
-    loop = "uvloop" if importlib.util.find_spec("uvloop") else "asyncio"
-    return f"kamtool {__version__} ({kernel}, {loop}, Python {sys.version.split()[0]})"
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

@@ -56,7 +56,9 @@ class PidFile:
         try:
             self.path.write_text(f"{self.number()}\n")
         except OSError as error:
-            raise UsageError(f"cannot write the pid file {self.path}: {error.strerror}", exit_code=1) from error
+            raise UsageError(
+                f"cannot write the pid file {self.path}: {error.strerror}", exit_code=1
+            ) from error
         return self
 
     def __exit__(self, *_: object) -> None:

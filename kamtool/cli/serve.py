@@ -1,0 +1,304 @@
+"""`kamtool serve`: run the server, with kamailio's own letters."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kamtool import __version__
+from kamtool.cli.output import coloured
+from kamtool.cli.share import cfg_folder
+from kamtool.cli.version import version as version_line
+from kamtool.errors import TransportError, UsageError
+from kamtool.server import control
+
+if TYPE_CHECKING:
+    from kamtool.script.program import Script
+    from kamtool.script.settings import Settings
+    from kamtool.server.server import Server
+
+log = logging.getLogger("kamtool.server")
+
+IN_BACKGROUND = 3
+"""-DDD, as kamailio counts them."""
+
+
+@dataclass(slots=True)
+class Wishes:
+    """What the command line asks for; the names are those of the options."""
+
+    file: Path | None
+    check: bool
+    listen: tuple[str, ...]
+    define: tuple[str, ...]
+    alias: tuple[str, ...]
+    auto_aliases: str | None
+    debug: int
+    background: int
+    log_stderr: bool
+    colours: bool
+    pid_file: Path | None
+    pgid_file: Path | None
+    workdir: Path | None
+    runtime_folder: Path | None
+    user: str
+    group: str
+    workers: int
+    no_tcp: bool
+    socket: Path | None
+
+    @property
+    def database(self) -> Path | None:
+        """The database of default.cfg; None with a cfg of the user's own, which names its own."""
+        from kamtool.store.paths import default_database
+
+        return (
+            None
+            if self.file or any(word.startswith("DBURL=") for word in self.define)
+            else default_database()
+        )
+
+    def script_file(self) -> Path:
+        return self.file or cfg_folder() / "default.cfg"
+
+    def defines(self) -> dict[str, str | None]:
+        """-A as the preprocessor wants it, and the database of default.cfg."""
+        given: dict[str, str | None] = {}
+        for word in self.define:
+            name, equals, value = word.partition("=")
+            given[name] = value if equals else None
+        if self.database:
+            given["DBURL"] = f'"sqlite:///{self.database.absolute()}"'
+        return given
+
+    def control_socket(self) -> Path:
+        if self.socket:
+            return self.socket
+        return self.runtime_folder / "kamtool.sock" if self.runtime_folder else control.default_socket()
+
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-f", "--file", type=PATH, metavar="FILE", help="The cfg; without one, kamtool's default.cfg.")
+@click.option("-c", "--check", is_flag=True, help="Check the cfg and leave: 0 when it is good, 7 when not.")
+@click.option(
+    "-l",
+    "--listen",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Listen on [proto:]address[:port], also name/advertised; may be given often.",
+)
+@click.option(
+    "-A", "--define", multiple=True, metavar="NAME[=VALUE]", help="Define NAME for the preprocessor."
+)
+@click.option("--alias", multiple=True, metavar="NAME", help="A further name of this server.")
+@click.option(
+    "-a",
+    "--auto-aliases",
+    type=click.Choice(["yes", "no", "on", "off"]),
+    help="Accepted; no names are looked up.",
+)
+@click.option("-d", "--debug", count=True, help="Log more; the more d's the more.")
+@click.option("-D", "background", count=True, help="-DDD goes into the background; else we stay in front.")
+@click.option("-E", "--log-stderr", is_flag=True, help="Log to stderr also from the background.")
+@click.option("-e", "--colours", is_flag=True, help="Colour the log on stderr.")
+@click.option("-P", "--pid-file", type=PATH, metavar="FILE", help="Write the process number to FILE.")
+@click.option("-G", "--pgid-file", type=PATH, metavar="FILE", help="Write the process group to FILE.")
+@click.option("-w", "--workdir", type=PATH, metavar="DIR", help="Change to DIR once the cfg is read.")
+@click.option("-Y", "--runtime-folder", type=PATH, metavar="DIR", help="Put the control socket into DIR.")
+@click.option("-u", "--user", default="", metavar="USER", help="Run as USER.")
+@click.option("-g", "--group", default="", metavar="GROUP", help="Run as GROUP.")
+@click.option("--workers", type=int, default=1, show_default=True, help="Processes that share the sockets.")
+@click.option("-T", "--no-tcp", is_flag=True, help="Open no TCP socket.")
+@click.option(
+    "-s", "--socket", type=PATH, metavar="FILE", help="The control socket, for `kamtool rpc` and others."
+)
+@click.option("-v", "-V", "--version", is_flag=True, help="Show the version and leave.")
+@click.option(
+    "-I", "--internals", is_flag=True, help="Show what this build has and where it looks, and leave."
+)
+@click.option("-L", "--modules-folder", metavar="DIR", help="Taken and not used: all modules are built in.")
+@click.option("-n", "--children", type=int, help="Taken and not used: see --workers.")
+@click.option("-N", "--tcp-children", type=int, help="Taken and not used: see --workers.")
+@click.option("-m", "--shm", type=int, help="Taken and not used: there is no pool of memory to size.")
+@click.option("-M", "--pkg", type=int, help="Taken and not used, as -m.")
+@click.option("-x", "--shm-manager", help="Taken and not used, as -m.")
+@click.option("-X", "--pkg-manager", help="Taken and not used, as -m.")
+@click.option("-W", "--poll", help="Taken and not used: the loop knows its own way to wait.")
+@click.option("-O", "--optimise", type=int, help="Taken and not used: the script is always compiled.")
+@click.option("-S", "--no-sctp", is_flag=True, help="Taken and not used: there is no SCTP.")
+@click.option("--atexit", help="Taken and not used.")
+def command(version: bool, internals: bool, **given: Any) -> None:
+    """Run the SIP server.
+
+    Without -f it runs default.cfg: a registrar and proxy whose accounts `kamtool user` makes, in a
+    SQLite file that it creates. It stays in the foreground and logs to stderr until SIGTERM or
+    Ctrl-C stops it in good order; SIGUSR1 logs the counters. With -DDD it goes into the background
+    once it runs, and logs to syslog.
+
+    The options are kamailio's, by the same letters.
+
+    Example: kamtool serve -f /etc/kamailio/kamailio.cfg -l udp:127.0.0.1:5060
+    """
+    if version or internals:
+        show_version(internals)
+        return
+    wishes = Wishes(**{name: given[name] for name in Wishes.__dataclass_fields__})
+    if wishes.workers != 1:
+        raise UsageError("--workers takes only 1 so far: this build runs in one process")
+    if wishes.check:
+        load(wishes)
+        click.echo("config file ok, exiting...", err=True)
+        return
+    serve(wishes)
+
+
+def show_version(internals: bool) -> None:
+    """The version as `kamailio -v` begins it; with `internals`, what -I adds."""
+    from kamtool import speed
+
+    click.echo(f"version: kamtool {__version__} ({os.uname().machine}/{sys.platform})")
+    if not internals:
+        return
+    from importlib.util import find_spec
+
+    from kamtool.store.paths import default_database
+
+    click.echo(f"kernel: {'native' if speed.NATIVE else 'pure Python'}")
+    click.echo(f"loop: {'uvloop' if find_spec('uvloop') else 'asyncio'}")
+    click.echo(f"python: {sys.version.split()[0]}, {sys.executable}")
+    click.echo(f"default cfg: {cfg_folder() / 'default.cfg'}")
+    click.echo(f"default database: {default_database()}")
+    click.echo(f"default control socket: {control.default_socket()}")
+
+
+def load(wishes: Wishes) -> Script:
+    """The script, its warnings shown. Raises ConfigErrors with all that is wrong."""
+    from kamtool import script
+
+    file = wishes.script_file()
+    if not file.is_file():
+        raise UsageError(f"no cfg {file}", exit_code=3, hint="`kamtool init` writes one to start from")
+    return script.load(file, defines=wishes.defines())
+
+
+def serve(wishes: Wishes) -> None:
+    """Run until told to stop. Raises ConfigErrors, StoreError and UsageError: a clear line for each."""
+    from kamtool.server import process
+
+    loaded = load(wishes)
+    ready = process.go_to_background() if wishes.background >= IN_BACKGROUND else None
+    install_log(wishes, loaded.settings)
+    process.become(wishes.user, wishes.group)
+    database = prepare_database(wishes)
+    apply(wishes, loaded.settings)
+    if wishes.workdir:
+        os.chdir(wishes.workdir)
+    with (
+        process.PidFile(wishes.pid_file) if wishes.pid_file else nullcontext(),
+        process.PidFile(wishes.pgid_file, os.getpgrp) if wishes.pgid_file else nullcontext(),
+    ):
+        process.run(live(wishes, loaded, database, ready))
+
+
+def apply(wishes: Wishes, settings: Settings) -> None:
+    """Put what the command line says of sockets and names beside what the cfg says, as kamailio does."""
+    from kamtool.cli.listen import parse_alias, parse_listen
+
+    settings.listens.extend(map(parse_listen, wishes.listen))
+    settings.aliases.extend(map(parse_alias, wishes.alias))
+    if wishes.no_tcp:
+        settings.set("disable_tcp", 1)
+    if wishes.auto_aliases:
+        settings.set("auto_aliases", int(wishes.auto_aliases in ("yes", "on")))
+
+
+def prepare_database(wishes: Wishes) -> str:
+    """Make or bring up to date the database of default.cfg; what became of it, "" without one."""
+    if not wishes.database:
+        return ""
+    from kamtool.store.migrate import migrate
+
+    is_new = not wishes.database.exists()
+    applied = migrate(wishes.database)
+    return "created" if is_new else f"{len(applied)} migrations applied" if applied else "found"
+
+
+def install_log(wishes: Wishes, settings: Settings) -> None:
+    """Log to stderr, but from the background to syslog unless -E asks for stderr."""
+    from kamtool.server import log
+
+    debug = wishes.debug or settings.number("debug")
+    handler = log.to_stream(coloured=wishes.colours or coloured(sys.stderr))
+    if wishes.background >= IN_BACKGROUND and not wishes.log_stderr and not settings.number("log_stderror"):
+        try:
+            handler = log.to_syslog(
+                settings.text("log_facility") or "LOG_DAEMON", settings.text("log_name") or "kamtool"
+            )
+        except OSError as error:
+            raise UsageError("there is no syslog to log to", exit_code=1, hint="-E logs to stderr") from error
+    log.install(handler, debug)
+
+
+async def live(wishes: Wishes, loaded: Script, database: str, ready: Callable[[], None] | None) -> None:
+    """One server from start to orderly stop."""
+    from kamtool.server import core_rpc
+    from kamtool.server.options import Options
+    from kamtool.server.process import until_told
+    from kamtool.server.server import Server
+
+    server = Server(loaded, options=Options())
+    core_rpc.register(server.rpc, server)
+    rpc = control.ControlSocket(server.rpc, wishes.control_socket())
+    try:
+        await server.start()
+    except TransportError as error:
+        raise UsageError(str(error), exit_code=1, hint="-l chooses other addresses") from error
+    try:
+        await rpc.start()
+        announce(wishes, server, database, rpc.path)
+        if ready:
+            ready()
+        await until_told(lambda: log_statistics(server))
+        log.info("stopping")
+    finally:
+        await rpc.stop()
+        await server.stop()
+
+
+def announce(wishes: Wishes, server: Server, database: str, socket: Path) -> None:
+    """Tell on stderr what runs, where, and what to do next."""
+    rows = [("cfg", str(wishes.script_file()))]
+    if wishes.database:
+        rows.append(("database", f"{wishes.database} ({database})"))
+    sockets = [f"{each.transport}:{each.address}" for each in server.sockets]
+    rows += zip(["listening on", *[""] * (len(sockets) - 1)], sockets, strict=True)
+    rows.append(("control", str(socket)))
+    click.echo(version_line(), err=True)
+    for name, value in rows:
+        click.echo(f"  {name:<13} {value}", err=True)
+    if wishes.database:
+        click.echo(f"next: {own_name()} user add alice", err=True)
+
+
+def own_name() -> str:
+    """What to type for `kamtool`: `./run kamtool` says itself in $KAMTOOL_COMMAND."""
+    return os.environ.get("KAMTOOL_COMMAND", "kamtool")
+
+
+def log_statistics(server: Server) -> None:
+    """Log every counter that has counted."""
+    counted = sorted((name, value) for name, value in server.stats.items() if value)
+    log.warning(
+        "statistics: %s", ", ".join(f"{name}={value}" for name, value in counted) or "nothing counted yet"
+    )

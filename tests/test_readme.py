@@ -26,7 +26,7 @@ def test_the_readme_opens_with_the_two_commands():
 
 @pytest.fixture
 def newcomer(tmp_path, free_port):
-    """Runs commands as one who has just read the README: own home, own database, the environment made already."""
+    """Runs commands as one who has just read the README: own home, own database, the environment made."""
     venv = tmp_path / "venv"
     (venv / "bin").mkdir(parents=True)
     for name, target in {

@@ -176,7 +176,7 @@ class Auth(Module):
         )
         parts = [f'nextnonce="{following}"']
         if credentials.qop.lower() == "auth":
-            # RFC 7616 §3.5: the method is empty. With auth-int the body would count, and it is not written yet.
+            # RFC 7616 §3.5: the method is empty. With auth-int the body would count, which is not there yet.
             proof = response(
                 known,
                 method="",

@@ -197,7 +197,11 @@ def serve(wishes: Wishes) -> None:
     from kamtool.server import process
 
     loaded = load(wishes)
-    ready = process.go_to_background() if wishes.background >= IN_BACKGROUND else None
+    ready = (
+        process.go_to_background(keep_stderr=wishes.log_stderr)
+        if wishes.background >= IN_BACKGROUND
+        else None
+    )
     install_log(wishes, loaded.settings)
     process.become(wishes.user, wishes.group)
     database = prepare_database(wishes)
@@ -245,8 +249,9 @@ def install_log(wishes: Wishes, settings: Settings) -> None:
             handler = log.to_syslog(
                 settings.text("log_facility") or "LOG_DAEMON", settings.text("log_name") or "kamtool"
             )
-        except OSError as error:
-            raise UsageError("there is no syslog to log to", exit_code=1, hint="-E logs to stderr") from error
+        except OSError:
+            click.echo("there is no syslog here: nothing will be logged (-E logs to stderr)", err=True)
+            handler = logging.NullHandler()
     log.install(handler, debug)
 
 

@@ -76,7 +76,7 @@ class PidFile:
         return 0 if number == self.number() else number
 
 
-def go_to_background() -> Callable[[], None]:
+def go_to_background(*, keep_stderr: bool = False) -> Callable[[], None]:
     """Continue in a child without a terminal; the parent waits and leaves with 0, or with the child's code if it fails.
 
     Call what is returned once the server runs: it lets the parent go and the terminal's streams with it.
@@ -94,7 +94,7 @@ def go_to_background() -> Callable[[], None]:
 
     def ready() -> None:
         nothing = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
+        for stream in (0, 1) if keep_stderr else (0, 1, 2):
             os.dup2(nothing, stream)
         os.close(nothing)
         os.write(writing, b"ready")

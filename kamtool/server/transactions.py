@@ -7,7 +7,7 @@ transaction is freed without the garbage collector.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from os import urandom
 from typing import Any, Protocol
 
@@ -16,9 +16,31 @@ from kamtool.server.timers import TimerQueues
 from kamtool.sip.flow import Flow
 from kamtool.sip.message import Message, Request, Response
 from kamtool.sip.transaction import (
-    ACK, ACKED, ARM_EXPIRY, ARM_RETRANSMIT, ARMED, CANCEL, ERROR, EXPIRE, FAILED, FAILURE, PROVISIONAL, REPEAT,
-    REQUEST, RETRANSMIT, SEND, SUCCESS, TERMINATED, TIMEOUT, Durations, InviteClient, InviteServer, Machine,
-    NonInviteClient, NonInviteServer, durations,
+    ACK,
+    ACKED,
+    ARM_EXPIRY,
+    ARM_RETRANSMIT,
+    ARMED,
+    CANCEL,
+    ERROR,
+    EXPIRE,
+    FAILED,
+    FAILURE,
+    PROVISIONAL,
+    REPEAT,
+    REQUEST,
+    RETRANSMIT,
+    SEND,
+    SUCCESS,
+    TERMINATED,
+    TIMEOUT,
+    Durations,
+    InviteClient,
+    InviteServer,
+    Machine,
+    NonInviteClient,
+    NonInviteServer,
+    durations,
 )  # fmt: skip
 from kamtool.sip.via import MAGIC_COOKIE
 
@@ -32,9 +54,30 @@ class ClientTransaction(Machine):
     """One branch: the request as it was sent, where, and what has come back."""
 
     __slots__ = (
-        "branch_flags", "cancel", "cancel_headers", "cancelled", "connection", "data", "dropped", "dst_uri", "flow",
-        "instance", "is_local", "method", "on_failure", "on_reply", "path", "reason", "replied", "reply", "ruid",
-        "status", "targets", "uri", "user_agent",
+        "branch_flags",
+        "cancel",
+        "cancel_headers",
+        "cancelled",
+        "connection",
+        "data",
+        "dropped",
+        "dst_uri",
+        "edits",
+        "flow",
+        "instance",
+        "is_local",
+        "method",
+        "on_failure",
+        "on_reply",
+        "path",
+        "reason",
+        "replied",
+        "reply",
+        "ruid",
+        "status",
+        "targets",
+        "uri",
+        "user_agent",
     )  # fmt: skip
 
     def __init__(self, durations: Durations, method: str, flow: Flow, data: bytes, uri: str) -> None:
@@ -43,6 +86,7 @@ class ClientTransaction(Machine):
         self.status = 0
         self.reason = ""
         self.reply: Response | None = None
+        self.edits: Sequence[tuple[int, int, bytes]] = ()
         self.is_local = False
         self.replied = False
         self.dropped = False
@@ -75,15 +119,43 @@ class ServerTransaction(Machine):
     """
 
     __slots__ = (
-        "alive", "auto_100", "branches", "cancelled", "ctx", "disable_6xx", "drop_replies", "e2e_reason", "error",
-        "in_failure_route", "key", "label", "last", "leg", "local", "method", "no_e2e_reason", "on_branch",
-        "on_failure", "on_reply", "released", "relayed_uri", "reply_flow", "responder", "script_running", "status",
-        "suspended", "timers", "to_tag", "unreliable_timers", "was_local",
+        "alive",
+        "auto_100",
+        "branches",
+        "cancelled",
+        "ctx",
+        "disable_6xx",
+        "drop_replies",
+        "e2e_reason",
+        "error",
+        "in_failure_route",
+        "key",
+        "label",
+        "last",
+        "leg",
+        "local",
+        "method",
+        "no_e2e_reason",
+        "on_branch",
+        "on_failure",
+        "on_reply",
+        "relayed_uri",
+        "released",
+        "reply_flow",
+        "responder",
+        "script_running",
+        "status",
+        "suspended",
+        "timers",
+        "to_tag",
+        "unreliable_timers",
+        "was_local",
     )  # fmt: skip
 
     def __init__(self, durations: Durations, label: str, key: Key, ctx: Context, reply_flow: Flow) -> None:
         Machine.__init__(self, durations)
-        self.label, self.key, self.ctx, self.reply_flow = label, key, ctx, reply_flow
+        self.label, self.key, self.reply_flow = label, key, reply_flow
+        self.ctx: Context | None = ctx
         self.method: str = ctx.msg.method
         self.branches: list[ClientTransaction] = []
         self.status = 0

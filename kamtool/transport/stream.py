@@ -66,7 +66,7 @@ class Connection:
         return self.sock.send(data)
 
     def write(self, data: bytes) -> bool:
-        """Send now what the kernel takes, queue the rest. False when the queue was full: the connection is closed."""
+        """Send what the kernel takes now, queue the rest. False when the queue was full: then it is closed."""
         if not self.is_open:
             return False
         self.used_at = self.owner.loop.time()

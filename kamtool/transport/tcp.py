@@ -140,7 +140,7 @@ class TcpTransport:
             connection.keys.append(key)
 
     def find(self, remote: tuple[str, int], number: int = 0) -> Connection | None:
-        """The open connection with this number, else one that leads to `remote` (its address or an alias of it)."""
+        """The open connection with this number, else one that leads to `remote` or has it as an alias."""
         return self.connections.get(number) or self._found.get((self.transport, *remote))
 
     def connect(self, socket: Socket, remote: Address) -> Connection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -24,8 +24,8 @@ SWEEP_SECONDS = 1.0
 class Receiver(Protocol):
     """Who gets what arrives; `Server` is one."""
 
-    def receive(self, data: bytes, flow: Flow) -> None:
-        """One datagram, or one message cut from a stream."""
+    receive: Callable[[bytes, Flow], None]
+    """One datagram, or one message cut from a stream."""
 
     def unsent(self, data: bytes, flow: Flow) -> None:
         """A message that could not be sent after all."""
@@ -38,7 +38,7 @@ class Receiver(Protocol):
 
 
 class Transports:
-    """Binds, listens, sends. Everything it does is done at once but for `resolver`, the only thing that waits."""
+    """Binds, listens, sends. Nothing here waits but `resolver`."""
 
     def __init__(
         self, receiver: Receiver, *, tcp: TcpOptions | None = None, resolver: Resolver | None = None
@@ -49,6 +49,7 @@ class Transports:
             tcp or TcpOptions(), receiver.receive, receiver.unsent, receiver.broken, receiver.closed
         )
         self.sockets: list[Socket] = []
+        self._sockets: dict[tuple[str, tuple[str, int]], Socket] = {}
         self._udp: dict[Address, UdpSocket] = {}
         self._dirty: list[UdpSocket] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -58,8 +59,10 @@ class Transports:
         """Bind every socket, then read from all. Raises TransportError, and then none is open."""
         loop = self._loop = asyncio.get_running_loop()
         try:
-            for socket in listens:
-                self.sockets.append(self._bind(socket))
+            for wanted in listens:
+                socket = self._bind(wanted)
+                self.sockets.append(socket)
+                self._sockets[socket.transport, socket.address] = socket
         except TransportError:
             self.stop()
             raise
@@ -123,10 +126,7 @@ class Transports:
     # Choosing
 
     def choose(self, transport: str, remote_host: str, preferred: Socket | None = None) -> Socket | None:
-        """The socket to send from: `preferred` if it fits the transport and the family, else the first that fits.
-
-        A wildcard of IPv6 fits IPv6 only: our sockets are bound that way.
-        """
+        """The socket to send from: `preferred` if it fits the transport and the family, else the first that does."""
         six = ":" in remote_host
         if (
             preferred is not None
@@ -146,10 +146,11 @@ class Transports:
 
     def socket_of(self, flow: Flow) -> Socket | None:
         """The listening socket that a flow belongs to."""
-        for socket in self.sockets:
-            if socket.address == flow.local and socket.transport == flow.transport:
-                return socket
-        return None
+        return self._sockets.get((flow.transport, flow.local))
+
+    def socket(self, transport: str, address: tuple[str, int]) -> Socket | None:
+        """The listening socket that is bound to this address."""
+        return self._sockets.get((transport, address))
 
     def find_socket(self, transport: str, host: str, port: int) -> Socket | None:
         """The socket that is bound to, or advertised as, this address; "" and 0 fit any."""
@@ -193,7 +194,7 @@ class Transports:
         return self.tcp.connections.get(flow.connection) if flow.connection else None
 
     def add_alias(self, flow: Flow, port: int) -> None:
-        """Let requests to `port` at the far end of `flow` use its connection (Via `;alias`, force_tcp_alias)."""
+        """Let requests to `port` at the far end of `flow` use its connection (`;alias`, force_tcp_alias)."""
         connection = self.connection(flow)
         if connection is not None and 0 < port < 65536:
             self.tcp.add_key(connection, Address(flow.remote.host, port))

@@ -1,4 +1,4 @@
-"""SIP over UDP: datagrams read in batches, sends gathered and handed to the kernel once per turn of the loop."""
+"""SIP over UDP: datagrams read in batches, sends gathered and handed to the kernel once a turn of the loop."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class UdpSocket:
         return flow
 
     def send(self, data: bytes, remote: tuple[str, int]) -> None:
-        """Queue a datagram for this turn. Beyond MAX_QUEUE it is dropped and counted: UDP may lose anything."""
+        """Queue a datagram for this turn. Beyond MAX_QUEUE it is dropped and counted: UDP may lose it."""
         out = self._out
         if not out:
             self.mark(self)

@@ -1,0 +1,44 @@
+"""Which hosts are this server: its sockets, what they advertise, and the aliases of the cfg."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kamtool.sip.flow import Socket
+
+MAX_CACHED = 4096
+
+
+class Myself:
+    """`uri == myself`. An alias without a port fits any port; without a transport, any transport."""
+
+    def __init__(self, sockets: Iterable[Socket], aliases: Iterable[tuple[str, str, int]] = ()) -> None:
+        self._known: set[tuple[str, str, int]] = set()
+        self._answers: dict[tuple[str, int | None, str], bool] = {}
+        for socket in sockets:
+            for host, port in {socket.address, socket.shown}:
+                self._known.add((socket.transport, host.lower(), port))
+                self._known.add(("", host.lower(), port))
+        for transport, host, port in aliases:
+            self.add(transport, host, port)
+
+    def add(self, transport: str, host: str, port: int) -> None:
+        """One more name; `transport` "" and `port` 0 stand for any."""
+        self._known.add((transport.lower(), host.strip("[]").lower(), port))
+        if transport:
+            self._known.add(("?", host.strip("[]").lower(), port))
+        self._answers.clear()
+
+    def __call__(self, host: str, port: int | None, transport: str) -> bool:
+        key = (host, port, transport)
+        answer = self._answers.get(key)
+        if answer is None:
+            if len(self._answers) >= MAX_CACHED:
+                self._answers.clear()
+            answer = self._answers[key] = self._look(host.strip("[]").lower(), port, transport.lower())
+        return answer
+
+    def _look(self, host: str, port: int | None, transport: str) -> bool:
+        number = port or (5061 if transport == "tls" else 5060)
+        kinds = ("", transport) if transport else ("", "?")
+        return any((kind, host, place) in self._known for kind in kinds for place in (number, 0))

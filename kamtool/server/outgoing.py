@@ -1,0 +1,91 @@
+"""A request as it leaves: our Via on top, the edits of the script, one splice (RFC 3261 §16.6 steps 1 to 8)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from kamtool import speed
+from kamtool.errors import TransportError
+from kamtool.script.context import Context
+from kamtool.server.routing import Hop, hop_of, make_hop, source, targets_of, via_start
+from kamtool.sip.flow import Flow, Socket
+from kamtool.sip.via import MAGIC_COOKIE
+from kamtool.transport.resolver import Target
+
+if TYPE_CHECKING:
+    from kamtool.server.server import Server
+
+_MASK = (1 << 64) - 1
+
+
+def next_hop(ctx: Context) -> Hop:
+    """Where the request goes as the script left it: `$du`, else the R-URI. Raises ParseError."""
+    if ctx.dst_uri:
+        return hop_of(ctx.dst_uri)
+    if ctx.new_uri is not None:
+        return hop_of(ctx.new_uri)
+    msg = ctx.msg
+    if msg.uri_scheme == "sip" and ";" not in msg.uri and "?" not in msg.uri:
+        return _plain_hop(msg.uri_host, msg.uri_port)
+    return hop_of(msg.uri)
+
+
+@lru_cache(8192)
+def _plain_hop(host: str, port: int) -> Hop:
+    return make_hop(host, port or None, "")
+
+
+async def flows_of(server: Server, ctx: Context, hop: Hop) -> list[Target]:
+    """The targets of a hop, DNS asked where it is a name. Raises TransportError."""
+    return await targets_of(hop, server.transports)
+
+
+def flow_for(server: Server, ctx: Context, target: Target) -> Flow:
+    """The flow to a target, from the socket the script chose or the one the request came by.
+
+    Raises TransportError.
+    """
+    transports = server.transports
+    inbound = transports.socket_of(ctx.flow)
+    connect = not (ctx._scratch and ctx._scratch.get("core.forward_no_connect"))
+    preferred = ctx.send_socket
+    if preferred is None:
+        preferred = server.route_socket(target) or inbound
+    return transports.flow_to(target.transport, target.address, preferred, ctx.connection, connect=connect)
+
+
+def build(server: Server, ctx: Context, flow: Flow, branch: str) -> bytes:
+    """The bytes for one branch. `branch` is our Via's branch, cookie and all."""
+    msg = ctx.msg
+    transports = server.transports
+    outbound = transports.socket_of(flow)
+    if outbound is None:
+        raise TransportError(f"{flow.transport}:{flow.local}: the socket is closed")
+    prefix = _via(ctx, outbound) + branch.encode()
+    prefix += b";rport\r\n" if ctx.add_local_rport else b"\r\n"
+    if ctx.path:
+        prefix += b"Route: " + ctx.path.encode("utf-8", "surrogateescape") + b"\r\n"
+    uri = None if ctx.new_uri is None else ctx.new_uri.encode("utf-8", "surrogateescape")
+    received, rport = source(msg, ctx.flow, ctx.force_rport)
+    edits = ctx.edits
+    if ctx.record_route is not None:
+        inbound = transports.socket_of(ctx.flow) or outbound
+        at = msg.first_line_end
+        edits = [(at, at, ctx.record_route.lines(inbound, outbound)), *edits]
+    return speed.forward(msg, prefix, uri, -1, received, rport, edits)
+
+
+def _via(ctx: Context, outbound: Socket) -> bytes:
+    host, port = outbound.advertised or outbound.address
+    return via_start(outbound.transport, ctx.advertised_host or host, ctx.advertised_port or port)
+
+
+def stateless_branch(ctx: Context) -> str:
+    """§16.11: the same for a retransmission, and for the CANCEL and the ACK of an INVITE that had the same one."""
+    msg = ctx.msg
+    if msg.branch.startswith(MAGIC_COOKIE):
+        seed = hash((msg.branch, msg.via_host, msg.via_port))
+    else:
+        seed = hash((msg.call_id, msg.cseq, msg.from_tag, msg.via_host, msg.via_port))
+    return f"{MAGIC_COOKIE}-{seed & _MASK:016x}"

@@ -1,0 +1,141 @@
+"""What arrives: parsed, counted, matched, and given to the script."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from kamtool.errors import ParseError
+from kamtool.script.context import Context
+from kamtool.server.transactions import ServerTransaction
+from kamtool.sip.flow import Flow
+from kamtool.sip.framing import Broken
+from kamtool.sip.message import Request, Response, salvage
+
+if TYPE_CHECKING:
+    from kamtool.server.server import Server
+
+log = logging.getLogger("kamtool.receive")
+
+RECEIVED_EVENT = "core:msg-received"
+PARSE_ERROR_EVENT = "core:receive-parse-error"
+FILTERED_ACK_EVENT = "sl:filtered-ack"
+
+ERROR_REASONS = {
+    477: "Unfortunately error on sending to next hop occurred (477/TM)",
+    478: "Unresolvable destination (478/TM)",
+}
+
+
+class Receive:
+    """The way in of one server."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.accept_aliases = False
+
+    def message(self, data: bytes, flow: Flow) -> None:
+        """One datagram, or one message cut from a stream. Nothing it contains can raise from here."""
+        server = self.server
+        try:
+            if data[:4] == b"SIP/":
+                server.responses.receive(Response(data, flow.transport != "udp"), flow)
+            else:
+                msg = Request(data, flow.transport != "udp")
+                if msg.is_request:
+                    self.request(msg, flow)
+                else:
+                    server.responses.receive(Response(data, flow.transport != "udp"), flow)
+        except ParseError as error:
+            self.malformed(data, flow, error)
+        except Exception:
+            log.exception("%s from %s: failed on %.200r", server.name, flow.remote, data)
+            server.count("core:err_requests")
+
+    def request(self, msg: Request, flow: Flow) -> None:
+        server = self.server
+        stats = server.stats
+        stats["core:rcv_requests"] += 1
+        program = server.program
+        method = msg.method
+        if method == "ACK" and self._absorb(msg, flow):
+            return
+        ctx = Context(server, msg, flow)
+        if program.event_routes and RECEIVED_EVENT in program.event_routes:
+            server.run_event(RECEIVED_EVENT, {}, ctx)
+        if self.accept_aliases and flow.connection:
+            self._alias(msg, flow)
+        route = program.request_route
+        if route is not None:
+            server.run(route, ctx)
+
+    def _absorb(self, msg: Request, flow: Flow) -> bool:
+        """ACKs that end here: true for one to a stateless response. One to a transaction still meets the script."""
+        server = self.server
+        if server.stateful:
+            tx = server.transactions.find(msg)
+            if tx is not None:
+                server.transactions.acknowledged(tx)
+                return False
+        if msg.to_tag and server.replies.is_ours(msg.to_tag):
+            server.count("sl:received_ACKs")
+            if FILTERED_ACK_EVENT in server.program.event_routes:
+                server.run_event(FILTERED_ACK_EVENT, {}, Context(server, msg, flow))
+            return True
+        return False
+
+    def _alias(self, msg: Request, flow: Flow) -> None:
+        if b"alias" in msg.data[msg.via_start : msg.via_end] and "alias" in msg.top_via.params:
+            self.server.transports.add_alias(flow, msg.via_port or 5060)
+
+    def routed(self, ctx: Context) -> None:
+        """The request_route has ended: what becomes of a transaction that it made and left."""
+        if ctx._scratch is not None and "core.tcp_alias" in ctx._scratch:
+            port = ctx._scratch["core.tcp_alias"] or ctx.msg.via_port or 5060
+            self.server.transports.add_alias(ctx.flow, port)
+        tx: ServerTransaction | None = ctx.transaction
+        if tx is None:
+            return
+        if not tx.suspended:
+            ctx.transaction = None  # tx.ctx points here: together they would be a cycle
+        if not tx.script_running:
+            return
+        tx.script_running = False
+        if tx.is_answered or tx.suspended:
+            return
+        if tx.error and not any(client.status < 200 for client in tx.branches):
+            reason = ERROR_REASONS.get(tx.error, "Server Internal Error")
+            self.server.replies.stateful(tx, tx.error, reason)
+        elif not tx.branches and not tx.released:
+            log.debug("%s: the script made a transaction and left it: released", ctx.msg.call_id)
+            self.server.transactions.forget(tx)
+
+    def malformed(self, data: bytes, flow: Flow, error: ParseError) -> None:
+        """Bytes that are no SIP message: counted, and answered where RFC 3261 allows an answer."""
+        server = self.server
+        server.count("core:bad_msg_hdr")
+        server.count("core:err_replies" if data[:4] == b"SIP/" else "core:err_requests")
+        log.info("%s: from %s: %s", server.name, flow.remote, error)
+        request = None if data[:4] == b"SIP/" else salvage(data)
+        if request is None:
+            return
+        ctx = Context(server, request, flow)
+        if PARSE_ERROR_EVENT in server.program.event_routes:
+            server.run_event(PARSE_ERROR_EVENT, {}, ctx)
+        reason = " ".join(str(error).split())
+        server.replies.stateless(ctx, error.status, _phrase(error.status, reason))
+
+    def broken(self, end: Broken, flow: Flow) -> None:
+        """A stream lost its framing: answer what can be answered; the transport closes it."""
+        self.malformed(end.head, flow, end.error)
+
+
+def _phrase(status: int, reason: str) -> str:
+    known = {
+        400: "Bad Request",
+        505: "Version Not Supported",
+        513: "Message Too Large",
+        501: "Not Implemented",
+    }
+    phrase = known.get(status, "Bad Request")
+    return f"{phrase} - {reason}"[:200] if reason else phrase

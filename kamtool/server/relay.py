@@ -1,0 +1,325 @@
+"""Requests on their way on: destination set, branches, CANCEL, stateless (RFC 3261 §16.6, §16.10, §16.11)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from kamtool.errors import ParseError, TransportError
+from kamtool.module import Routes
+from kamtool.script.context import Branch, Context, Exit
+from kamtool.server import outgoing
+from kamtool.server.routing import Hop, hop_of, reply_flow
+from kamtool.server.transactions import (
+    ClientTransaction,
+    InviteClientTransaction,
+    NonInviteClientTransaction,
+    ServerTransaction,
+)
+from kamtool.sip import build
+from kamtool.sip.flow import Flow
+from kamtool.sip.message import Request
+from kamtool.sip.transaction import CALLING, CANCELLING, PROCEEDING
+
+if TYPE_CHECKING:
+    from kamtool.server.server import Server
+
+log = logging.getLogger("kamtool.relay")
+
+SEND_ERROR = 477
+NO_DESTINATION = 478
+
+
+class Relay:
+    """What t_newtran, t_relay and forward do."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.transactions = server.transactions
+        self.auto_100 = True
+        self.reason_100 = "trying -- your call is important to us"
+        self.max_branches = 12
+        self.local_reason = self.e2e_reason = True
+        self.unmatched_cancel = 0
+        self.cancel_unreplied = 1
+        self.failure_reply_mode = 0
+
+    # Transactions
+
+    def create(self, ctx: Context) -> ServerTransaction | None:
+        """t_newtran: the transaction of this request; None when it was a retransmission, which is dealt with."""
+        known = self.transactions.find(ctx.msg)
+        if known is not None:
+            self.transactions.repeated(known)
+            return None
+        server = self.server
+        back = reply_flow(ctx.msg, ctx.flow, server.transports, ctx.force_rport)
+        tx = self.transactions.create(ctx, back)
+        ctx.transaction = tx
+        self.arm(tx, ctx)
+        tx.script_running = True
+        server.count("tmx:UAS_transactions")
+        return tx
+
+    def arm(self, tx: ServerTransaction, ctx: Context) -> None:
+        """Take over what t_on_failure and its kin were told before there was a transaction."""
+        if ctx.on_failure:
+            tx.on_failure = ctx.on_failure
+        if ctx.on_reply:
+            tx.on_reply = ctx.on_reply
+        if ctx.on_branch:
+            tx.on_branch = ctx.on_branch
+        if ctx._scratch is not None:
+            tx.timers = ctx._scratch.get("tm.timers", tx.timers)
+
+    async def relay(self, ctx: Context, uri: str = "", transport: str = "") -> int:
+        """t_relay: 1 when at least one branch was sent, 0 for a retransmission, negative when nothing was sent.
+
+        `uri` replaces the next hop of every branch, `transport` its transport.
+        """
+        method = ctx.msg.method
+        if method == "ACK":
+            return await self.relay_ack(ctx, uri, transport)
+        if method == "CANCEL" and ctx.transaction is None:
+            code = self.cancel(ctx)
+            if code is not None:
+                return code
+        tx: ServerTransaction | None = ctx.transaction
+        if tx is None:
+            tx = self.create(ctx)
+            if tx is None:
+                return 0
+        else:
+            self.arm(tx, ctx)
+        if method == "INVITE" and not tx.status and self.auto_100 and tx.auto_100:
+            data = self.server.replies.make(ctx, 100, self.reason_100, "", (), b"", "")
+            self.transactions.respond(tx, 100, data)
+        return await self.forward(ctx, tx, uri, transport)
+
+    async def relay_ack(self, ctx: Context, uri: str, transport: str) -> int:
+        known = self.transactions.find(ctx.msg)
+        if known is not None and known.status >= 300:
+            return 0  # it ended our transaction when it came (§17.2.1)
+        return 1 if await self.stateless(ctx, uri, transport) else -1
+
+    async def stateless(self, ctx: Context, uri: str = "", transport: str = "") -> bool:
+        """forward(): send the request on and forget it (§16.11)."""
+        server = self.server
+        try:
+            hop = self._hop(ctx, uri, transport)
+            targets = [hop.target] if hop.target else await outgoing.flows_of(server, ctx, hop)
+            flow = outgoing.flow_for(server, ctx, targets[0])
+            data = outgoing.build(server, ctx, flow, outgoing.stateless_branch(ctx))
+        except (ParseError, TransportError) as error:
+            log.info("%s: not forwarded: %s", ctx.msg.call_id, error)
+            return False
+        if server.program.onsend_route is not None and not await self.onsend(ctx, flow, data):
+            return False
+        server.count("core:fwd_requests")
+        return server.send(flow, data)
+
+    def _hop(self, ctx: Context, uri: str, transport: str) -> Hop:
+        hop = hop_of(uri) if uri else outgoing.next_hop(ctx)
+        if transport and hop.transport != transport:
+            from kamtool.server.routing import make_hop
+
+            hop = make_hop(hop.host, hop.port, transport)
+        return hop
+
+    # Branches
+
+    async def forward(self, ctx: Context, tx: ServerTransaction, uri: str = "", transport: str = "") -> int:
+        """Send one branch for the R-URI (when it is new) and one for each of `ctx.branches` (§16.6)."""
+        first = len(tx.branches)
+        tx.leg = first
+        main = True
+        if tx.in_failure_route:
+            before = tx.relayed_uri
+            main = ctx.new_uri is not before[0] or ctx.dst_uri is not before[1]
+            tx.relayed_uri = (ctx.new_uri, ctx.dst_uri)
+        tx.error = 0
+        sent = 0
+        wanted: list[Branch | None] = [None] if main else []
+        wanted += ctx.branches
+        for branch in wanted:
+            if len(tx.branches) >= self.max_branches:
+                log.error("%s: more than %d branches", ctx.msg.call_id, self.max_branches)
+                break
+            if await self._branch(ctx, tx, branch, uri, transport):
+                sent += 1
+        ctx.branches = ()
+        if sent:
+            if tx.in_failure_route:
+                self._drop_earlier(tx, first)
+            tx.script_running = False
+            return 1
+        tx.error = tx.error or NO_DESTINATION
+        return -1
+
+    def _drop_earlier(self, tx: ServerTransaction, first: int) -> None:
+        if self.failure_reply_mode == 3:
+            for client in tx.branches[:first]:
+                client.dropped = True
+
+    async def _branch(
+        self, ctx: Context, tx: ServerTransaction, branch: Branch | None, uri: str, transport: str
+    ) -> bool:
+        own = ctx
+        number = len(tx.branches)
+        if branch is not None or tx.on_branch:
+            own = ctx.fork()
+            own.on_branch = own.on_reply = own.on_failure = ""
+            own.branches = ()
+            own.branch_index = number
+            if branch is not None:
+                _take(own, branch)
+            if tx.on_branch and not await self._branch_route(own, tx):
+                return False
+        server = self.server
+        try:
+            hop = self._hop(own, uri, transport)
+            targets = [hop.target] if hop.target else await outgoing.flows_of(server, own, hop)
+            client = self._client(own, tx, targets[0].transport, number, targets)
+        except (ParseError, TransportError) as error:
+            log.info("%s: branch not sent: %s", ctx.msg.call_id, error)
+            tx.error = NO_DESTINATION if isinstance(error, ParseError) else SEND_ERROR
+            return False
+        if server.program.onsend_route is not None and not await self.onsend(own, client.flow, client.data):
+            tx.error = SEND_ERROR
+            return False
+        if tx.ended or tx.is_answered:
+            return False  # answered or cancelled while a name was looked up
+        server.count("core:fwd_requests")
+        if not self.transactions.start(tx, client):
+            client.status, client.is_local = SEND_ERROR, True
+            tx.error = SEND_ERROR
+            return False
+        return True
+
+    def _client(
+        self, ctx: Context, tx: ServerTransaction, transport: str, number: int, targets: list[outgoing.Target]
+    ) -> ClientTransaction:
+        server, transactions = self.server, self.transactions
+        flow = outgoing.flow_for(server, ctx, targets[0])
+        data = outgoing.build(server, ctx, flow, f"{transactions.prefix}{tx.label}.{number}")
+        invite = tx.method == "INVITE"
+        table = (tx.timers or transactions.settings).durations(invite, flow.transport != "udp")
+        cls = InviteClientTransaction if invite else NonInviteClientTransaction
+        client = cls(table, tx.method, flow, data, ctx.ruri)
+        if ctx.branch_flags:
+            client.branch_flags = ctx.branch_flags
+        if ctx.on_reply and ctx.on_reply != tx.on_reply:
+            client.on_reply = ctx.on_reply
+        if ctx.on_failure and ctx.on_failure != tx.on_failure:
+            client.on_failure = ctx.on_failure
+        if ctx.ruid:
+            client.ruid, client.user_agent, client.instance = ctx.ruid, ctx.user_agent, ctx.instance
+        if len(targets) > 1:
+            client.targets = tuple(targets[1:])
+        return client
+
+    async def _branch_route(self, ctx: Context, tx: ServerTransaction) -> bool:
+        """Run the branch_route; false when it dropped the branch."""
+        route = self.server.program.branch_routes.get(tx.on_branch)
+        if route is None:
+            return True
+        kind, name = ctx.route_kind, ctx.route_name
+        ctx.route_kind, ctx.route_name = Routes.BRANCH, tx.on_branch
+        try:
+            await route(ctx)
+        except Exit as way_out:
+            return not way_out.dropped
+        finally:
+            ctx.route_kind, ctx.route_name = kind, name
+        return True
+
+    async def onsend(self, ctx: Context, flow: Flow, data: bytes) -> bool:
+        """Run the onsend_route; false when it dropped the message."""
+        route = self.server.program.onsend_route
+        if route is None:
+            return True
+        kind, name = ctx.route_kind, ctx.route_name
+        ctx.route_kind, ctx.route_name = Routes.ONSEND, ""
+        ctx.scratch["send.flow"], ctx.scratch["send.data"] = flow, data
+        try:
+            await route(ctx)
+        except Exit as way_out:
+            return not way_out.dropped
+        finally:
+            ctx.route_kind, ctx.route_name = kind, name
+            ctx.scratch.pop("send.flow", None)
+            ctx.scratch.pop("send.data", None)
+        return True
+
+    # CANCEL
+
+    def cancel(self, ctx: Context) -> int | None:
+        """A CANCEL at t_relay: 200 to it, CANCEL to every branch that is pending (§16.10).
+
+        None when it must be relayed like any other request, because no INVITE of ours matches it.
+        """
+        invite = self.transactions.find_invite(ctx.msg)
+        if invite is None:
+            return -1 if self.unmatched_cancel == 2 else None
+        tx = self.create(ctx)
+        if tx is None:
+            return 0
+        self.server.replies.stateful(tx, 200, "canceling")
+        tx.script_running = False
+        self.cancel_invite(invite, self._received_reason(ctx, invite))
+        return 1
+
+    def _received_reason(self, ctx: Context, invite: ServerTransaction) -> tuple[tuple[str, str], ...]:
+        if not self.e2e_reason or invite.no_e2e_reason:
+            return ()
+        return tuple(("Reason", value) for value in ctx.msg.headers("Reason"))
+
+    def cancel_invite(self, tx: ServerTransaction, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        """The caller has given up: cancel every branch, or answer 487 where there is none."""
+        if tx.is_answered:
+            return
+        tx.cancelled = True
+        self.cancel_others(tx, -1, headers)
+        if not any(client.status < 200 for client in tx.branches) and not tx.in_failure_route:
+            self.server.replies.stateful(tx, 487, "Request Terminated")
+
+    def cancel_others(
+        self, tx: ServerTransaction, keep: int, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        """Cancel every branch but `keep` that has no final response (§16.7 step 10)."""
+        if tx.method == "INVITE":
+            for number, client in enumerate(tx.branches):
+                if number != keep and client.status < 200:
+                    self.cancel_branch(tx, number, headers)
+
+    def cancel_branch(
+        self, tx: ServerTransaction, number: int, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        """§9.1: CANCEL waits for a provisional response; what has a final one is left alone."""
+        client = tx.branches[number]
+        if client.cancelled or client.state not in (CALLING, PROCEEDING, CANCELLING):
+            return
+        if client.state is CALLING and self.cancel_unreplied != 2:
+            client.cancel_headers = headers
+            client.cancelled = True
+            if self.cancel_unreplied == 0:
+                client.status, client.is_local, client.reason = 487, True, "Request Terminated"
+            return
+        client.cancelled = True
+        self.transactions.start_cancel(tx, number, build.cancel(Request(client.data), headers))
+
+    def provisional(self, tx: ServerTransaction, number: int) -> None:
+        """The first provisional response of a branch that was cancelled before it came."""
+        client = tx.branches[number]
+        if client.cancelled and client.cancel is None:
+            data = build.cancel(Request(client.data), client.cancel_headers)
+            self.transactions.start_cancel(tx, number, data)
+
+
+def _take(ctx: Context, branch: Branch) -> None:
+    """Make the context that of an additional branch."""
+    ctx.new_uri, ctx.dst_uri, ctx.path, ctx.q = branch.uri, branch.dst_uri, branch.path, branch.q
+    ctx.branch_flags, ctx.connection = branch.flags, branch.connection
+    ctx.ruid, ctx.user_agent, ctx.instance = branch.ruid, branch.user_agent, branch.instance
+    if branch.send_socket is not None:
+        ctx.send_socket = branch.send_socket

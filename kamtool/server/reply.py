@@ -1,0 +1,132 @@
+"""Responses made here: with a transaction (`t_reply`) or without one (`sl_send_reply`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from os import urandom
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from kamtool.script.context import Context
+from kamtool.server.routing import reply_flow, source
+from kamtool.server.transactions import ServerTransaction
+from kamtool.sip import build
+from kamtool.sip.message import Message
+from kamtool.speed import respond
+
+if TYPE_CHECKING:
+    from kamtool.server.server import Server
+
+Headers = Sequence[tuple[str, str]]
+
+
+@lru_cache(1024)
+def status_line(status: int, reason: str) -> bytes:
+    return build.status_line(status, reason)
+
+
+class Replies:
+    """Builds and sends the responses of one server.
+
+    The To-tag of a stateless response is made of a key drawn at start and of the request, so that a repeated
+    request gets the same answer, and the ACK to it is known as ours (RFC 3261 §8.2.7).
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.stateless_key = urandom(4).hex()
+        self.stateful_key = urandom(4).hex()
+        self.server_line = b""
+
+    def stateless_tag(self, msg: Message) -> str:
+        text = f"{msg.branch};{msg.call_id};{msg.from_tag};{msg.cseq}"
+        return f"{self.stateless_key}.{crc32(text.encode('utf-8', 'surrogateescape')):08x}"
+
+    def is_ours(self, to_tag: str) -> bool:
+        """Whether an ACK with this To-tag answers a stateless response of this server."""
+        return to_tag.startswith(self.stateless_key)
+
+    def stateless(
+        self,
+        ctx: Context,
+        status: int,
+        reason: str,
+        headers: Headers = (),
+        body: bytes = b"",
+        content_type: str = "",
+    ) -> bool:
+        """Answer without a transaction. False when there is no way back."""
+        msg, flow = ctx.msg, ctx.flow
+        if msg.method == "ACK":
+            return False
+        tag = self.stateless_tag(msg) if status > 100 and not msg.to_tag else ""
+        data = self.make(ctx, status, reason, tag, headers, body, content_type)
+        server = self.server
+        back = reply_flow(msg, flow, server.transports, ctx.force_rport)
+        sent = server.send_reply_by(back, msg, data)
+        count = server.count
+        count("sl:sent_replies" if sent else "sl:failures")
+        if sent:
+            count(_class_of(status))
+            count(f"sl:{status}_replies")
+        if server.program.event_routes.get("sl:local-response"):
+            server.run_event("sl:local-response", {}, ctx)
+        return sent
+
+    def stateful(
+        self, tx: ServerTransaction, status: int, reason: str, headers: Headers = (), body: bytes = b"",
+        content_type: str = "",
+    ) -> bool:  # fmt: skip
+        """Answer by the transaction; false when it has been answered already."""
+        ctx = tx.ctx
+        if ctx is None or (tx.status >= 200 and not (tx.method == "INVITE" and 200 <= status < 300)):
+            return False
+        tag = ""
+        if status > 100 and not ctx.msg.to_tag:
+            tag = tx.to_tag or f"{self.stateful_key}-{crc32(tx.label.encode()):08x}"
+            tx.to_tag = tag
+        data = self.make(ctx, status, reason, tag, headers, body, content_type)
+        self.server.count("tmx:local_replies")
+        if status >= 200:
+            tx.was_local = True
+        return self.server.transactions.respond(tx, status, data)
+
+    def make(
+        self,
+        ctx: Context,
+        status: int,
+        reason: str,
+        tag: str,
+        headers: Headers,
+        body: bytes,
+        content_type: str,
+    ) -> bytes:
+        """The response's bytes: `headers`, what the script appended, Server, and the body."""
+        msg = ctx.msg
+        received, rport = source(msg, ctx.flow, ctx.force_rport)
+        extra = self.server_line
+        if status > 100 and (headers or ctx.reply_headers or content_type or ctx._scratch):
+            extra = self._extra(ctx, headers, content_type) + extra
+            held = ctx._scratch.get("reply.body") if ctx._scratch else None
+            if held and not body:
+                body, kind = held
+                extra = build.header_lines([("Content-Type", kind)]) + extra
+        return respond(msg, status, status_line(status, reason), tag.encode(), received, rport, extra, body)
+
+    @staticmethod
+    def _extra(ctx: Context, headers: Headers, content_type: str) -> bytes:
+        lines = b""
+        for line in ctx.reply_headers:
+            # Several lines in one piece are the script's right; a line end at the end is not asked for.
+            text = line.rstrip("\r\n")
+            lines += build.encode(text) + b"\r\n" if text else b""
+        lines += build.header_lines(headers)
+        if content_type:
+            lines += build.header_lines([("Content-Type", content_type)])
+        return lines
+
+
+@lru_cache(1024)
+def _class_of(status: int) -> str:
+    return f"sl:{status // 100}xx_replies"

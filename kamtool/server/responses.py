@@ -1,0 +1,371 @@
+"""Responses on their way back (RFC 3261 §16.7): which goes on, which waits, which is the best."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kamtool import speed
+from kamtool.errors import ParseError, TransportError
+from kamtool.module import Routes
+from kamtool.script.context import Context, Exit
+from kamtool.server.relay import SEND_ERROR
+from kamtool.server.routing import via_flow
+from kamtool.server.transactions import ClientTransaction, ServerTransaction
+from kamtool.sip import build
+from kamtool.sip.flow import Flow
+from kamtool.sip.message import Request, Response
+from kamtool.sip.transaction import ACK, CALLING, PASS, PROCEEDING
+from kamtool.sip.via import parse_via
+
+if TYPE_CHECKING:
+    from kamtool.server.server import Server
+
+log = logging.getLogger("kamtool.relay")
+
+Edits = Sequence[tuple[int, int, bytes]]
+
+ANSWERED_ELSEWHERE = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
+_CHALLENGES = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}
+_PREFERRED_4XX = {401: 0, 407: 0, 415: 1, 420: 1, 484: 1}
+
+
+class Responses:
+    """Response processing of one server, and the transaction user of its transaction layer."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.aggregate_challenges = True
+        self.disable_6xx = False
+        self.pass_provisional = False
+        self.failure_reply_mode = 0
+
+    # In
+
+    def receive(self, msg: Response, flow: Flow) -> None:
+        """One response from the network."""
+        server = self.server
+        server.count("core:rcv_replies")
+        if server.program.reply_route is not None:
+            server.drive(self._reply_route(msg, flow), msg)
+        else:
+            self._match(msg, flow, ())
+
+    async def _reply_route(self, msg: Response, flow: Flow) -> None:
+        route = self.server.program.reply_route
+        assert route is not None
+        ctx = Context(self.server, msg, flow)
+        ctx.route_kind = Routes.REPLY
+        try:
+            await route(ctx)
+        except Exit as way_out:
+            if way_out.dropped or way_out.code == 0:
+                self.server.count("core:drop_replies")
+                return
+        self._match(msg, flow, ctx.edits)
+
+    def _match(self, msg: Response, flow: Flow, edits: Edits) -> None:
+        transactions = self.server.transactions
+        found = transactions.match(msg) if self.server.stateful else None
+        if found is None:
+            self._stateless(msg, flow, edits)
+            return
+        tx, which = found
+        status = msg.status
+        self.server.count("tmx:received_replies")
+        if which < 0:
+            transactions.responded(tx, which, status)
+            return
+        client = tx.branches[which]
+        request = client.data
+        effects = transactions.responded(tx, which, status)
+        if effects & ACK and request:
+            self.server.send(client.flow, build.ack(Request(request), msg))
+        if not effects & PASS:
+            return
+        client.replied = True
+        if client.cancelled and status < 200:
+            self.server.relay.provisional(tx, which)
+        name = client.on_reply or tx.on_reply
+        if name:
+            self.server.drive(self._onreply_route(name, tx, which, msg, flow, edits), msg)
+        else:
+            self._passed(tx, which, msg, edits)
+
+    async def _onreply_route(
+        self, name: str, tx: ServerTransaction, which: int, msg: Response, flow: Flow, edits: Edits
+    ) -> None:
+        route = self.server.program.onreply_routes.get(name)
+        if route is not None:
+            ctx = Context(self.server, msg, flow)
+            ctx.route_kind, ctx.route_name = Routes.ONREPLY, name
+            ctx.edits = list(edits)
+            ctx.transaction, ctx.branch_index = tx, which
+            if tx.ctx is not None:
+                ctx._avps, ctx.flags = tx.ctx.avps, tx.ctx.flags
+            ctx.branch_flags = tx.branches[which].branch_flags
+            try:
+                await route(ctx)
+            except Exit as way_out:
+                # A final response cannot be dropped: somebody waits for it.
+                if way_out.dropped and msg.status < 200:
+                    self.server.count("core:drop_replies")
+                    return
+            if tx.ctx is not None:
+                tx.ctx.flags = ctx.flags
+            edits = ctx.edits
+        self._passed(tx, which, msg, edits)
+
+    def _stateless(self, msg: Response, flow: Flow, edits: Edits) -> None:
+        """§16.11: by the Via below ours. A response whose top Via is not ours is not for us (§16.7)."""
+        server = self.server
+        try:
+            if not server.is_myself(msg.via_host, msg.via_port or None, msg.via_transport.lower()):
+                raise ParseError("the top Via is not ours")
+            vias = msg.items("Via")
+            if len(vias) < 2:
+                raise ParseError("for this server, which asked nothing")
+            back = via_flow(parse_via(vias[1]), server.transports, server.transports.socket_of(flow))
+        except (ParseError, TransportError) as error:
+            server.count("core:drop_replies")
+            log.debug("%s: response dropped: %s", msg.call_id, error)
+            return
+        server.count("core:fwd_replies")
+        server.send(back, speed.relay(msg, edits))
+
+    # On
+
+    def _passed(self, tx: ServerTransaction, which: int, msg: Response, edits: Edits) -> None:
+        """§16.7 steps 3 to 10, for a response that the client transaction let through."""
+        status = msg.status
+        client = tx.branches[which]
+        if status < 200:
+            if client.status < 200:
+                client.status = status
+            if status > 100 and tx.status < 200:
+                self._send(tx, status, speed.relay(msg, edits))
+            return
+        if tx.local is not None:
+            client.status = status
+            self.server.transactions.forget(tx)
+            tx.local(status, msg)
+            return
+        if status < 300:
+            client.status, client.is_local = status, False
+            self._success(tx, which, speed.relay(msg, edits), status)
+            return
+        if client.status >= 200:
+            return  # it was given up before this came
+        client.status, client.reply, client.edits = status, msg, edits
+        if status >= 600 and not (self.disable_6xx or tx.disable_6xx):
+            self.server.relay.cancel_others(tx, which, self._reason(status, msg))
+        self.finish(tx)
+
+    def _reason(self, status: int, msg: Response | None = None) -> tuple[tuple[str, str], ...]:
+        """RFC 3326: why the other branches are cancelled."""
+        if not self.server.relay.local_reason:
+            return ()
+        if status == 200:
+            return ANSWERED_ELSEWHERE
+        text = f";text={_quoted(msg.reason)}" if msg is not None and msg.reason else ""
+        return (("Reason", f"SIP;cause={status}{text}"),)
+
+    def _success(self, tx: ServerTransaction, which: int, data: bytes, status: int) -> None:
+        if not self._send(tx, status, data):
+            if tx.method != "INVITE":
+                return
+            # §16.7 step 5: every 2xx to an INVITE goes on, also after another final response.
+            self.server.send(tx.reply_flow, data)
+        if len(tx.branches) > 1:
+            self.server.relay.cancel_others(tx, which, self._reason(200))
+        self._release(tx)
+
+    def _send(self, tx: ServerTransaction, status: int, data: bytes) -> bool:
+        server = self.server
+        if not server.transactions.respond(tx, status, data):
+            return False
+        server.count("core:fwd_replies")
+        server.count("tmx:relayed_replies")
+        return True
+
+    def _release(self, tx: ServerTransaction) -> None:
+        """The final response is out: what only a failure_route would need may go."""
+        self.server.count(_CLASS_COUNTERS[tx.status // 100])
+        if not tx.on_reply and tx.ctx is not None:
+            tx.ctx.transaction = None
+            tx.ctx = None
+
+    def finish(self, tx: ServerTransaction) -> None:
+        """When every branch has its final response: the failure_route, or the best response goes on."""
+        if tx.is_answered or tx.suspended or tx.in_failure_route:
+            return
+        for client in tx.branches:
+            if client.status < 200:
+                return
+        if tx.on_failure and tx.on_failure in self.server.program.failure_routes:
+            self.server.drive(self._failure_route(tx), tx.ctx.msg if tx.ctx else None)
+        else:
+            self.answer(tx)
+
+    async def _failure_route(self, tx: ServerTransaction) -> None:
+        ctx, number = tx.ctx, best(tx.branches)
+        if ctx is None or number < 0:
+            self.answer(tx)
+            return
+        winner = tx.branches[number]
+        name, tx.on_failure = tx.on_failure, ""
+        prepare_failure_context(ctx, tx, number, name)
+        had = len(tx.branches)
+        tx.in_failure_route = True
+        try:
+            await self.server.program.failure_routes[name](ctx)
+        except Exit:
+            pass
+        except Exception as error:
+            self.server.script_failed(ctx, error)
+        finally:
+            tx.in_failure_route = False
+            self.server.relay.arm(tx, ctx)
+            ctx.transaction = ctx.reply = None
+        self._apply_drops(tx, winner, had)
+        if tx.is_answered:
+            self._release(tx)
+            return
+        if tx.suspended or any(client.status < 200 for client in tx.branches):
+            return
+        self.answer(tx)
+
+    def _apply_drops(self, tx: ServerTransaction, winner: ClientTransaction, had: int) -> None:
+        mode, tx.drop_replies = tx.drop_replies, ""
+        if mode in ("a", "l") and len(tx.branches) > had:
+            start = 0 if mode == "a" else tx.leg
+            for client in tx.branches[start:had]:
+                client.dropped = True
+
+    def answer(self, tx: ServerTransaction) -> None:
+        """Send the best response upstream (§16.7 steps 6 to 9)."""
+        number = best(tx.branches)
+        replies = self.server.replies
+        if number < 0:
+            replies.stateful(tx, 500, "Server Internal Error")
+        else:
+            client = tx.branches[number]
+            if client.reply is None:
+                status = 487 if tx.cancelled and client.status == 408 else client.status
+                replies.stateful(tx, status, client.reason or build.REASONS.get(status, "Error"))
+            else:
+                self._send(tx, client.status if client.status != 503 else 500, self._final(tx, client))
+        self._release(tx)
+
+    def _final(self, tx: ServerTransaction, client: ClientTransaction) -> bytes:
+        """The bytes of the best response: challenges gathered (step 7), 503 as 500 (step 6)."""
+        msg = client.reply
+        assert msg is not None
+        edits = list(client.edits)
+        if msg.status in _CHALLENGES and self.aggregate_challenges and len(tx.branches) > 1:
+            lines = b"".join(
+                [_challenges(other.reply) for other in tx.branches if other.reply and other is not client]
+            )
+            edits.append((msg.head_end, msg.head_end, lines))
+        if msg.status == 503:
+            # §16.7 step 6: a 503 says that this server is overloaded, and it is not.
+            edits.append((0, msg.first_line_end, b"SIP/2.0 500 Server Internal Error\r\n"))
+        return speed.relay(msg, edits)
+
+    # What the transaction layer tells
+
+    def timed_out(self, tx: ServerTransaction, branch: int) -> None:
+        """No final response in time: 408 from this branch (§16.8)."""
+        client = tx.branches[branch]
+        if client.status >= 200:
+            return
+        client.status, client.is_local, client.reply = 408, True, None
+        client.reason = "Request Timeout"
+        if tx.method == "INVITE" and client.state is PROCEEDING:
+            self.server.relay.cancel_branch(tx, branch)
+        self._local_final(tx, 408)
+
+    def send_failed(self, tx: ServerTransaction, branch: int) -> None:
+        """The network would not take the request (§16.9)."""
+        client = tx.branches[branch]
+        if client.status < 200:
+            client.status, client.is_local = SEND_ERROR, True
+            client.reason = "Unfortunately error on sending to next hop occurred"
+            self._local_final(tx, SEND_ERROR)
+
+    def _local_final(self, tx: ServerTransaction, status: int) -> None:
+        if tx.local is not None:
+            self.server.transactions.forget(tx)
+            tx.local(status, None)
+        else:
+            self.finish(tx)
+
+    def never_acknowledged(self, tx: ServerTransaction) -> None:
+        """Timer H: nothing is left to be done for it."""
+
+    def ended(self, tx: ServerTransaction) -> None:
+        """The last machine of a transaction has ended."""
+        if tx.ctx is not None:
+            tx.ctx.transaction = None
+            tx.ctx = None
+
+
+_CLASS_COUNTERS = (
+    "tmx:xxx_transactions",
+    "tmx:xxx_transactions",
+    *(f"tmx:{n}xx_transactions" for n in range(2, 7)),
+)
+
+
+def _challenges(msg: Response) -> bytes:
+    if msg.status not in _CHALLENGES:
+        return b""
+    return b"".join([msg.data[f.start : f.end] for f in msg.fields(_CHALLENGES[msg.status])])
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def best(branches: Sequence[ClientTransaction]) -> int:
+    """§16.7 step 6: a 6xx if there is one, else from the lowest class; -1 when nothing counts.
+
+    Within 4xx, those come first that let the caller try again; of 5xx a 503 comes last. What was made here
+    (a time-out) comes after what was received with the same rank.
+    """
+    ranked = [
+        (_rank(client.status), client.is_local, number)
+        for number, client in enumerate(branches)
+        if client.status >= 300 and not client.dropped
+    ]
+    return min(ranked)[2] if ranked else -1
+
+
+def _rank(status: int) -> tuple[int, int]:
+    kind = status // 100
+    if kind == 6:
+        return (0, 0)
+    if kind == 4:
+        return (4, _PREFERRED_4XX.get(status, 2))
+    return (kind, 1 if status == 503 else 0)
+
+
+def prepare_failure_context(ctx: Context, tx: ServerTransaction, number: int, name: str) -> None:
+    """Make the request's context that of its failure_route."""
+    client = tx.branches[number]
+    ctx.route_kind, ctx.route_name = Routes.FAILURE, name
+    ctx.transaction, ctx.reply, ctx.branch_index = tx, client.reply, number
+    ctx.branches = ()
+    ctx.on_failure = ctx.on_reply = ctx.on_branch = ""
+    # Text of their own: t_relay asks by identity whether the script has set them since, even to the same.
+    ctx.new_uri = None if ctx.new_uri is None else _fresh(ctx.new_uri)
+    ctx.dst_uri = None if ctx.dst_uri is None else _fresh(ctx.dst_uri)
+    tx.relayed_uri = (ctx.new_uri, ctx.dst_uri)
+
+
+def _fresh(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+
+
+__all__ = ["CALLING", "Responses", "best", "prepare_failure_context"]

@@ -1,0 +1,358 @@
+"""One running server: the script, its modules, the sockets, and the life they share."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+from kamtool.errors import KamtoolError, TransportError
+from kamtool.module import Module, RouteName, Routes, Variable, declaration, find
+from kamtool.script.context import Context, Exit
+from kamtool.server import listen
+from kamtool.server.driver import resume
+from kamtool.server.myself import Myself
+from kamtool.server.options import Options
+from kamtool.server.receive import Receive
+from kamtool.server.relay import Relay
+from kamtool.server.reply import Replies
+from kamtool.server.responses import Responses
+from kamtool.server.routing import via_flow
+from kamtool.server.rpc import RpcTable
+from kamtool.server.transactions import Transactions
+from kamtool.sip.flow import Flow, Socket
+from kamtool.sip.framing import Broken
+from kamtool.sip.message import Message
+from kamtool.store.databases import Databases
+from kamtool.transport.resolver import Resolver, Target
+from kamtool.transport.tcp import TcpOptions
+from kamtool.transport.transports import Transports
+
+log = logging.getLogger("kamtool.server")
+
+__all__ = ["Options", "RouteName", "Server"]
+
+
+class Stats(dict[str, int]):
+    """Counters by `group:name`; one that has not been counted yet is 0."""
+
+    def __missing__(self, key: str) -> int:
+        return 0
+
+
+class Server:
+    """A SIP server. Nothing about it is global: two can run in one process.
+
+    `start` raises ConfigError, StoreError or TransportError, and leaves nothing open then.
+    """
+
+    name = "kamtool"
+
+    def __init__(self, script: Any, *, options: Options | None = None) -> None:
+        self.script = script
+        self.options = options or Options()
+        self.settings = script.settings
+        self.stats: dict[str, int] = Stats()
+        self.modules: dict[str, Module] = {}
+        self.databases = Databases()
+        self.rpc = RpcTable()
+        self.started_at = time.time()
+        self.now: Callable[[], float] = time.monotonic
+        self.stateful = False
+        self.myself = Myself(())
+        self._receive = Receive(self)
+        self._receive.accept_aliases = bool(self.setting("tcp_accept_aliases", False))
+        self.receive: Callable[[bytes, Flow], None] = self._receive.message
+        """One datagram, or one message cut from a stream: what the transports call."""
+        self.transports = Transports(self, tcp=self._tcp_options(), resolver=self._resolver())
+        self.responses = Responses(self)
+        self.transactions = Transactions(self.responses, self.send, self.now)
+        self.replies = Replies(self)
+        self.relay = Relay(self)
+        self.program: Any = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = False
+        self._mhomed = bool(self.setting("mhomed", False))
+
+    # Settings
+
+    def setting(self, name: str, default: Any) -> Any:
+        """A global parameter of the cfg."""
+        return self.settings.values.get(name, default)
+
+    def _tcp_options(self) -> TcpOptions:
+        return TcpOptions(
+            lifetime=float(self.setting("tcp_connection_lifetime", 120)),
+            max_connections=int(self.setting("tcp_max_connections", 2048)),
+            connect_timeout=float(self.setting("tcp_connect_timeout", 10)),
+            send_timeout=float(self.setting("tcp_send_timeout", 10)),
+            accept_no_content_length=bool(self.setting("tcp_accept_no_cl", False)),
+            crlf_pong=bool(self.setting("tcp_crlf_ping", True)),
+            no_connect=bool(self.setting("tcp_no_connect", False)),
+        )
+
+    def _resolver(self) -> Resolver:
+        return self.options.resolver or Resolver(
+            naptr=bool(self.setting("dns_try_naptr", False)), ipv6=bool(self.setting("dns_try_ipv6", True))
+        )
+
+    # Life
+
+    async def start(self) -> None:
+        """Make and start the modules in the order of their loadmodule lines, then bind the sockets."""
+        loop = self._loop = asyncio.get_running_loop()
+        self.now = self.transactions.now = loop.time
+        try:
+            self._make_modules()
+            self._set_params()
+            self.program = self.script.link(self)
+            self.transports.start(listen.sockets_of(self.settings, list(self.options.listens)))
+            self.myself = Myself(self.sockets, listen.aliases_of(self.settings))
+            for module in list(self.modules.values()):
+                await module.start()
+        except BaseException:
+            await self.stop(drain=0)
+            raise
+        self._header()
+        self._sweep()
+        for name in ("core:worker-one-init", "htable:mod-init"):
+            if name in self.program.event_routes:
+                self.run_event(name, {})
+        if self.options.freeze:
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(50_000, 20, 50)
+
+    def _make_modules(self) -> None:
+        for name in ["core", *(load.name for load in self.script.loads)]:
+            if name in self.modules:
+                continue
+            module = self.modules[name] = find(name)(self)
+            for method in declaration(type(module)).rpcs.values():
+                self.rpc.register(method.name, getattr(module, method.attribute), method.doc)
+        self.stateful = "tm" in self.modules
+
+    def _set_params(self) -> None:
+        for param in self.script.modparams:
+            for name, module in self.modules.items():
+                if re.fullmatch(param.modules, name) and param.name in declaration(type(module)).params:
+                    module.set_param(param.name, param.value)
+
+    def _header(self) -> None:
+        from kamtool import __version__
+
+        if self.setting("server_signature", True):
+            line = self.setting("server_header", "") or f"Server: kamtool ({__version__})"
+            self.replies.server_line = line.encode("utf-8", "surrogateescape") + b"\r\n"
+
+    async def stop(self, drain: float | None = None) -> None:
+        """Wait up to `drain` seconds for running transactions, then close everything in reverse order."""
+        loop = asyncio.get_running_loop()
+        self._stopping = True
+        end = loop.time() + (self.options.drain if drain is None else drain)
+        while any(not tx.is_answered for tx in self.transactions.by_label.values()) and loop.time() < end:
+            await asyncio.sleep(0.02)
+        for module in reversed(list(self.modules.values())):
+            try:
+                await module.stop()
+            except Exception:
+                log.exception("module %s did not stop in good order", declaration(type(module)).name)
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.transports.stop()
+        await self.databases.close()
+        self._loop = None
+
+    def _sweep(self) -> None:
+        if self._loop is None:
+            return
+        self._loop.call_later(self.options.sweep, self._sweep)
+        try:
+            self.transactions.sweep(self._loop.time())
+        except Exception:
+            log.exception("a timer failed")
+
+    # Host
+
+    @property
+    def sockets(self) -> list[Socket]:
+        """The listening sockets, with the ports they got."""
+        return self.transports.sockets
+
+    def socket(self, transport: str, address: tuple[str, int]) -> Socket | None:
+        """The listening socket with this address, bound or advertised."""
+        return self.transports.socket(transport, address) or self.transports.find_socket(transport, *address)
+
+    def is_myself(self, host: str, port: int | None = None, transport: str = "") -> bool:
+        """Whether a URI with this host, port and transport means this server."""
+        return self.myself(host, port, transport)
+
+    def count(self, name: str) -> None:
+        """One more of this."""
+        self.stats[name] += 1
+
+    def every(self, seconds: float, callback: Callable[[], Awaitable[None] | None]) -> None:
+        """Call `callback` every so many seconds until the server stops."""
+        self.spawn(self._every(seconds, callback), f"every {seconds} s")
+
+    async def _every(self, seconds: float, callback: Callable[[], Awaitable[None] | None]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                waiting = callback()
+                if waiting is not None and inspect.isawaitable(waiting):
+                    await waiting
+            except Exception:
+                log.exception("what runs every %s seconds failed", seconds)
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run `work` as a task of this server; what it raises is logged."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s failed", task.get_name(), exc_info=error)
+
+    def variable(self, text: str) -> Variable:
+        """Compile `$avp(x)` as found in a modparam. Raises ConfigError."""
+        found: Variable = self.script.variable(text, self)
+        return found
+
+    def format(self, text: str) -> Callable[[Any], str]:
+        """Compile a format string as found in a modparam. Raises ConfigError."""
+        found: Callable[[Any], str] = self.script.format(text, self)
+        return found
+
+    # Sending
+
+    def send(self, flow: Flow, data: bytes) -> bool:
+        """Put bytes on the wire by this flow; false when its connection is gone or full."""
+        return self.transports.send(flow, data)
+
+    def send_reply_by(self, back: Flow, msg: Message, data: bytes) -> bool:
+        """Send a response: by the connection, and when that is gone by a new one (RFC 3261 §18.2.2)."""
+        if self.transports.send(back, data):
+            return True
+        if back.transport == "udp":
+            return False
+        try:
+            return self.transports.send(via_flow(msg.top_via, self.transports), data)
+        except (TransportError, KamtoolError):
+            return False
+
+    def route_socket(self, target: Target) -> Socket | None:
+        """With `mhomed`, the socket on the interface that the kernel would use to reach the target."""
+        return listen.route_socket(self.transports, target) if self._mhomed else None
+
+    def unsent(self, data: bytes, flow: Flow) -> None:
+        """A message the transport took and could not send after all."""
+        self.count("core:send_errors")
+        self.transactions.failed(data)
+
+    def broken(self, end: Broken, flow: Flow) -> None:
+        self._receive.broken(end, flow)
+
+    def closed(self, flow: Flow, reason: str) -> None:
+        log.debug("%s:%s closed: %s", flow.transport, flow.remote, reason)
+        if self.program is not None and "tcp:closed" in self.program.event_routes:
+            self.run_event("tcp:closed", {"tcp.flow": flow, "tcp.reason": reason})
+
+    def reply(
+        self, ctx: Context, status: int, reason: str, headers: Sequence[tuple[str, str]] = (), body: bytes = b"",
+        content_type: str = "",
+    ) -> bool:  # fmt: skip
+        """Answer the request in `ctx`, with its transaction if it has one."""
+        if ctx.transaction is not None and not ctx.msg.is_request:
+            return False
+        if ctx.transaction is not None:
+            return self.replies.stateful(ctx.transaction, status, reason, headers, body, content_type)
+        return self.replies.stateless(ctx, status, reason, headers, body, content_type)
+
+    async def forward(self, ctx: Context, uri: str = "", transport: str = "") -> bool:
+        """Send the request on without a transaction: to `uri` when given, else by `$du` or the R-URI."""
+        return await self.relay.stateless(ctx, uri, transport)
+
+    # Running the script
+
+    def run(self, route: Callable[[Context], Coroutine[Any, Any, int]], ctx: Context) -> None:
+        """Run the request_route. A task is made only if it waits."""
+        coroutine = route(ctx)
+        try:
+            waiting = coroutine.send(None)
+        except StopIteration:
+            pass
+        except Exit:
+            pass
+        except Exception as error:
+            self.script_failed(ctx, error)
+        else:
+            self.spawn(self._go_on(coroutine, waiting, ctx), "request_route")
+            return
+        if ctx.transaction is not None or ctx._scratch is not None:
+            self._receive.routed(ctx)
+
+    async def _go_on(self, coroutine: Coroutine[Any, Any, int], waiting: Any, ctx: Context) -> None:
+        try:
+            await resume(coroutine, waiting)
+        except Exit:
+            pass
+        except Exception as error:
+            self.script_failed(ctx, error)
+        self._receive.routed(ctx)
+
+    def drive(self, work: Coroutine[Any, Any, None], msg: Message | None) -> None:
+        """Run what a response or a timer set off; what it raises is logged with the Call-ID."""
+        try:
+            waiting = work.send(None)
+        except StopIteration:
+            return
+        except Exception as error:
+            self._log_failure(msg, error)
+            return
+        self.spawn(self._drive_on(work, waiting, msg), "route")
+
+    async def _drive_on(self, work: Coroutine[Any, Any, None], waiting: Any, msg: Message | None) -> None:
+        try:
+            await resume(work, waiting)
+        except Exception as error:
+            self._log_failure(msg, error)
+
+    def _log_failure(self, msg: Message | None, error: Exception) -> None:
+        self.count("core:script_errors")
+        log.error("%s: the script failed: %s", msg.call_id if msg else "-", error, exc_info=error)
+
+    def script_failed(self, ctx: Context, error: Exception) -> None:
+        """Our mistake or the script's: logged with the Call-ID; the request is answered 500 where it still can be."""
+        self._log_failure(ctx.msg, error)
+        if ctx.route_kind is Routes.REQUEST and ctx.msg.is_request and ctx.msg.method != "ACK":
+            tx = ctx.transaction
+            if tx is None or not (tx.is_answered or tx.branches):
+                self.reply(ctx, 500, "Server Internal Error")
+
+    def run_event(self, name: str, scratch: dict[str, Any], ctx: Context | None = None) -> None:
+        """Run the event_route `name` if the cfg has one, on a message of its own when none is given."""
+        route = self.program.event_routes.get(name)
+        if route is None:
+            return
+        inner = ctx.fork() if ctx is not None else listen.event_context(self)
+        inner.route_kind, inner.route_name = Routes.EVENT, name
+        inner.scratch.update(scratch)
+        self.drive(self._event(route, inner), inner.msg)
+
+    @staticmethod
+    async def _event(route: Callable[[Context], Coroutine[Any, Any, int]], ctx: Context) -> None:
+        try:
+            await route(ctx)
+        except Exit:
+            pass

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from kamtool.errors import ConfigError, ScriptError
+from kamtool.errors import ScriptError
 from kamtool.module import (
     ANY,
     FAILURE_ROUTE,
     ONSEND_ROUTE,
     REQUEST_ROUTE,
     Module,
-    Param,
     Value,
     function,
     pv,
@@ -35,20 +34,6 @@ _IFLAGS = {"USE_UAC_FROM": 0, "USE_UAC_TO": 1, "UAC_AUTH": 2}
 
 class Corex(Module):
     """Core functions that take pseudo-variables, and some that reach further than the script should need."""
-
-    alias_subdomains = Param(
-        "", "a domain all of whose subdomains are this server: `example.com`", repeat=True
-    )
-    network_io_intercept = Param(0, "accepted: kamtool runs no event_route for raw traffic yet")
-    nio_min_msg_len = Param(32, "accepted with network_io_intercept")
-
-    async def start(self) -> None:
-        """Make the subdomains known to the server."""
-        register = getattr(self.server, "add_alias_domain", None)
-        for domain in self.alias_subdomains:
-            if register is None:
-                raise ConfigError("this server takes no alias_subdomains", code="KT1201")
-            register(domain.rpartition(":")[2] if "://" not in domain else domain)
 
     @function("append_branch", routes=REQUEST_ROUTE | FAILURE_ROUTE)
     def append_branch(self, ctx: Context, uri: str | None = None, q: str = "") -> bool:

@@ -17,7 +17,7 @@ DEFAULT_MAX_BRANCHES = 12
 def limit(ctx: Context) -> int:
     """How many additional branches there may be: one less than the global parameter `max_branches`."""
     settings = getattr(ctx.host, "settings", None)
-    return int(getattr(settings, "max_branches", 0) or DEFAULT_MAX_BRANCHES) - 1
+    return (settings.number("max_branches") if settings is not None else DEFAULT_MAX_BRANCHES) - 1
 
 
 def append(ctx: Context, uri: str | None = None, q: str = "") -> bool:

@@ -31,10 +31,12 @@ def put(ctx: Context, start: int, end: int, text: bytes) -> None:
 
     Kamailio applies both and sends `sip:x@ychanged`; nobody can want that.
     """
-    for place, (edit_start, edit_end, _) in enumerate(ctx.edits):
+    for place, (edit_start, edit_end, queued) in enumerate(ctx.edits):
         if edit_start == start and edit_end == end and start != end:
             ctx.edits[place] = (start, end, text)  # type: ignore[index]
             return
+        if edit_start <= start and end <= edit_end and edit_start < edit_end and not queued:
+            return  # what stands around it is to be removed
     ctx.edit(start, end, text)
     if end > ctx.msg.body_start:
         _settle_length(ctx)
@@ -51,7 +53,12 @@ def remove(ctx: Context, fields: Iterable[Field]) -> int:
     """Queue the removal of whole headers; how many there were."""
     count = 0
     for field in fields:
-        put(ctx, field.start, field.end, b"")
+        start, end = field.start, field.end
+        if ctx.edits:
+            ctx.edits = [
+                e for e in ctx.edits if not (start <= e[0] and e[1] <= end and start < e[1] and e[0] < end)
+            ]
+        ctx.edit(start, end, b"")
         count += 1
     return count
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kamtool.errors import ScriptError
 from kamtool.module import Host, Value, pv
@@ -49,7 +49,8 @@ class ServerVariables:
     @pv("sid", kind=int)
     def get_sid(self, ctx: Context) -> Value:
         """The server's id: the global parameter `server_id`."""
-        return int(_setting(self.server, "server_id", 0))
+        settings = getattr(self.server, "settings", None)
+        return settings.number("server_id") if settings is not None else 0
 
     @pv("version", kind=str, inner_required=True)
     def get_version(self, ctx: Context, inner: str) -> Value:
@@ -162,10 +163,6 @@ class ScriptVariables:
     def get_sel(self, ctx: Context, inner: str) -> Value:
         """What a select names: `$sel(ruri.user)`, `$sel(cfg_get.group.name)`."""
         return selects.evaluate(ctx, inner)
-
-
-def _setting(server: Host, name: str, default: Any) -> Any:
-    return getattr(getattr(server, "settings", None), name, default)
 
 
 def _define(server: Host, name: str) -> str | None:

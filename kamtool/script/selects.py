@@ -15,7 +15,7 @@ from kamtool.errors import ScriptError
 from kamtool.module import Host, Value
 from kamtool.script import uri_text
 from kamtool.script.address_text import address
-from kamtool.script.values import to_str
+from kamtool.script.values import to_int, to_str
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
@@ -304,19 +304,23 @@ def _credentials(header: str) -> Callable[[Any, tuple[Step, ...]], str | None]:
     return read
 
 
+def _custom(server: Host) -> dict[str, dict[str, int | str]]:
+    return getattr(getattr(server, "settings", None), "custom", {})
+
+
 def custom_parameter(server: Host, name: str) -> Value:
     """The global parameter `group.name` that the cfg defined, None when there is none."""
-    custom = getattr(getattr(server, "settings", None), "custom", {})
-    value: Value = custom.get(name)
-    return value
+    group, _, key = name.partition(".")
+    return _custom(server).get(group, {}).get(key)
 
 
 def set_custom_parameter(server: Host, name: str, value: Value) -> None:
-    """Change a custom global parameter. Raises ScriptError when the cfg defines none of that name."""
-    custom = getattr(getattr(server, "settings", None), "custom", {})
-    if name not in custom:
+    """Change a custom global parameter, keeping its type. Raises ScriptError when the cfg defines none."""
+    group, _, key = name.partition(".")
+    held = _custom(server).get(group, {})
+    if key not in held:
         raise ScriptError(f"no custom parameter {name!r}")
-    custom[name] = value
+    held[key] = to_int(value) if isinstance(held[key], int) else to_str(value)
 
 
 def _cfg_get(ctx: Context, steps: tuple[Step, ...]) -> str | None:

@@ -29,6 +29,8 @@ log = logging.getLogger("kamtool.server")
 
 IN_BACKGROUND = 3
 """-DDD, as kamailio counts them."""
+TEXTS = ("DBURL", "REALM")
+"""Defines of default.cfg that stand for quoted texts: there the shell's quotes are enough."""
 
 
 @dataclass(slots=True)
@@ -74,6 +76,8 @@ class Wishes:
         given: dict[str, str | None] = {}
         for word in self.define:
             name, equals, value = word.partition("=")
+            if name in TEXTS and not self.file and not value.startswith('"'):
+                value = f'"{value}"'
             given[name] = value if equals else None
         if self.database:
             given["DBURL"] = f'"sqlite:///{self.database.absolute()}"'

@@ -45,7 +45,7 @@ async def until_told(statistics: Callable[[], None]) -> None:
 
 
 class PidFile:
-    """A file with this process's number, removed at the end; one of a process that lives is not overwritten."""
+    """A file with this process's number, gone at the end; that of a living process is not overwritten."""
 
     def __init__(self, path: Path, number: Callable[[], int] = os.getpid) -> None:
         self.path, self.number = path, number
@@ -77,7 +77,7 @@ class PidFile:
 
 
 def go_to_background(*, keep_stderr: bool = False) -> Callable[[], None]:
-    """Continue in a child without a terminal; the parent waits and leaves with 0, or with the child's code if it fails.
+    """Continue in a child without a terminal. The parent waits, and leaves with 0 or with the child's code.
 
     Call what is returned once the server runs: it lets the parent go and the terminal's streams with it.
     Call this before anything has made a thread.

@@ -22,7 +22,8 @@ request_route { sl_send_reply("200", "OK"); }
 """
 OPTIONS = (
     b"OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKa;rport\r\n"
-    b"Max-Forwards: 70\r\nFrom: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:127.0.0.1>\r\nCall-ID: a\r\nCSeq: 1 OPTIONS\r\n"
+    b"Max-Forwards: 70\r\nFrom: <sip:a@127.0.0.1>;tag=1\r\nTo: <sip:127.0.0.1>\r\n"
+    b"Call-ID: a\r\nCSeq: 1 OPTIONS\r\n"
     b"Content-Length: 0\r\n\r\n"
 )
 
@@ -308,7 +309,8 @@ def test_the_server_process_imports_neither_rich_nor_prompt_toolkit_nor_cryptogr
         "finally:\n    print([n for n in ('rich', 'prompt_toolkit', 'cryptography') if n in sys.modules])\n"
     )
     done = subprocess.run(
-        [KAMTOOL[0], "-c", code, "serve", "-f", small, "-l", f"127.0.0.1:{free_port()}", "-s", tmp_path / "s"],
+        [KAMTOOL[0], "-c", code, "serve", "-f", small, "-l", f"127.0.0.1:{free_port()}",
+         "-s", tmp_path / "s"],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.stdout.splitlines() == ["[]"], done.stderr

@@ -1,4 +1,4 @@
-"""What the parser takes of RFC 4475 and RFC 5118, what it refuses and with which status; one test a message."""
+"""What the parser takes of RFC 4475 and RFC 5118, what it refuses, with which status; a test a message."""
 
 import json
 

@@ -228,7 +228,7 @@ def _split(user: str, domain: str | None) -> tuple[str, str | None]:
     """The name and the domain of an account. Raises UsageError for a name that no phone could say."""
     name, at, place = user.removeprefix("sip:").partition("@")
     if at:
-        domain = place
+        domain = place or "@"
     for what, text in (("user name", name), ("domain", domain or "-")):
         if not text or len(text) > 64 or not text.isprintable() or set(text) & set(' @:;<>"\\,?'):
             raise UsageError(f"{text!r} is no {what}")

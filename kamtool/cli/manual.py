@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -75,7 +76,7 @@ def module_sections(declared: Declaration) -> list[Section]:
     sections = [
         Section("NAME", [f"{declared.name} - {first_line(declared.doc)}"]),
         Section("SYNOPSIS", [f'loadmodule "{declared.name}.so"']),
-        Section("DESCRIPTION", paragraphs(declared.doc)),
+        Section("DESCRIPTION", paragraphs(declared.doc)[1:]),
         Section("PARAMETERS"),
         Section("FUNCTIONS"),
         Section("PSEUDO-VARIABLES"),
@@ -112,7 +113,7 @@ def command_sections(command: click.Command, path: str) -> list[Section]:
     sections = [
         Section("NAME", [f"{path.replace(' ', '-')} - {first_line(help_text)}"]),
         Section("SYNOPSIS", [_synopsis(command, path)]),
-        Section("DESCRIPTION", about),
+        Section("DESCRIPTION", about[1:]),
         Section("OPTIONS", entries=list(_options(command))),
     ]
     if isinstance(command, click.Group):
@@ -160,16 +161,25 @@ def _commands(group: click.Group, path: str) -> Iterator[tuple[str, str]]:
         yield _synopsis(below, name), "\n\n".join(shown)
 
 
-def as_text(sections: Sequence[Section]) -> str:
-    """The manual for a terminal."""
-    lines: list[str] = []
+def as_text(sections: Sequence[Section], width: int = 100) -> str:
+    """The manual for a terminal of so many columns."""
+    blocks: list[str] = []
     for section in sections:
-        lines.append(section.title)
-        lines += [f"    {line}" for text in section.paragraphs for line in [*text.splitlines(), ""]]
+        body = [_wrapped(text, 4, width) for text in section.paragraphs]
         for term, text in section.entries:
-            lines.append(f"    {term}")
-            lines += [f"        {line}".rstrip() for line in [*"\n".join(paragraphs(text)).splitlines(), ""]]
-    return "\n".join(lines).rstrip()
+            explained = [_wrapped(paragraph, 8, width) for paragraph in paragraphs(text)]
+            body.append("\n".join((f"    {term}", "\n\n".join(explained))))
+        blocks.append("\n".join((section.title, "\n\n".join(body))))
+    return "\n\n".join(blocks)
+
+
+def _wrapped(text: str, indent: int, width: int) -> str:
+    pad = " " * indent
+    if text.startswith("    "):
+        return textwrap.indent(text, pad)
+    return textwrap.fill(
+        text, width, initial_indent=pad, subsequent_indent=pad, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def as_man(sections: Sequence[Section], title: str, chapter: int, version: str, see_also: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import click
@@ -53,7 +54,8 @@ def show(name: str, output: str) -> None:
         hint = f"did you mean {near[0]!r}?" if near else "`kamtool modules list` lists them"
         raise UsageError(error.message, exit_code=3, hint=hint) from None
     if output == "table":
-        click.echo(manual.as_text(manual.module_sections(declared)))
+        width = min(shutil.get_terminal_size().columns, 100)
+        click.echo(manual.as_text(manual.module_sections(declared), width))
     else:
         emit_value(_facts(declared), output)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import ScriptError
@@ -26,8 +27,9 @@ def _uri(ctx: Context, name: str) -> str | None:
     return None if found is None else found.uri
 
 
-def _parts(ctx: Context, name: str) -> UriText | None:
-    found = header_address(ctx, name)
+@lru_cache(maxsize=4096)
+def _uri_parts(value: str | None) -> UriText | None:
+    found = address(value) if value is not None else None
     return None if found is None else uri_text.parts(found.uri)
 
 
@@ -85,7 +87,7 @@ class FromVariables:
     @pv("fU", "from.user", setter="set_fU", kind=str)
     def get_fU(self, ctx: Context) -> Value:  # noqa: N802
         """The user of the From URI."""
-        parts = _parts(ctx, "From")
+        parts = _uri_parts(ctx.msg.header("From"))
         return None if parts is None else parts.user or None
 
     def set_fU(self, ctx: Context, value: Value) -> None:  # noqa: N802
@@ -95,7 +97,7 @@ class FromVariables:
     @pv("fd", "from.domain", setter="set_fd", kind=str)
     def get_fd(self, ctx: Context) -> Value:
         """The host of the From URI."""
-        parts = _parts(ctx, "From")
+        parts = _uri_parts(ctx.msg.header("From"))
         return None if parts is None else parts.host or None
 
     def set_fd(self, ctx: Context, value: Value) -> None:
@@ -136,7 +138,7 @@ class ToVariables:
     @pv("tU", "to.user", setter="set_tU", kind=str)
     def get_tU(self, ctx: Context) -> Value:  # noqa: N802
         """The user of the To URI."""
-        parts = _parts(ctx, "To")
+        parts = _uri_parts(ctx.msg.header("To"))
         return None if parts is None else parts.user or None
 
     def set_tU(self, ctx: Context, value: Value) -> None:  # noqa: N802
@@ -146,7 +148,7 @@ class ToVariables:
     @pv("td", "to.domain", setter="set_td", kind=str)
     def get_td(self, ctx: Context) -> Value:
         """The host of the To URI."""
-        parts = _parts(ctx, "To")
+        parts = _uri_parts(ctx.msg.header("To"))
         return None if parts is None else parts.host or None
 
     def set_td(self, ctx: Context, value: Value) -> None:

@@ -7,13 +7,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ScriptError
-from kamtool.module import Index, Value, pv
+from kamtool.module import Index, Plain, Value, pv
 from kamtool.script.avp import Key
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
 
 _XAVP = re.compile(r"\s*([^\s\[\]=>]+)\s*(?:\[([^\]]*)\])?\s*(?:=>\s*([^\s\[\]]+)\s*(?:\[([^\]]*)\])?)?\s*")
+
+_COUNTED = re.compile(r"\$?\(?(avp|xavp|xavi)\(([^()]*)\)\)?")
 
 
 def _index(text: str | None) -> Index:
@@ -99,6 +101,19 @@ class AvpStore:
 
     def set_avp(self, ctx: Context, inner: str, index: Index, value: Value) -> None:
         ctx.avps.set(self.avp_key(inner), index, value)
+
+    @pv("cnt", kind=int, inner_required=True)
+    def get_cnt(self, ctx: Context, inner: Plain) -> Value:
+        """How many values an AVP, or records and values an XAVP has: `$cnt($avp(x))`."""
+        found = _COUNTED.fullmatch(inner.strip())
+        if found is None:
+            raise ScriptError(f"$cnt({inner}) counts $avp(…), $xavp(…) and $xavi(…)")
+        if ctx._avps is None:
+            return 0
+        if found[1] == "avp":
+            return ctx._avps.count(self.avp_key(found[2]))
+        name, index, field, _ = xavp_path(found[2])
+        return (ctx._avps.xavps if found[1] == "xavp" else ctx._avps.xavis).count(name, index, field)
 
 
 class XavpStore:

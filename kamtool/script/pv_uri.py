@@ -57,7 +57,10 @@ def next_hop(ctx: Context) -> str | None:
 class RequestUriVariables:
     """`$ru` and its parts, `$ou` and its parts."""
 
-    @pv("ru", "ruri", setter="set_ru", kind=str)
+    @pv(
+        "ru", "ruri", setter="set_ru", kind=str,
+        inline="(self.get_ru(ctx) if ctx.new_uri is not None else ctx.msg.uri or None)",
+    )  # fmt: skip
     def get_ru(self, ctx: Context) -> Value:
         """The R-URI as it would leave now. Assigning replaces it whole; undefined in replies."""
         text = request_uri(ctx)
@@ -67,7 +70,10 @@ class RequestUriVariables:
         if value is not None:
             ctx.new_uri = to_str(value)
 
-    @pv("rU", "ruri.user", setter="set_rU", kind=str)
+    @pv(
+        "rU", "ruri.user", setter="set_rU", kind=str,
+        inline="(ctx.new_uri is None and ctx.msg.uri_user or self.get_rU(ctx))",
+    )  # fmt: skip
     def get_rU(self, ctx: Context) -> Value:  # noqa: N802
         """The user of the R-URI. Assigning `$null` or an empty text removes it; an int is ignored."""
         parts = ruri_parts(ctx)
@@ -81,7 +87,10 @@ class RequestUriVariables:
         else:
             change_ruri(ctx, user=to_str(value))
 
-    @pv("rd", "ruri.domain", setter="set_rd", kind=str)
+    @pv(
+        "rd", "ruri.domain", setter="set_rd", kind=str,
+        inline="(ctx.new_uri is None and ctx.msg.uri_host or self.get_rd(ctx))",
+    )  # fmt: skip
     def get_rd(self, ctx: Context) -> Value:
         """The host of the R-URI, IPv6 in its brackets."""
         parts = ruri_parts(ctx)

@@ -6,20 +6,16 @@ import logging
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ParseError, TransportError
-from kamtool.module import Routes
+from kamtool.module import Routes, Variable
 from kamtool.script.context import Branch, Context, Exit
 from kamtool.server import outgoing
-from kamtool.server.routing import Hop, hop_of, reply_flow
-from kamtool.server.transactions import (
-    ClientTransaction,
-    InviteClientTransaction,
-    NonInviteClientTransaction,
-    ServerTransaction,
-)
+from kamtool.server.routing import Hop, hop_of, make_hop, reply_flow
+from kamtool.server.transactions import ClientTransaction, ServerTransaction
 from kamtool.sip import build
 from kamtool.sip.flow import Flow
 from kamtool.sip.message import Request
 from kamtool.sip.transaction import CALLING, CANCELLING, PROCEEDING
+from kamtool.transport.resolver import Target
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
@@ -43,11 +39,13 @@ class Relay:
         self.unmatched_cancel = 0
         self.cancel_unreplied = 1
         self.failure_reply_mode = 0
+        self.extra_headers = ""
+        self.timer_variables: tuple[Variable | None, Variable | None] | None = None
 
     # Transactions
 
     def create(self, ctx: Context) -> ServerTransaction | None:
-        """t_newtran: the transaction of this request; None when it was a retransmission, which is dealt with."""
+        """t_newtran: this request's transaction; None when it was a retransmission, which is dealt with."""
         known = self.transactions.find(ctx.msg)
         if known is not None:
             self.transactions.repeated(known)
@@ -70,10 +68,23 @@ class Relay:
         if ctx.on_branch:
             tx.on_branch = ctx.on_branch
         if ctx._scratch is not None:
-            tx.timers = ctx._scratch.get("tm.timers", tx.timers)
+            tx.timers = ctx._scratch.pop("tm.timers", tx.timers)
+            for name, value in ctx._scratch.pop("tm.flags", {}).items():
+                setattr(tx, name, value)
+        if self.timer_variables is not None and tx.timers is None:
+            self._timers_from_variables(tx, ctx)
+
+    def _timers_from_variables(self, tx: ServerTransaction, ctx: Context) -> None:
+        changes: dict[str, float] = {}
+        for name, variable in zip(("fr", "fr_inv"), self.timer_variables or (), strict=False):
+            text = str((variable.get(ctx) if variable is not None else "") or "")
+            if text.isdigit() and int(text) > 0:
+                changes[name] = float(text)
+        if changes:
+            tx.timers = self.transactions.settings.but(**changes)
 
     async def relay(self, ctx: Context, uri: str = "", transport: str = "") -> int:
-        """t_relay: 1 when at least one branch was sent, 0 for a retransmission, negative when nothing was sent.
+        """t_relay: 1 when at least one branch was sent, 0 for a retransmission, else negative.
 
         `uri` replaces the next hop of every branch, `transport` its transport.
         """
@@ -118,11 +129,25 @@ class Relay:
         server.count("core:fwd_requests")
         return server.send(flow, data)
 
+    async def replicate(self, ctx: Context, uri: str, transport: str) -> bool:
+        """t_replicate: send a copy with a transaction whose responses go nowhere."""
+        server, transactions = self.server, self.transactions
+        tx = transactions.create_local(ctx.msg.method)
+        tx.local = lambda status, response: None
+        try:
+            hop = self._hop(ctx, uri, transport)
+            targets = [hop.target] if hop.target else await outgoing.flows_of(server, ctx, hop)
+            flow = outgoing.flow_for(server, ctx, targets[0])
+            data = outgoing.build(server, ctx, flow, f"{transactions.prefix}{tx.label}.0")
+        except (ParseError, TransportError) as error:
+            log.info("%s: not replicated: %s", ctx.msg.call_id, error)
+            transactions.forget(tx)
+            return False
+        return transactions.start(tx, transactions.client(tx, flow, data, ctx.ruri))
+
     def _hop(self, ctx: Context, uri: str, transport: str) -> Hop:
         hop = hop_of(uri) if uri else outgoing.next_hop(ctx)
         if transport and hop.transport != transport:
-            from kamtool.server.routing import make_hop
-
             hop = make_hop(hop.host, hop.port, transport)
         return hop
 
@@ -179,7 +204,7 @@ class Relay:
         try:
             hop = self._hop(own, uri, transport)
             targets = [hop.target] if hop.target else await outgoing.flows_of(server, own, hop)
-            client = self._client(own, tx, targets[0].transport, number, targets)
+            client = self._client(own, tx, number, targets)
         except (ParseError, TransportError) as error:
             log.info("%s: branch not sent: %s", ctx.msg.call_id, error)
             tx.error = NO_DESTINATION if isinstance(error, ParseError) else SEND_ERROR
@@ -197,23 +222,17 @@ class Relay:
         return True
 
     def _client(
-        self, ctx: Context, tx: ServerTransaction, transport: str, number: int, targets: list[outgoing.Target]
+        self, ctx: Context, tx: ServerTransaction, number: int, targets: list[Target]
     ) -> ClientTransaction:
         server, transactions = self.server, self.transactions
         flow = outgoing.flow_for(server, ctx, targets[0])
         data = outgoing.build(server, ctx, flow, f"{transactions.prefix}{tx.label}.{number}")
-        invite = tx.method == "INVITE"
-        table = (tx.timers or transactions.settings).durations(invite, flow.transport != "udp")
-        cls = InviteClientTransaction if invite else NonInviteClientTransaction
-        client = cls(table, tx.method, flow, data, ctx.ruri)
+        client = transactions.client(tx, flow, data, ctx.ruri)
         if ctx.branch_flags:
             client.branch_flags = ctx.branch_flags
         if ctx.on_reply and ctx.on_reply != tx.on_reply:
             client.on_reply = ctx.on_reply
-        if ctx.on_failure and ctx.on_failure != tx.on_failure:
-            client.on_failure = ctx.on_failure
-        if ctx.ruid:
-            client.ruid, client.user_agent, client.instance = ctx.ruid, ctx.user_agent, ctx.instance
+        client.ruid = ctx.ruid
         if len(targets) > 1:
             client.targets = tuple(targets[1:])
         return client
@@ -306,13 +325,24 @@ class Relay:
                 client.status, client.is_local, client.reason = 487, True, "Request Terminated"
             return
         client.cancelled = True
-        self.transactions.start_cancel(tx, number, build.cancel(Request(client.data), headers))
+        self.transactions.start_cancel(tx, number, self._cancel_data(client, headers))
+
+    def _cancel_data(self, client: ClientTransaction, headers: tuple[tuple[str, str], ...]) -> bytes:
+        invite = Request(client.data)
+        return build.cancel(invite, [*headers, *self.extras(invite)])
+
+    def extras(self, invite: Request) -> list[tuple[str, str]]:
+        """`ac_extra_hdrs`: the headers that CANCEL and ACK take from the INVITE."""
+        if not self.extra_headers:
+            return []
+        prefix = self.extra_headers.lower()
+        return [(f.name, f.value) for f in invite.fields() if f.name.lower().startswith(prefix)]
 
     def provisional(self, tx: ServerTransaction, number: int) -> None:
         """The first provisional response of a branch that was cancelled before it came."""
         client = tx.branches[number]
         if client.cancelled and client.cancel is None:
-            data = build.cancel(Request(client.data), client.cancel_headers)
+            data = self._cancel_data(client, client.cancel_headers)
             self.transactions.start_cancel(tx, number, data)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kamtool import speed
 from kamtool.errors import ParseError, TransportError
@@ -16,7 +16,7 @@ from kamtool.server.transactions import ClientTransaction, ServerTransaction
 from kamtool.sip import build
 from kamtool.sip.flow import Flow
 from kamtool.sip.message import Request, Response
-from kamtool.sip.transaction import ACK, CALLING, PASS, PROCEEDING
+from kamtool.sip.transaction import ACK, PASS, PROCEEDING
 from kamtool.sip.via import parse_via
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class Responses:
         self.server = server
         self.aggregate_challenges = True
         self.disable_6xx = False
-        self.pass_provisional = False
-        self.failure_reply_mode = 0
+        self.remap_503 = True
+        self.on_sl_reply = ""
 
     # In
 
@@ -69,7 +69,7 @@ class Responses:
         transactions = self.server.transactions
         found = transactions.match(msg) if self.server.stateful else None
         if found is None:
-            self._stateless(msg, flow, edits)
+            self._unmatched(msg, flow, edits)
             return
         tx, which = found
         status = msg.status
@@ -117,6 +117,24 @@ class Responses:
             edits = ctx.edits
         self._passed(tx, which, msg, edits)
 
+    def _unmatched(self, msg: Response, flow: Flow, edits: Edits) -> None:
+        route = self.server.program.onreply_routes.get(self.on_sl_reply) if self.on_sl_reply else None
+        if route is None:
+            self._stateless(msg, flow, edits)
+        else:
+            self.server.drive(self._sl_reply_route(route, msg, flow, edits), msg)
+
+    async def _sl_reply_route(self, route: Any, msg: Response, flow: Flow, edits: Edits) -> None:
+        ctx = Context(self.server, msg, flow)
+        ctx.route_kind, ctx.route_name, ctx.edits = Routes.REPLY, self.on_sl_reply, list(edits)
+        try:
+            await route(ctx)
+        except Exit as way_out:
+            if way_out.dropped or way_out.code == 0:
+                self.server.count("core:drop_replies")
+                return
+        self._stateless(msg, flow, ctx.edits)
+
     def _stateless(self, msg: Response, flow: Flow, edits: Edits) -> None:
         """§16.11: by the Via below ours. A response whose top Via is not ours is not for us (§16.7)."""
         server = self.server
@@ -153,7 +171,7 @@ class Responses:
             return
         if status < 300:
             client.status, client.is_local = status, False
-            self._success(tx, which, speed.relay(msg, edits), status)
+            self._success(tx, which, msg, edits)
             return
         if client.status >= 200:
             return  # it was given up before this came
@@ -171,7 +189,10 @@ class Responses:
         text = f";text={_quoted(msg.reason)}" if msg is not None and msg.reason else ""
         return (("Reason", f"SIP;cause={status}{text}"),)
 
-    def _success(self, tx: ServerTransaction, which: int, data: bytes, status: int) -> None:
+    def _success(self, tx: ServerTransaction, which: int, msg: Response, edits: Edits) -> None:
+        status, data = msg.status, speed.relay(msg, edits)
+        if tx.method == "INVITE":
+            self.server.transactions.accepted(tx, msg)
         if not self._send(tx, status, data):
             if tx.method != "INVITE":
                 return
@@ -255,7 +276,8 @@ class Responses:
                 status = 487 if tx.cancelled and client.status == 408 else client.status
                 replies.stateful(tx, status, client.reason or build.REASONS.get(status, "Error"))
             else:
-                self._send(tx, client.status if client.status != 503 else 500, self._final(tx, client))
+                status = 500 if client.status == 503 and self.remap_503 else client.status
+                self._send(tx, status, self._final(tx, client))
         self._release(tx)
 
     def _final(self, tx: ServerTransaction, client: ClientTransaction) -> bytes:
@@ -268,7 +290,7 @@ class Responses:
                 [_challenges(other.reply) for other in tx.branches if other.reply and other is not client]
             )
             edits.append((msg.head_end, msg.head_end, lines))
-        if msg.status == 503:
+        if msg.status == 503 and self.remap_503:
             # §16.7 step 6: a 503 says that this server is overloaded, and it is not.
             edits.append((0, msg.first_line_end, b"SIP/2.0 500 Server Internal Error\r\n"))
         return speed.relay(msg, edits)
@@ -366,6 +388,3 @@ def prepare_failure_context(ctx: Context, tx: ServerTransaction, number: int, na
 
 def _fresh(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
-
-
-__all__ = ["CALLING", "Responses", "best", "prepare_failure_context"]

@@ -1,8 +1,8 @@
-"""The transaction layer: matching (RFC 3261 §17.1.3, §17.2.3), timers, retransmission. Who uses it is the relay.
+"""The transaction layer: matching (RFC 3261 §17.1.3, §17.2.3), timers, retransmission. The relay uses it.
 
-A `ServerTransaction` owns its client transactions as `branches` and is found by two names: the key that the
-previous hop gave it, and the label that we put into the branch of our own Via. Nothing points back, so a finished
-transaction is freed without the garbage collector.
+A `ServerTransaction` owns its client transactions as `branches` and is found by two names: the key that
+the previous hop gave it, and the label that we put into the branch of our own Via. Nothing points back, so
+a finished transaction is freed without the garbage collector.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from typing import Any, Protocol
 
 from kamtool.script.context import Context
 from kamtool.server.timers import TimerQueues
-from kamtool.sip.flow import Flow
+from kamtool.sip.flow import Address, Flow
 from kamtool.sip.message import Message, Request, Response
 from kamtool.sip.transaction import (
-    ACK,
     ACKED,
     ARM_EXPIRY,
     ARM_RETRANSMIT,
@@ -45,39 +44,21 @@ from kamtool.sip.transaction import (
 from kamtool.sip.via import MAGIC_COOKIE
 
 Key = tuple[Any, ...]
+Local = Callable[[int, Response | None], None]
+"""Who gets the final status of a request made here, and its response unless that was made here too."""
+
+NOWHERE = Flow("udp", Address("", 0), Address("", 0))
 
 SERVER = -1
-"""Which machine of a transaction: its server; 0, 1, 2 … its branches; -2, -3 … the CANCEL of branch 0, 1 …"""
+"""Which machine of a transaction: its server; 0, 1 … its branches; -2, -3 … the CANCEL of branch 0, 1 …"""
 
 
 class ClientTransaction(Machine):
     """One branch: the request as it was sent, where, and what has come back."""
 
     __slots__ = (
-        "branch_flags",
-        "cancel",
-        "cancel_headers",
-        "cancelled",
-        "connection",
-        "data",
-        "dropped",
-        "dst_uri",
-        "edits",
-        "flow",
-        "instance",
-        "is_local",
-        "method",
-        "on_failure",
-        "on_reply",
-        "path",
-        "reason",
-        "replied",
-        "reply",
-        "ruid",
-        "status",
-        "targets",
-        "uri",
-        "user_agent",
+        "branch_flags", "cancel", "cancel_headers", "cancelled", "data", "dropped", "edits", "flow", "is_local",
+        "method", "on_reply", "reason", "replied", "reply", "ruid", "status", "targets", "uri",
     )  # fmt: skip
 
     def __init__(self, durations: Durations, method: str, flow: Flow, data: bytes, uri: str) -> None:
@@ -90,15 +71,13 @@ class ClientTransaction(Machine):
         self.is_local = False
         self.replied = False
         self.dropped = False
-        self.on_reply = self.on_failure = ""
+        self.on_reply = ""
         self.cancel: ClientTransaction | None = None
         self.cancelled = False
         self.cancel_headers: tuple[tuple[str, str], ...] = ()
         self.targets: tuple[Any, ...] = ()
         self.branch_flags = 0
-        self.ruid = self.user_agent = self.instance = self.path = ""
-        self.dst_uri: str | None = None
-        self.connection = 0
+        self.ruid = ""
 
 
 class InviteClientTransaction(ClientTransaction):
@@ -114,49 +93,22 @@ class NonInviteClientTransaction(ClientTransaction):
 class ServerTransaction(Machine):
     """One request as it came, its branches, and the last response that was sent for it.
 
-    `status` is the last one sent upstream, 0 before. `ctx` is the request's context; it is let go with the final
-    response. `alive` counts the machines of this transaction that have not ended.
+    `status` is the last one sent upstream, 0 before. `ctx` is the request's context; it is let go with the
+    final response. `alive` counts the machines of this transaction that have not ended.
     """
 
     __slots__ = (
-        "alive",
-        "auto_100",
-        "branches",
-        "cancelled",
-        "ctx",
-        "disable_6xx",
-        "drop_replies",
-        "e2e_reason",
-        "error",
-        "in_failure_route",
-        "key",
-        "label",
-        "last",
-        "leg",
-        "local",
-        "method",
-        "no_e2e_reason",
-        "on_branch",
-        "on_failure",
-        "on_reply",
-        "relayed_uri",
-        "released",
-        "reply_flow",
-        "responder",
-        "script_running",
-        "status",
-        "suspended",
-        "timers",
-        "to_tag",
-        "unreliable_timers",
-        "was_local",
+        "alive", "auto_100", "branches", "cancelled", "ctx", "dialog", "disable_6xx", "drop_replies", "error",
+        "in_failure_route", "key", "label", "last", "leg", "local", "method", "no_e2e_reason", "no_failover",
+        "on_branch", "on_failure", "on_reply", "relayed_uri", "released", "reply_flow", "script_running",
+        "status", "suspended", "timers", "to_tag",
     )  # fmt: skip
 
-    def __init__(self, durations: Durations, label: str, key: Key, ctx: Context, reply_flow: Flow) -> None:
+    def __init__(self, durations: Durations, label: str, key: Key, method: str, reply_flow: Flow) -> None:
         Machine.__init__(self, durations)
         self.label, self.key, self.reply_flow = label, key, reply_flow
-        self.ctx: Context | None = ctx
-        self.method: str = ctx.msg.method
+        self.ctx: Context | None = None
+        self.method = method
         self.branches: list[ClientTransaction] = []
         self.status = 0
         self.last = b""
@@ -166,15 +118,15 @@ class ServerTransaction(Machine):
         self.on_failure = self.on_reply = self.on_branch = ""
         self.error = 0
         self.cancelled = self.released = self.suspended = False
-        self.in_failure_route = self.script_running = self.was_local = False
+        self.in_failure_route = self.script_running = False
         self.disable_6xx = self.no_e2e_reason = False
         self.auto_100 = True
         self.drop_replies = ""
         self.relayed_uri: tuple[str | None, str | None] = (None, None)
-        self.e2e_reason: tuple[tuple[str, str], ...] = ()
+        self.no_failover = False
+        self.dialog: Key = ()
         self.timers: Settings | None = None
-        self.local: Callable[[int, Response | None], None] | None = None
-        self.responder: Any = None
+        self.local: Local | None = None
 
     @property
     def is_answered(self) -> bool:
@@ -235,13 +187,14 @@ class User(Protocol):
 
 
 class Transactions:
-    """Every transaction of one server. `send(flow, data)` puts bytes on the wire, `now` is the loop's clock."""
+    """Every transaction of one server. `send(flow, data)` puts bytes on the wire, `now` is a clock."""
 
     def __init__(self, user: User, send: Callable[[Flow, bytes], bool], now: Callable[[], float]) -> None:
         self.user, self.send, self.now = user, send, now
         self.settings = Settings()
         self.by_key: dict[Key, ServerTransaction] = {}
         self.by_label: dict[str, ServerTransaction] = {}
+        self.dialogs: set[Key] = set()
         self.expiries, self.retransmissions = TimerQueues(), TimerQueues()
         # Not to be guessed: who knows a label can forge a response. The prefix tells our branches from others'.
         self.prefix = f"{MAGIC_COOKIE}{urandom(4).hex()}"
@@ -305,7 +258,8 @@ class Transactions:
         label = next(self._labels)
         cls = InviteServerTransaction if invite else NonInviteServerTransaction
         table = self.settings.durations(invite, reply_flow.transport != "udp")
-        tx = cls(table, label, self.key(msg, msg.method), ctx, reply_flow)
+        tx = cls(table, label, self.key(msg, msg.method), msg.method, reply_flow)
+        tx.ctx = ctx
         tx.step(REQUEST, 0.0)
         self.by_key[tx.key] = tx
         self.by_label[label] = tx
@@ -335,10 +289,39 @@ class Transactions:
             self._after(tx, tx, SERVER, effects)
         return True
 
+    def accepted(self, tx: ServerTransaction, msg: Message) -> None:
+        """An INVITE got its 2xx: its ACK, a transaction of its own, will be known by the dialog."""
+        if not tx.dialog:
+            tx.dialog = (msg.call_id, msg.from_tag, msg.cseq)
+            self.dialogs.add(tx.dialog)
+
+    def has_dialog(self, ack: Message) -> bool:
+        """Whether this ACK is for a 2xx that went through here a moment ago."""
+        return (ack.call_id, ack.from_tag, ack.cseq) in self.dialogs
+
     # Client side
 
+    def create_local(self, method: str) -> ServerTransaction:
+        """A transaction for a request made here: it has no server side, only branches."""
+        label = next(self._labels)
+        invite = method == "INVITE"
+        cls = InviteServerTransaction if invite else NonInviteServerTransaction
+        tx = cls(self.settings.durations(invite, True), label, (), method, NOWHERE)
+        tx.alive = 0
+        self.by_label[label] = tx
+        return tx
+
+    def client(
+        self, tx: ServerTransaction, flow: Flow, data: bytes, uri: str, timers: Settings | None = None
+    ) -> ClientTransaction:
+        """A new branch, not yet sent."""
+        invite = tx.method == "INVITE"
+        cls = InviteClientTransaction if invite else NonInviteClientTransaction
+        table = (timers or tx.timers or self.settings).durations(invite, flow.transport != "udp")
+        return cls(table, tx.method, flow, data, uri)
+
     def start(self, tx: ServerTransaction, client: ClientTransaction) -> bool:
-        """Send the request of a new branch, which is appended to the transaction; false when that fails at once."""
+        """Send the request of a new branch, which joins the transaction; false when that fails at once."""
         tx.branches.append(client)
         tx.alive += 1
         return self._start(tx, client, len(tx.branches) - 1)
@@ -371,7 +354,7 @@ class Transactions:
         return effects
 
     def failed(self, data: bytes) -> None:
-        """The transport gave this message back: §17.1.4 for our requests; a lost response is repeated anyway."""
+        """The transport gave this back: §17.1.4 for our requests; a lost response is repeated anyway."""
         if data.startswith(b"SIP/2.0 "):
             return
         try:
@@ -447,6 +430,8 @@ class Transactions:
             return
         if self.by_key.get(tx.key) is tx:
             del self.by_key[tx.key]
+        if tx.dialog:
+            self.dialogs.discard(tx.dialog)
         self.user.ended(tx)
 
     def __len__(self) -> int:
@@ -461,4 +446,4 @@ def _labels() -> Iterator[str]:
             yield block[at : at + 14]
 
 
-__all__ = ["ACK", "SERVER", "ClientTransaction", "ServerTransaction", "Settings", "Transactions", "User"]
+__all__ = ["SERVER", "ClientTransaction", "Local", "ServerTransaction", "Settings", "Transactions", "User"]

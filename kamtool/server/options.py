@@ -24,4 +24,4 @@ class Options:
     drain: float = 5.0
     resolver: Resolver | None = None
     freeze: bool = True
-    """Move what start-up made out of the garbage collector's sight; a test with many servers may not want it."""
+    """Hide what start-up made from the garbage collector; a test with many servers may not want it."""

@@ -1,4 +1,4 @@
-"""A request as it leaves: our Via on top, the edits of the script, one splice (RFC 3261 §16.6 steps 1 to 8)."""
+"""A request as it leaves: our Via, the edits of the script, one splice (RFC 3261 §16.6 steps 1 to 8)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _via(ctx: Context, outbound: Socket) -> bytes:
 
 
 def stateless_branch(ctx: Context) -> str:
-    """§16.11: the same for a retransmission, and for the CANCEL and the ACK of an INVITE that had the same one."""
+    """§16.11: the same for a retransmission, and for the CANCEL and ACK of an INVITE that had the same."""
     msg = ctx.msg
     if msg.branch.startswith(MAGIC_COOKIE):
         seed = hash((msg.branch, msg.via_host, msg.via_port))

@@ -70,7 +70,7 @@ class Receive:
             server.run(route, ctx)
 
     def _absorb(self, msg: Request, flow: Flow) -> bool:
-        """ACKs that end here: true for one to a stateless response. One to a transaction still meets the script."""
+        """True for an ACK to a stateless response. One to a transaction still meets the script."""
         server = self.server
         if server.stateful:
             tx = server.transactions.find(msg)

@@ -88,8 +88,6 @@ class Replies:
             tx.to_tag = tag
         data = self.make(ctx, status, reason, tag, headers, body, content_type)
         self.server.count("tmx:local_replies")
-        if status >= 200:
-            tx.was_local = True
         return self.server.transactions.respond(tx, status, data)
 
     def make(

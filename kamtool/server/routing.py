@@ -57,7 +57,7 @@ async def targets_of(hop: Hop, transports: Transports) -> list[Target]:
 
 
 def source(msg: Message, flow: Flow, force_rport: bool) -> tuple[bytes, int]:
-    """What RFC 3261 §18.2.1 and RFC 3581 §4 write on the top Via: `received` and the value of `rport` (0: none)."""
+    """What §18.2.1 and RFC 3581 §4 write on the top Via: `received` and the value of `rport` (0: none)."""
     host = flow.remote[0]
     if force_rport or msg.via_rport >= 0:
         return host.encode(), flow.remote[1]

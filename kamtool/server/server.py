@@ -9,6 +9,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 from kamtool.errors import KamtoolError, TransportError
@@ -25,6 +26,7 @@ from kamtool.server.responses import Responses
 from kamtool.server.routing import via_flow
 from kamtool.server.rpc import RpcTable
 from kamtool.server.transactions import Transactions
+from kamtool.server.uac import Uac
 from kamtool.sip.flow import Flow, Socket
 from kamtool.sip.framing import Broken
 from kamtool.sip.message import Message
@@ -74,6 +76,7 @@ class Server:
         self.transactions = Transactions(self.responses, self.send, self.now)
         self.replies = Replies(self)
         self.relay = Relay(self)
+        self.uac = Uac(self)
         self.program: Any = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -156,8 +159,8 @@ class Server:
         loop = asyncio.get_running_loop()
         self._stopping = True
         end = loop.time() + (self.options.drain if drain is None else drain)
-        while any(not tx.is_answered for tx in self.transactions.by_label.values()) and loop.time() < end:
-            await asyncio.sleep(0.02)
+        while self._is_busy() and loop.time() < end:
+            await asyncio.sleep(0.02)  # noqa: ASYNC110  (an event would cost something per transaction)
         for module in reversed(list(self.modules.values())):
             try:
                 await module.stop()
@@ -170,6 +173,9 @@ class Server:
         self.transports.stop()
         await self.databases.close()
         self._loop = None
+
+    def _is_busy(self) -> bool:
+        return any(not tx.is_answered for tx in self.transactions.by_label.values())
 
     def _sweep(self) -> None:
         if self._loop is None:
@@ -269,8 +275,8 @@ class Server:
             self.run_event("tcp:closed", {"tcp.flow": flow, "tcp.reason": reason})
 
     def reply(
-        self, ctx: Context, status: int, reason: str, headers: Sequence[tuple[str, str]] = (), body: bytes = b"",
-        content_type: str = "",
+        self, ctx: Context, status: int, reason: str, headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"", content_type: str = "",
     ) -> bool:  # fmt: skip
         """Answer the request in `ctx`, with its transaction if it has one."""
         if ctx.transaction is not None and not ctx.msg.is_request:
@@ -333,7 +339,7 @@ class Server:
         log.error("%s: the script failed: %s", msg.call_id if msg else "-", error, exc_info=error)
 
     def script_failed(self, ctx: Context, error: Exception) -> None:
-        """Our mistake or the script's: logged with the Call-ID; the request is answered 500 where it still can be."""
+        """Ours or the script's mistake: logged with the Call-ID; the request is answered 500 if it can be."""
         self._log_failure(ctx.msg, error)
         if ctx.route_kind is Routes.REQUEST and ctx.msg.is_request and ctx.msg.method != "ACK":
             tx = ctx.transaction
@@ -352,7 +358,5 @@ class Server:
 
     @staticmethod
     async def _event(route: Callable[[Context], Coroutine[Any, Any, int]], ctx: Context) -> None:
-        try:
+        with suppress(Exit):
             await route(ctx)
-        except Exit:
-            pass

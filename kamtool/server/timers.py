@@ -29,7 +29,7 @@ class TimerQueues:
         queue.append((deadline, label, machine))
 
     def sweep(self, now: float, fire: Callable[[float, str, int], None]) -> None:
-        """Call `fire` for every deadline that has passed. A queue that is empty then goes: durations may be many."""
+        """Call `fire` for every deadline that has passed. An empty queue goes: durations may be many."""
         for wait, queue in list(self._queues.items()):
             while queue and queue[0][0] <= now:
                 fire(*queue.popleft())

@@ -57,8 +57,8 @@ class ClientTransaction(Machine):
     """One branch: the request as it was sent, where, and what has come back."""
 
     __slots__ = (
-        "branch_flags", "cancel", "cancel_headers", "cancelled", "data", "dropped", "edits", "flow", "is_local",
-        "method", "on_reply", "reason", "replied", "reply", "ruid", "status", "targets", "uri",
+        "branch_flags", "cancel", "cancel_headers", "cancelled", "data", "dropped", "edits", "flow",
+        "is_local", "method", "on_reply", "reason", "replied", "reply", "ruid", "status", "targets", "uri",
     )  # fmt: skip
 
     def __init__(self, durations: Durations, method: str, flow: Flow, data: bytes, uri: str) -> None:
@@ -196,7 +196,7 @@ class Transactions:
         self.by_label: dict[str, ServerTransaction] = {}
         self.dialogs: set[Key] = set()
         self.expiries, self.retransmissions = TimerQueues(), TimerQueues()
-        # Not to be guessed: who knows a label can forge a response. The prefix tells our branches from others'.
+        # Not to be guessed: who knows a label can forge a response. The prefix marks our branches.
         self.prefix = f"{MAGIC_COOKIE}{urandom(4).hex()}"
         self._cut = len(self.prefix)
         self._labels = _labels()

@@ -66,7 +66,7 @@ class Connection:
         return self.sock.send(data)
 
     def write(self, data: bytes) -> bool:
-        """Send what the kernel takes now, queue the rest. False when the queue was full: then it is closed."""
+        """Send what the kernel takes now, queue the rest. False, and closed, when the queue is full."""
         if not self.is_open:
             return False
         self.used_at = self.owner.loop.time()

@@ -126,7 +126,7 @@ class Transports:
     # Choosing
 
     def choose(self, transport: str, remote_host: str, preferred: Socket | None = None) -> Socket | None:
-        """The socket to send from: `preferred` if it fits the transport and the family, else the first that does."""
+        """The socket to send from: `preferred` if it fits transport and family, else the first that does."""
         six = ":" in remote_host
         if (
             preferred is not None

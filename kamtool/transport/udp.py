@@ -1,4 +1,4 @@
-"""SIP over UDP: datagrams read in batches, sends gathered and handed to the kernel once a turn of the loop."""
+"""SIP over UDP: datagrams read in batches, sends gathered and flushed once a turn of the loop."""
 
 from __future__ import annotations
 

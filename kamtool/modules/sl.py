@@ -1,0 +1,96 @@
+"""Stateless replies: see `Sl`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from kamtool.module import (
+    BRANCH_ROUTE,
+    FAILURE_ROUTE,
+    ONREPLY_ROUTE,
+    REQUEST_ROUTE,
+    Module,
+    Param,
+    function,
+    rpc,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from kamtool.script.context import Context
+    from kamtool.server.server import Server
+
+COUNTED = (
+    ["1xx", "200", "202", "2xx", "300", "301", "302", "3xx", "400", "401", "403", "404", "407", "408", "483", "4xx", "500", "5xx", "6xx", "xxx"]
+)  # fmt: skip
+
+ERRORS = {
+    477: "Unfortunately error on sending to next hop occurred (477/SL)",
+    478: "Unresolvable destination (478/SL)",
+}
+
+
+class Sl(Module):
+    """Replies without a transaction; the ACK that answers one is recognised by its To-tag and swallowed."""
+
+    events = ("sl:local-response", "sl:filtered-ack")
+
+    default_code = Param(500, "the status of a reply whose code is no status")
+    default_reason = Param("Internal Server Error", "the reason phrase of such a reply")
+    bind_tm = Param(1, "send_reply answers with the transaction where there is one")
+
+    async def start(self) -> None:
+        for name in COUNTED:
+            self.server.stats.setdefault(f"sl:{name}_replies", 0)
+        for name in ("sent_replies", "sent_err_replies", "failures", "received_ACKs"):
+            self.server.stats.setdefault(f"sl:{name}", 0)
+
+    @property
+    def _host(self) -> Server:
+        return cast("Server", self.server)
+
+    def _stateless(self, ctx: Context, code: int, reason: str) -> bool:
+        if not 100 <= code < 700:
+            code, reason = self.default_code, self.default_reason
+        return self._host.replies.stateless(ctx, code, reason)
+
+    @function("sl_send_reply", "sl_reply", routes=REQUEST_ROUTE)
+    def sl_send_reply(self, ctx: Context, code: int, reason: str) -> bool:
+        """Answer without a transaction."""
+        return self._stateless(ctx, code, reason)
+
+    @function("send_reply", routes=REQUEST_ROUTE | ONREPLY_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE)
+    def send_reply(self, ctx: Context, code: int, reason: str) -> bool:
+        """Answer with the transaction where there is one, else without."""
+        if not 100 <= code < 700:
+            code, reason = self.default_code, self.default_reason
+        server = self._host
+        tx = ctx.transaction if self.bind_tm else None
+        if tx is None:
+            return ctx.msg.is_request and server.replies.stateless(ctx, code, reason)
+        if not server.replies.stateful(tx, code, reason):
+            return False
+        if code >= 200:
+            server.relay.cancel_others(tx, -1)
+        return True
+
+    @function("sl_reply_error", routes=REQUEST_ROUTE)
+    def sl_reply_error(self, ctx: Context) -> bool:
+        """Answer with what went wrong last: 477 or 478 after a t_relay that failed, else 500."""
+        tx = ctx.transaction
+        code = tx.error if tx is not None and tx.error else 500
+        reason = ERRORS.get(code, "I'm terribly sorry, server error occurred (1/SL)")
+        self._host.count("sl:sent_err_replies")
+        if tx is not None:
+            return self._host.replies.stateful(tx, code, reason)
+        return self._host.replies.stateless(ctx, code, reason)
+
+    @function("sl_forward_reply", routes=ONREPLY_ROUTE)
+    def sl_forward_reply(self, ctx: Context, code: str = "", reason: str = "") -> bool:
+        """True: a reply without a transaction is forwarded by its Via in any case."""
+        return not ctx.msg.is_request
+
+    @rpc("sl.stats")
+    def stats(self) -> dict[str, int]:
+        """How many replies were sent statelessly, by status."""
+        counted = self.server.stats
+        return {name: counted.get(f"sl:{name}_replies", 0) for name in COUNTED}

@@ -1,0 +1,148 @@
+"""Transactions: see `Tm`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from kamtool.module import Module, Param
+from kamtool.modules.tm.arming import Arming
+from kamtool.modules.tm.asking import Asking
+from kamtool.modules.tm.contacts import Contacts
+from kamtool.modules.tm.control import Control
+from kamtool.modules.tm.relaying import Relaying
+from kamtool.modules.tm.replying import Replying
+from kamtool.server.transactions import Settings
+
+if TYPE_CHECKING:
+    from kamtool.server.server import Server
+
+
+class Tm(Relaying, Replying, Arming, Asking, Contacts, Control, Module):
+    """Stateful processing: retransmissions, parallel and serial forking, timers, CANCEL, failure routes.
+
+    Timers are those of RFC 3261 table 4. Where a parameter names one, it is said which.
+    """
+
+    events = ("tm:local-request", "tm:local-response", "tm:branch-failure:*")
+
+    fr_timer = Param(30_000, "ms to wait for a final response, and for the ACK of one (timers B, F, H)")
+    fr_inv_timer = Param(120_000, "ms to wait for a final response once a provisional one has come (timer C)")
+    wt_timer = Param(
+        0,
+        "ms that a finished transaction absorbs retransmissions (D, I, J, K, L, M). 0: as RFC 3261 says, "
+        "T4 for I and K, 64*T1 for the others; Kamailio has 5000",
+    )
+    delete_timer = Param(200, "taken and not used: a transaction is freed when its last timer has fired")
+    retr_timer1 = Param(500, "T1 in ms: the first interval of retransmissions")
+    retr_timer2 = Param(
+        4000, "T2 in ms: the longest interval, but of INVITE, whose interval doubles to the end"
+    )
+    max_inv_lifetime = Param(
+        180_000, "ms that a branch of an INVITE may wait for its final response, at most"
+    )
+    max_noninv_lifetime = Param(32_000, "ms that any other branch may wait for its final response, at most")
+    noisy_ctimer = Param(1, "taken and not used: a call that times out is always cancelled and answered 408")
+    ruri_matching = Param(1, "taken and not used: without the magic cookie all of RFC 2543's rules apply")
+    via1_matching = Param(1, "taken and not used: without the magic cookie all of RFC 2543's rules apply")
+    auto_inv_100 = Param(1, "answer an INVITE with 100 as it is relayed")
+    auto_inv_100_reason = Param("trying -- your call is important to us", "the reason phrase of that 100")
+    unix_tx_timeout = Param(500, "taken and not used: t_write_unix does not wait")
+    restart_fr_on_each_reply = Param(
+        1, "taken and not used: every provisional response restarts timer C (§16.7)"
+    )
+    fr_timer_avp = Param("", "an AVP that holds fr_timer in seconds for its transaction")
+    fr_inv_timer_avp = Param("", "an AVP that holds fr_inv_timer in seconds for its transaction")
+    tw_append = Param(
+        "", "`name:header[;…]`: what t_write_unix and t_write_req add to the request", repeat=True
+    )
+    pass_provisional_replies = Param(0, "taken and not used: no module here listens to provisional replies")
+    aggregate_challenges = Param(1, "gather the challenges of all branches in the 401 or 407 that goes on")
+    unmatched_cancel = Param(
+        0, "a CANCEL whose INVITE is not known: 0 relayed, 1 forwarded stateless, 2 dropped"
+    )
+    default_code = Param(500, "the status of a reply that names none")
+    default_reason = Param("Server Internal Error", "the reason phrase of a reply that names none")
+    reparse_invite = Param(
+        1, "taken and not used: CANCEL and ACK are always made of the INVITE as it was sent"
+    )
+    ac_extra_hdrs = Param("", "headers whose name begins so are copied from the INVITE to CANCEL and ACK")
+    blst_503 = Param(0, "taken and not used: there is no destination blacklist")
+    blst_503_def_timeout = Param(0, "taken and not used: there is no destination blacklist")
+    blst_503_min_timeout = Param(0, "taken and not used: there is no destination blacklist")
+    blst_503_max_timeout = Param(3600, "taken and not used: there is no destination blacklist")
+    blst_methods_add = Param(1, "taken and not used: there is no destination blacklist")
+    blst_methods_lookup = Param(-9, "taken and not used: there is no destination blacklist")
+    cancel_b_method = Param(
+        1,
+        "a cancelled branch without any reply: 0 is given up at once, 1 is cancelled when its first reply "
+        "comes (RFC 3261 §9.1), 2 is cancelled at once",
+    )
+    reparse_on_dns_failover = Param(1, "taken and not used: every branch is made of the request as received")
+    on_sl_reply = Param("", "the onreply_route for replies that match no transaction", repeat=True)
+    contacts_avp = Param("", "taken: t_load_contacts keeps its contacts with the transaction, in no AVP")
+    contact_flows_avp = Param("", "taken: as contacts_avp")
+    disable_6xx_block = Param(0, "1: a 6xx does not end the other branches")
+    local_ack_mode = Param(0, "taken and not used: the ACK of a local request follows its Route set")
+    failure_reply_mode = Param(
+        0,
+        "which replies count after serial forking: 0 all, 1 and 3 those of the new branches only, "
+        "2 all but those of the leg before",
+    )
+    faked_reply_prio = Param(0, "taken and not used: a reply made here (408) ranks behind a received one")
+    local_cancel_reason = Param(1, "say in CANCEL why we cancel (RFC 3326): `Reason: SIP;cause=200`")
+    e2e_cancel_reason = Param(1, "copy the Reason of a received CANCEL to the CANCELs that follow from it")
+    remap_503_500 = Param(1, "send on a 503 as 500 (RFC 3261 §16.7 step 6); 0 leaves it")
+    reply_to_via = Param(0, "taken and not used: replies go back by the request's own way (§18.2.2)")
+    disable_6xx = Param(0, "taken: see disable_6xx_block")
+    xavp_contact = Param("", "taken: t_load_contacts keeps its contacts with the transaction")
+    contacts_xavp = Param("", "taken: t_load_contacts keeps its contacts with the transaction")
+    failure_exec_mode = Param(0, "taken and not used: a failed t_relay answers at the end of the route")
+    dns_reuse_rcv_socket = Param(0, "taken and not used: the receiving socket is used where it fits")
+    event_callback = Param("", "taken and not used: there is no KEMI")
+    exec_time_check = Param(1, "taken and not used")
+    relay_100 = Param(0, "taken and not used: a 100 is never forwarded (§16.7 step 5)")
+    rich_redirect = Param(0, "taken and not used")
+    server_id_mode = Param(0, "taken and not used")
+
+    async def start(self) -> None:
+        server = cast("Server", self.server)
+        options = server.options
+        seconds = 1 / 1000
+        set_by_cfg = "retr_timer1" in self.given
+        server.transactions.settings = Settings(
+            t1=self.retr_timer1 * seconds if set_by_cfg else options.t1,
+            t2=self.retr_timer2 * seconds if "retr_timer2" in self.given else options.t2,
+            t4=options.t4,
+            fr=self.fr_timer * seconds,
+            fr_inv=self.fr_inv_timer * seconds,
+            wait=self.wt_timer * seconds,
+            max_inv=self.max_inv_lifetime * seconds,
+            max_noninv=self.max_noninv_lifetime * seconds,
+        )
+        relay, responses = server.relay, server.responses
+        relay.auto_100, relay.reason_100 = bool(self.auto_inv_100), self.auto_inv_100_reason
+        relay.unmatched_cancel, relay.cancel_unreplied = self.unmatched_cancel, self.cancel_b_method
+        relay.local_reason, relay.e2e_reason = bool(self.local_cancel_reason), bool(self.e2e_cancel_reason)
+        relay.failure_reply_mode = self.failure_reply_mode
+        relay.extra_headers = self.ac_extra_hdrs
+        relay.max_branches = int(server.setting("max_branches", 12))
+        responses.aggregate_challenges = bool(self.aggregate_challenges)
+        responses.disable_6xx = bool(self.disable_6xx_block)
+        responses.remap_503 = bool(self.remap_503_500)
+        responses.on_sl_reply = self.on_sl_reply[-1] if self.on_sl_reply else ""
+        if self.fr_timer_avp or self.fr_inv_timer_avp:
+            relay.timer_variables = (
+                server.variable(self.fr_timer_avp) if self.fr_timer_avp else None,
+                server.variable(self.fr_inv_timer_avp) if self.fr_inv_timer_avp else None,
+            )
+
+    @property
+    def given(self) -> set[str]:
+        """The parameters that the cfg set."""
+        names: set[str] = self.__dict__.setdefault("_given", set())
+        return names
+
+    def set_param(self, name: str, value: int | str) -> None:
+        """Set a parameter, and remember that the cfg did."""
+        self.given.add(name)
+        super().set_param(name, value)

@@ -1,0 +1,156 @@
+"""tm: questions about the transaction of a message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kamtool.module import (
+    BRANCH_ROUTE,
+    FAILURE_ROUTE,
+    ONREPLY_ROUTE,
+    REQUEST_ROUTE,
+    Plain,
+    Regex,
+    Routes,
+    function,
+)  # fmt: skip
+from kamtool.modules.tm.base import TM_ROUTES, Part
+
+if TYPE_CHECKING:
+    from kamtool.script.context import Context
+
+
+class Asking(Part):
+    """t_check_trans, t_lookup_…, t_any_…, t_is_…"""
+
+    @function("t_check_trans", routes=REQUEST_ROUTE | ONREPLY_ROUTE | BRANCH_ROUTE)
+    def t_check_trans(self, ctx: Context) -> int:
+        """Whether the message belongs to a transaction.
+
+        A retransmission gets the last reply again and ends the script, and so does an ACK to a negative
+        reply. True for an ACK to a 2xx, a CANCEL whose INVITE is known, and a reply to a request of ours.
+        """
+        msg, transactions = ctx.msg, self._host.transactions
+        if not msg.is_request:
+            return 1 if transactions.match(msg) else -1
+        known = transactions.find(msg)
+        if msg.method == "ACK":
+            if known is not None and known.status >= 300:
+                return 0
+            return 1 if known is not None or transactions.has_dialog(msg) else -1
+        if known is not None and known is not ctx.transaction:
+            transactions.repeated(known)
+            return 0
+        if msg.method == "CANCEL":
+            return 1 if transactions.find_invite(msg) is not None else -1
+        return 1 if known is not None else -1
+
+    @function("t_precheck_trans", routes=REQUEST_ROUTE)
+    def t_precheck_trans(self, ctx: Context) -> bool:
+        """Whether this request is a retransmission of one that has its transaction."""
+        return self._host.transactions.find(ctx.msg) is not None
+
+    @function("t_lookup_request", routes=REQUEST_ROUTE)
+    def t_lookup_request(self, ctx: Context) -> bool:
+        """Whether a transaction for this request exists."""
+        return self._host.transactions.find(ctx.msg) is not None
+
+    @function("t_lookup_cancel", routes=REQUEST_ROUTE)
+    def t_lookup_cancel(self, ctx: Context, copy_flags: int = 0) -> bool:
+        """Whether the INVITE of this CANCEL is known; with 1 the CANCEL gets its message flags."""
+        invite = self._host.transactions.find_invite(ctx.msg)
+        if invite is not None and copy_flags and invite.ctx is not None:
+            ctx.flags = invite.ctx.flags
+        return invite is not None
+
+    @function("t_check_status", routes=REQUEST_ROUTE | FAILURE_ROUTE | ONREPLY_ROUTE)
+    def t_check_status(self, ctx: Context, pattern: Regex) -> bool:
+        """Whether the status matches: of the winning reply in a failure_route, of the reply in an
+        onreply_route, else of the last reply that was sent.
+        """
+        return pattern.search(str(self._status(ctx))) is not None
+
+    def _status(self, ctx: Context) -> int:
+        if not ctx.msg.is_request:
+            return ctx.msg.status
+        tx = self._transaction(ctx)
+        if tx is None:
+            return 0
+        if ctx.route_kind is Routes.FAILURE and ctx.branch_index < len(tx.branches):
+            return tx.branches[ctx.branch_index].status
+        return tx.status
+
+    @function("t_grep_status", routes=TM_ROUTES)
+    def t_grep_status(self, ctx: Context, code: int) -> bool:
+        """Whether any branch has ended with this status."""
+        tx = self._transaction(ctx)
+        return tx is not None and any(client.status == code for client in tx.branches)
+
+    @function("t_branch_timeout", routes=FAILURE_ROUTE)
+    def t_branch_timeout(self, ctx: Context) -> bool:
+        """Whether the branch that won failed by a time-out."""
+        tx = ctx.transaction
+        if tx is None or ctx.branch_index >= len(tx.branches):
+            return False
+        client = tx.branches[ctx.branch_index]
+        return bool(client.is_local and client.status == 408)
+
+    @function("t_branch_replied", routes=FAILURE_ROUTE)
+    def t_branch_replied(self, ctx: Context) -> bool:
+        """Whether the branch that won has received any reply."""
+        tx = ctx.transaction
+        return (
+            tx is not None and ctx.branch_index < len(tx.branches) and tx.branches[ctx.branch_index].replied
+        )
+
+    @function("t_any_timeout", routes=TM_ROUTES)
+    def t_any_timeout(self, ctx: Context) -> bool:
+        """Whether any branch failed by a time-out."""
+        tx = self._transaction(ctx)
+        return tx is not None and any(c.is_local and c.status == 408 for c in tx.branches)
+
+    @function("t_any_replied", routes=TM_ROUTES)
+    def t_any_replied(self, ctx: Context) -> bool:
+        """Whether any branch has received a reply."""
+        tx = self._transaction(ctx)
+        return tx is not None and any(client.replied for client in tx.branches)
+
+    @function("t_is_canceled", routes=TM_ROUTES)
+    def t_is_canceled(self, ctx: Context) -> bool:
+        """Whether the caller has cancelled the INVITE."""
+        tx = self._transaction(ctx)
+        return tx is not None and tx.cancelled
+
+    @function("t_is_expired", routes=TM_ROUTES)
+    def t_is_expired(self, ctx: Context) -> bool:
+        """Whether every branch has used up its time."""
+        tx = self._transaction(ctx)
+        return (
+            tx is not None and bool(tx.branches) and all(c.is_local and c.status == 408 for c in tx.branches)
+        )
+
+    @function("t_is_set", routes=TM_ROUTES)
+    def t_is_set(self, ctx: Context, what: Plain) -> bool:
+        """Whether a `branch_route`, `failure_route` or `onreply_route` is armed."""
+        attribute = {
+            "branch_route": "on_branch",
+            "failure_route": "on_failure",
+            "onreply_route": "on_reply",
+        }.get(what, "")
+        holder = ctx.transaction if ctx.transaction is not None else ctx
+        return bool(attribute and getattr(holder, attribute))
+
+    @function("t_is_request_route")
+    def t_is_request_route(self, ctx: Context) -> bool:
+        """Whether the request_route is running."""
+        return ctx.route_kind is Routes.REQUEST
+
+    @function("t_is_reply_route")
+    def t_is_reply_route(self, ctx: Context) -> bool:
+        """Whether an onreply_route is running."""
+        return ctx.route_kind in (Routes.REPLY, Routes.ONREPLY)
+
+    @function("t_get_status_code", routes=TM_ROUTES)
+    def t_get_status_code(self, ctx: Context) -> int:
+        """The status of the transaction's last reply, -1 when there is none."""
+        return self._status(ctx) or -1

@@ -1,0 +1,45 @@
+"""What the parts of tm share: the server, and the transaction of a message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from kamtool.module import BRANCH_ROUTE, FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Host
+from kamtool.server.transactions import ServerTransaction, Settings
+
+if TYPE_CHECKING:
+    from kamtool.script.context import Context
+    from kamtool.server.server import Server
+
+REQUEST_OR_FAILURE = REQUEST_ROUTE | FAILURE_ROUTE
+TM_ROUTES = REQUEST_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE | ONREPLY_ROUTE
+TIMERS = "tm.timers"
+
+
+class Part:
+    """One part of the module."""
+
+    server: Host
+
+    @property
+    def _host(self) -> Server:
+        return cast("Server", self.server)
+
+    def _transaction(self, ctx: Context) -> ServerTransaction | None:
+        """The transaction this message belongs to: the one it made, or the one it is found to be in."""
+        if ctx.transaction is not None:
+            known: ServerTransaction = ctx.transaction
+            return known
+        if not ctx.msg.is_request:
+            found = self._host.transactions.match(ctx.msg)
+            return found[0] if found else None
+        return self._host.transactions.find(ctx.msg)
+
+    def _change_timers(self, ctx: Context, **changes: float) -> None:
+        """Change timers of this transaction, or of the one that this message will make."""
+        tx: Any = ctx.transaction
+        current: Settings = self._host.transactions.settings
+        if tx is not None:
+            tx.timers = (tx.timers or current).but(**changes)
+        else:
+            ctx.scratch[TIMERS] = ctx.scratch.get(TIMERS, current).but(**changes)

@@ -1,0 +1,127 @@
+"""Requests made here: what modules and the control plane send of their own accord."""
+
+from __future__ import annotations
+
+import asyncio
+from os import urandom
+from typing import TYPE_CHECKING
+
+from kamtool import speed
+from kamtool.errors import ParseError, TransportError
+from kamtool.module import Routes
+from kamtool.script.context import Context, Exit
+from kamtool.server.routing import hop_of, targets_of, via_start
+from kamtool.server.transactions import Local
+from kamtool.sip import build
+from kamtool.sip.flow import Flow, Socket
+from kamtool.sip.message import Request, Response
+
+if TYPE_CHECKING:
+    from kamtool.server.server import Server
+
+EVENT = "tm:local-request"
+Headers = list[tuple[str, str]]
+
+
+class Uac:
+    """The client of one server: each request is a transaction without a server side."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+
+    async def request(
+        self, method: str, uri: str, headers: Headers, body: bytes = b"", next_hop: str = "",
+        socket: Socket | None = None,
+    ) -> tuple[int, Response | None]:  # fmt: skip
+        """Send a request and await its final response: its status, and None where it was made here (408).
+
+        From, To, Call-ID, CSeq and Max-Forwards are added where `headers` lack them. Raises ParseError and
+        TransportError when it cannot be sent.
+        """
+        done: asyncio.Future[tuple[int, Response | None]] = asyncio.get_running_loop().create_future()
+
+        def answered(status: int, response: Response | None) -> None:
+            if not done.done():
+                done.set_result((status, response))
+
+        await self._send(method, uri, headers, body, next_hop, socket, answered)
+        return await done
+
+    async def _send(
+        self, method: str, uri: str, headers: Headers, body: bytes, next_hop: str, socket: Socket | None,
+        answered: Local,
+    ) -> None:  # fmt: skip
+        server, transactions = self.server, self.server.transactions
+        hop = hop_of(next_hop or uri)
+        target = (await targets_of(hop, server.transports))[0]
+        flow = server.transports.flow_to(target.transport, target.address, socket)
+        outbound = server.transports.socket_of(flow)
+        if outbound is None:
+            raise TransportError(f"{target.transport}:{target.address}: no socket to send from")
+        tx = transactions.create_local(method)
+        tx.local = answered
+        via = (
+            via_start(outbound.transport, *outbound.shown) + f"{transactions.prefix}{tx.label}.0\r\n".encode()
+        )
+        data = _with_via(build.request(method, uri, complete(method, uri, headers, outbound), body), via)
+        try:
+            ctx = Context(server, Request(data), Flow(flow.transport, flow.local, flow.local))
+            data = await self._event(ctx)
+            client = transactions.client(tx, flow, data, uri)
+        except ParseError:
+            transactions.forget(tx)
+            raise
+        server.count("tmx:UAC_transactions")
+        if not data or not transactions.start(tx, client):
+            transactions.forget(tx)
+            raise TransportError(f"{target.transport}:{target.address}: not sent")
+
+    async def _event(self, ctx: Context) -> bytes:
+        """Run event_route[tm:local-request] on it; empty when that dropped it."""
+        route = self.server.program.event_routes.get(EVENT)
+        if route is not None:
+            ctx.route_kind, ctx.route_name = Routes.EVENT, EVENT
+            try:
+                await route(ctx)
+            except Exit as way_out:
+                if way_out.dropped:
+                    return b""
+        return speed.splice(ctx.msg.data, ctx.edits) if ctx.edits else ctx.msg.data
+
+
+def _with_via(data: bytes, via: bytes) -> bytes:
+    first, _, rest = data.partition(b"\r\n")
+    return first + b"\r\n" + via + rest
+
+
+def complete(method: str, uri: str, headers: Headers, outbound: Socket) -> Headers:
+    """The headers of a request with those that RFC 3261 §8.1.1 asks for, each as given or made here."""
+    have = {name.lower() for name, _ in headers}
+    ours = f"sip:kamtool@{outbound.shown}"
+    wanted = [
+        ("From", f"<{ours}>;tag={urandom(6).hex()}"),
+        ("To", f"<{uri}>"),
+        ("Call-ID", f"{urandom(10).hex()}@{outbound.shown.host}"),
+        ("CSeq", f"10 {method}"),
+        ("Max-Forwards", "70"),
+    ]
+    compact = {"From": "f", "To": "t", "Call-ID": "i"}
+    missing = [
+        pair for pair in wanted if pair[0].lower() not in have and compact.get(pair[0], "-") not in have
+    ]
+    tagged = [
+        (name, value if name.lower() != "from" or ";tag=" in value else f"{value};tag={urandom(6).hex()}")
+        for name, value in headers
+        if name.lower() not in ("content-length", "l")
+    ]
+    return missing + tagged
+
+
+def header_lines(text: str) -> Headers:
+    """Header lines as an RPC gives them, one below the other."""
+    pairs = []
+    for line in text.replace("\\r\\n", "\n").splitlines():
+        name, colon, value = line.partition(":")
+        if colon and name.strip():
+            pairs.append((name.strip(), value.strip()))
+    return pairs

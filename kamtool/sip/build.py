@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from kamtool.sip.message import METHODS as METHODS
 from kamtool.sip.message import Request, Response
@@ -27,6 +28,7 @@ def one_line(value: str) -> str:
     return " ".join(value.splitlines()) if "\n" in value or "\r" in value else value
 
 
+@lru_cache(512)
 def status_line(status: int, reason: str = "") -> bytes:
     """`SIP/2.0 200 OK`, with the usual phrase when `reason` is empty."""
     return encode(f"SIP/2.0 {status} {one_line(reason) or REASONS.get(status, '')}")

@@ -197,7 +197,9 @@ def parse(data: bytes, *, stream: bool = False) -> Request | Response:
     a proxy must have is missing or malformed: the first line, Via, From, To, Call-ID, CSeq, Content-Length,
     Max-Forwards. All else is an error only for those who read it.
     """
-    if data[:1] in _MAY_BEGIN_A_RESPONSE and data.lstrip(b"\r\n")[:4].upper() == b"SIP/":
+    if data[:1] in _MAY_BEGIN_A_RESPONSE and (
+        data.startswith(b"SIP/") or data.lstrip(b"\r\n")[:4].upper() == b"SIP/"
+    ):
         return Response(data, stream)
     return Request(data, stream)
 

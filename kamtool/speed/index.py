@@ -23,6 +23,7 @@ from kamtool.speed.names import (
 from kamtool.speed.scanners import decode, list_stops, trim, unfold
 
 _METHODS = frozenset(METHODS)
+_IDS = {name.encode(): number for name, number in IDS.items()}
 
 
 class Row(NamedTuple):
@@ -229,12 +230,15 @@ class Index:
         firsts: dict[int, int] = {}
         seconds: dict[int, int] = {}
         self._firsts, self._seconds = firsts, seconds
-        header, ids, make = grammar.HEADER.match, IDS.get, Row._make
+        header, ids, make = grammar.HEADER.match, _IDS.get, Row._make
         while True:
             if found := header(data, at):
                 name_end, (start, end) = found.end(1), found.span(2)
-                name = data[at:name_end].decode()
+                name = found[1]
                 name_id = ids(name) or ids(name.lower(), OTHER)
+                if end - start > 2:  # nearly all values stand between one space and CR
+                    start += data[start] == 0x20
+                    end -= data[end - 1] == 0x0D and data[end - 2] > 0x20
                 if start < end and (data[start] <= 0x20 or data[end - 1] <= 0x20):
                     start, end = trim(data, start, end)
                 if name_id:

@@ -70,7 +70,8 @@ def facts(twin, data, stream=False, salvage=False):
     known["values"] = [index.value(place) for place in range(index.row_count)]
     for name in NAMES:
         known[name] = index.find(name), index.header(name), index.headers(name), index.entries(name)
-    edits = [(3, 3, b"!"), (0, min(5, len(index.data)), b""), (0, 0, b"#")]
+    size = len(index.data)
+    edits = [(min(3, size), min(3, size), b"!"), (0, min(5, size), b""), (0, 0, b"#")]
     known["forward"] = twin.forward(index, b"Via: us\r\n", b"sip:x", 12, b"2001:db8::1", 5061, edits)
     known["relay"] = twin.relay(index, edits)
     known["ringing"] = twin.respond(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kamtool.errors import ScriptError
 from kamtool.module import Value, pv
 from kamtool.script import uri_text
+from kamtool.script.pv_via import via_part
 from kamtool.script.uri_text import UriText
 from kamtool.script.values import length, to_str
 
@@ -50,8 +51,17 @@ def _transport(parts: UriText | None) -> Value:
 
 
 def next_hop(ctx: Context) -> str | None:
-    """The URI that the request will be sent to: the destination URI, else the R-URI."""
-    return ctx.dst_uri or request_uri(ctx)
+    """Where the message goes: the destination URI, else the R-URI; of a reply, what the second Via says."""
+    return ctx.dst_uri or request_uri(ctx) or _next_via(ctx)
+
+
+def _next_via(ctx: Context) -> str | None:
+    entries = ctx.msg.items("Via")
+    if len(entries) < 2:
+        return None
+    host = via_part(entries[1], "received") or via_part(entries[1], "host")
+    port = via_part(entries[1], "rport") or via_part(entries[1], "port") or 5060
+    return f"sip:{host}:{port};transport={to_str(via_part(entries[1], 'proto')).lower()}"
 
 
 class RequestUriVariables:
@@ -123,7 +133,7 @@ class RequestUriVariables:
     @pv("rUl", kind=int)
     def get_rUl(self, ctx: Context) -> Value:  # noqa: N802
         """The length of the user of the R-URI."""
-        return length(self.get_rU(ctx))
+        return length(self.get_rU(ctx)) if ctx.msg.uri else None
 
     @pv("ou", "ouri", kind=str, inline="(ctx.msg.uri or None)")
     def get_ou(self, ctx: Context) -> Value:
@@ -156,7 +166,7 @@ class RequestUriVariables:
     @pv("oUl", kind=int)
     def get_oUl(self, ctx: Context) -> Value:  # noqa: N802
         """The length of the user of the R-URI as received."""
-        return length(self.get_oU(ctx))
+        return length(self.get_oU(ctx)) if ctx.msg.uri else None
 
 
 class NextHopVariables:

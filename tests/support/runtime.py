@@ -78,7 +78,8 @@ class Runtime(Host):
         takes = pv.takes
         names = list(inspect.signature(getattr(module, pv.attribute)).parameters)
         if "inner" in names:
-            arguments.append(self.expand(ctx, reference.inner or ()))
+            written = pv.inner_kind is Kind.PLAIN
+            arguments.append(reference.inner_text if written else self.expand(ctx, reference.inner or ()))
             takes -= 1
         if takes:
             index = reference.index

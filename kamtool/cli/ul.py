@@ -190,7 +190,7 @@ def _stored(database: Path, table: str, aor: str | None) -> list[dict[str, Any]]
         {
             "aor": f"{name}@{place}" if place else name,
             "contact": contact,
-            "expires": "permanent" if expires == 0 else max(0, round(to_epoch(expires) - now)) or "expired",
+            "expires": _remaining(to_epoch(expires), now),
             "q": "" if q < 0 else q,
             "user_agent": agent,
             "received": received or "",
@@ -200,6 +200,10 @@ def _stored(database: Path, table: str, aor: str | None) -> list[dict[str, Any]]
         }
         for name, place, contact, expires, q, agent, received, path, socket, ruid in rows
     ]
+
+
+def _remaining(epoch: float, now: float) -> int | str:
+    return "permanent" if not epoch else max(0, round(epoch - now)) or "expired"
 
 
 def _store(database: Path, table: str, aor: str, contact: str, expires: int, q: float | None) -> None:
@@ -212,7 +216,7 @@ def _store(database: Path, table: str, aor: str, contact: str, expires: int, q: 
         raise RpcError(400, f"the contact is no URI: {error.reason}") from error
     user, domain = _key(aor)
     now = time.time()
-    ends = to_julian(now + expires) if expires > 0 else 0
+    ends = to_julian(now + expires if expires > 0 else 0)
     ruid = f"uloc-db-{time.time_ns():x}"
     connection = _connection(database, table, write=True)
     try:

@@ -179,7 +179,7 @@ class Registrar(Module):
         except StoreError as error:
             logger.error("%s", error)
             raise Refused(500, "the location table cannot be read") from error
-        asked = wanted.read(msg, self, spread=not flags & NO_SPREAD)
+        asked = wanted.read(msg, self, contacts, spread=not flags & NO_SPREAD)
         asks = extensions.read(msg, self)
         gruu = self._gruu_owner(uri or msg.to.uri) if asks.gruu else None
         now = self.server.now()

@@ -86,7 +86,7 @@ class Saver:
             plan = plan[:1]
         else:
             others = []
-            if most > 0:
+            if 0 < most < len(contacts) + len(plan):
                 self._count(registration, contacts, plan, most)
         code = DELETED if others else INSERTED
         for contact in others:
@@ -109,11 +109,11 @@ class Saver:
                     self.matching,
                 )
             if known is not None:
-                match self._order(known, registration):
-                    case Order.OLDER:
-                        raise Refused(400, "Invalid CSeq number")
-                    case Order.REPEATED:
-                        continue
+                age = self._order(known, registration)
+                if age is Order.OLDER:
+                    raise Refused(400, "Invalid CSeq number")
+                if age is Order.REPEATED:
+                    continue
             plan.append((entry, known))
         return plan
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from kamtool.errors import ParseError
 from kamtool.modules.registrar.refusal import Refused
+from kamtool.modules.usrloc.table import Contacts
 from kamtool.sip.message import STAR, Message, parse_expires
 from kamtool.sip.nameaddr import NameAddr, unquote
 from kamtool.sip.uri import parse_uri
@@ -41,10 +42,11 @@ class Wanted:
     reg_id: int
 
 
-def read(msg: Message, limits: Limits, *, spread: bool = True) -> list[Wanted] | None:
+def read(msg: Message, limits: Limits, known: Contacts = (), *, spread: bool = True) -> list[Wanted] | None:
     """The contacts of a REGISTER in order, None for `*`. Raises Refused.
 
-    With `spread` an expiry is shortened at random as `expires_range` says.
+    `known` are the user's contacts: the URI of one of them is not looked at again. With `spread` an expiry is
+    shortened at random as `expires_range` says.
     """
     try:
         contacts = msg.contacts
@@ -57,35 +59,28 @@ def read(msg: Message, limits: Limits, *, spread: bool = True) -> list[Wanted] |
     if not contacts:
         return []
     default = _header_expires(msg)
-    wanted = [_read_one(contact, default, limits, spread) for contact in contacts]
+    wanted = [_read_one(contact, default, limits, known, spread) for contact in contacts]
     if len(wanted) > 1:
         wanted = list({entry.uri: entry for entry in reversed(wanted)}.values())[::-1]
     return wanted
 
 
 def _header_expires(msg: Message) -> int | None:
-    try:
-        return msg.expires
-    except ParseError:
-        return None  # §20.19: what is malformed is as good as absent
+    value = msg.header("Expires")
+    return None if value is None else _seconds(value)
 
 
-def _read_one(contact: NameAddr, default: int | None, limits: Limits, spread: bool) -> Wanted:
+def _read_one(
+    contact: NameAddr, default: int | None, limits: Limits, known: Contacts, spread: bool
+) -> Wanted:
     uri, params = contact.uri, contact.params
-    if len(uri) > limits.contact_max_size > 0:
-        raise Refused(400, f"a Contact URI has more than {limits.contact_max_size} characters")
-    try:
-        parse_uri(uri)
-    except ParseError as error:
-        raise Refused(400, f"a Contact has no valid URI: {error.reason}") from error
+    if uri not in [other.uri for other in known]:
+        _check(uri, limits)
     q, instance, reg_id = limits.default_q or -1, "", 0
     expires: int | None = default
     if params:
         if "expires" in params:
-            try:
-                expires = parse_expires(params["expires"] or "")
-            except ParseError:
-                expires = None
+            expires = _seconds(params["expires"] or "")
         if "q" in params:
             q = parse_q(params["q"] or "")
         if limits.gruu_enabled and params.get("+sip.instance"):
@@ -94,6 +89,24 @@ def _read_one(contact: NameAddr, default: int | None, limits: Limits, spread: bo
             if number.isascii() and number.isdigit() and len(number) < 11:
                 reg_id = int(number)
     return Wanted(uri, bounded(expires, limits, spread), q, instance, reg_id)
+
+
+def _seconds(text: str) -> int | None:
+    if len(text) < 10 and text.isdecimal() and text.isascii():
+        return int(text)
+    try:
+        return parse_expires(text)
+    except ParseError:
+        return None  # §20.10: what is malformed is as good as absent
+
+
+def _check(uri: str, limits: Limits) -> None:
+    if len(uri) > limits.contact_max_size > 0:
+        raise Refused(400, f"a Contact URI has more than {limits.contact_max_size} characters")
+    try:
+        parse_uri(uri)
+    except ParseError as error:
+        raise Refused(400, f"a Contact has no valid URI: {error.reason}") from error
 
 
 def bounded(expires: int | None, limits: Limits, spread: bool = True) -> int:

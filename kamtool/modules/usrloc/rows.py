@@ -59,6 +59,7 @@ class Rows:
         self.columns = [columns[field] for field in FIELDS]
         self.use_domain = use_domain
         self.integer_times = expires_type != 0
+        self.never = self.time(0)  # a permanent contact: 1970 in either form
         name = {field: columns[field] for field in FIELDS}
         listed = ", ".join(self.columns)
         ruid, user, domain, expires = name["ruid"], name["user"], name["domain"], name["expires"]
@@ -76,10 +77,10 @@ class Rows:
         self.select_all = f"SELECT {listed} FROM {table} ORDER BY {user}, {domain}, {name['q']} DESC, id"
         # A date-time of another form than ours would compare wrongly; those rows are left to their owner.
         kind = "integer" if self.integer_times else "real"
-        self.expired = f"typeof({expires}) = '{kind}' AND {expires} <> 0 AND {expires} < ?"
+        self.expired = f"typeof({expires}) = '{kind}' AND {expires} <> {self.never} AND {expires} < ?"
         self.select_expired = f"SELECT {listed} FROM {table} WHERE {self.expired}"
         self.delete_expired = f"DELETE FROM {table} WHERE {self.expired}"
-        live = f"({expires} = 0 OR {expires} >= ?)"
+        live = f"({expires} = {self.never} OR {expires} >= ?)"
         self.count_users = (
             f"SELECT count(DISTINCT {user} || '@' || ifnull({domain}, '')) FROM {table} WHERE {live}"
         )
@@ -99,7 +100,7 @@ class Rows:
         """The row of a contact; `offset` is added to its times to get seconds since 1970."""
         user, _, host = contact.aor.rpartition("@") if self.use_domain else (contact.aor, "", "")
         details = contact.details
-        expires = self.time(contact.expires_at + offset) if contact.expires_at else 0
+        expires = self.time(contact.expires_at + offset) if contact.expires_at else self.never
         return (
             text(contact.ruid), text(user) or "", text(host), text(contact.uri) or "", text(contact.received),
             text(details.path), expires, contact.q / 1000 if contact.q >= 0 else -1.0,

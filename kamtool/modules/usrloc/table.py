@@ -81,22 +81,23 @@ class Table:
         self.tell(event, contact)
         return True
 
-    def expire(self, now: float, most: int = 2000) -> bool:
+    def expire(self, now: float, most: int = 500) -> bool:
         """Take out contacts that have expired, looking at about `most`; whether more are due already."""
         last = int(now / self._span)
         if not self._due:
             self._due = min(self._buckets, default=last)
         looked = 0
         while self._due <= last:
-            bucket = self._buckets.pop(self._due, None)
-            number = self._due
-            self._due += 1
-            for contact in bucket or ():
-                if contact.bucket == number:
+            bucket = self._buckets.get(self._due)
+            while bucket:
+                contact = bucket.pop()
+                if contact.bucket == self._due:
                     self._look(contact, now)
-            looked += len(bucket or ())
-            if looked >= most:
-                return self._due <= last
+                looked += 1
+                if looked >= most:
+                    return True
+            self._buckets.pop(self._due, None)
+            self._due += 1
         return False
 
     def tell(self, event: Event, contact: Contact) -> None:
@@ -114,7 +115,7 @@ class Table:
         if not contact.expires_at:
             contact.bucket = 0
             return
-        number = max(int(contact.expires_at / self._span) + 1, self._due)
+        number = max(int(contact.expires_at / self._span) + 1, self._due + 1)
         contact.bucket = number
         bucket = self._buckets.get(number)
         if bucket is None:

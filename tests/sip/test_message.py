@@ -125,6 +125,45 @@ def test_responses_are_told_from_requests_also_behind_line_ends():
     assert subscribe.method == "SUBSCRIBE"
 
 
+def test_methods_have_kamailios_numbers():
+    """As `$rmid` of Kamailio 5.6.3 printed them."""
+    numbers = {
+        "INVITE": 1, "CANCEL": 2, "ACK": 4, "BYE": 8, "INFO": 16, "REGISTER": 32, "SUBSCRIBE": 64,
+        "NOTIFY": 128, "MESSAGE": 256, "OPTIONS": 512, "PRACK": 1024, "UPDATE": 2048, "REFER": 4096, "PUBLISH": 8192,
+        "KDMQ": 16384, "GET": 32768, "POST": 65536, "PUT": 131072, "DELETE": 262144, "FOO": 524288,
+    }  # fmt: skip
+    for method, number in numbers.items():
+        assert parse(INVITE.replace(b"INVITE", method.encode())).method_id == number
+
+
+UNUSUAL = {
+    "a transport nobody knows": (b"SIP/2.0/UDP 192", b"SIP/2.0/UNKNOWN 192"),
+    "a name like an address": (b"To: Bob <sip:bob@example.com>", b'To: "<a@b>" <sip:bob@example.com>'),
+    "schemes nobody routes": (b"To: Bob <sip:bob@example.com>", b"To: <isbn:2983792873>"),
+    "a scheme with a dot": (b"INVITE sip:bob@example.com S", b"INVITE soap.beep://192.0.2.103:3002 S"),
+    "escapes that are none": (b"To: Bob ", b'To: "%Z%45" '),
+    "an escaped NUL": (b"<sip:bob@example.com>", b"<sip:null-%00-null@example.com>"),
+    "no tag, as RFC 2543 allowed": (b";tag=1928301774", b""),
+    "no branch": (b";branch=z9hG4bK776asdhds", b""),
+    "an empty branch": (b";branch=z9hG4bK776asdhds", b";branch=z9hG4bK"),
+    "three colons, as RFC 3261's grammar had it": (b"bob@example.com S", b"bob@[2001:db8:::192.0.2.1] S"),
+    "an ambiguous port": (b"bob@example.com S", b"[2001:db8::10:5070] S"),
+    "a very long parameter": (b";rport", b";" + b"n" * 3000 + b"=" + b"v" * 3000),
+    "a date in another zone": (b"Timestamp: 54", b"Date: Fri, 01 Jan 2010 16:00:00 EST"),
+    "many vias": (b"Timestamp: 54", b", ".join([b"v: SIP/2.0/UDP a"] + [b"SIP/2.0/UDP b"] * 300)),
+}
+
+
+@pytest.mark.parametrize("case", UNUSUAL)
+def test_what_is_unusual_but_valid_is_taken(case):
+    """Shapes that RFC 4475 §3.1.1 and RFC 5118 ask a parser to take."""
+    old, new = UNUSUAL[case]
+    assert old in INVITE
+    message = parse(INVITE.replace(old, new, 1))
+    validate(message)
+    assert message.call_id == parse(INVITE).call_id
+
+
 def test_a_message_says_what_it_is_in_a_log():
     assert (
         repr(parse(INVITE))

@@ -76,6 +76,7 @@ def test_the_twins_agree_on_the_malformed_archives():
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(900)
 def test_the_twins_agree_on_every_malformed_message_and_long_mutations():
     native, dice = kernel(), random.Random(4475)
     for name, data in malformed():

@@ -57,6 +57,8 @@ class Relay:
         self.arm(tx, ctx)
         tx.script_running = True
         server.count("tmx:UAS_transactions")
+        for created in self.transactions.on_created:
+            created(tx, ctx)
         return tx
 
     def arm(self, tx: ServerTransaction, ctx: Context) -> None:
@@ -111,6 +113,8 @@ class Relay:
         known = self.transactions.find(ctx.msg)
         if known is not None and known.status >= 300:
             return 0  # it ended our transaction when it came (§17.2.1)
+        for acknowledged in self.transactions.on_acknowledged:
+            acknowledged(ctx)
         return 1 if await self.stateless(ctx, uri, transport) else -1
 
     async def stateless(self, ctx: Context, uri: str = "", transport: str = "") -> bool:

@@ -43,6 +43,12 @@ class Replies:
         text = f"{msg.branch};{msg.call_id};{msg.from_tag};{msg.cseq}"
         return f"{self.stateless_key}.{crc32(text.encode('utf-8', 'surrogateescape')):08x}"
 
+    def stateful_tag(self, tx: ServerTransaction) -> str:
+        """The To-tag of the responses that this server makes for a transaction."""
+        if not tx.to_tag:
+            tx.to_tag = f"{self.stateful_key}-{crc32(tx.label.encode()):08x}"
+        return tx.to_tag
+
     def is_ours(self, to_tag: str) -> bool:
         """Whether an ACK with this To-tag answers a stateless response of this server."""
         return to_tag.startswith(self.stateless_key)
@@ -84,8 +90,7 @@ class Replies:
             return False
         tag = ""
         if status > 100 and not ctx.msg.to_tag:
-            tag = tx.to_tag or f"{self.stateful_key}-{crc32(tx.label.encode()):08x}"
-            tx.to_tag = tag
+            tag = self.stateful_tag(tx)
         data = self.make(ctx, status, reason, tag, headers, body, content_type)
         self.server.count("tmx:local_replies")
         return self.server.transactions.respond(tx, status, data)

@@ -224,6 +224,9 @@ class Responses:
         for client in tx.branches:
             if client.status < 200:
                 return
+        if tx.watchers and (number := best(tx.branches)) >= 0:
+            for watcher in tx.watchers:
+                watcher.failing(tx, number)
         if tx.on_failure and tx.on_failure in self.server.program.failure_routes:
             self.server.drive(self._failure_route(tx), tx.ctx.msg if tx.ctx else None)
         else:

@@ -101,7 +101,7 @@ class ServerTransaction(Machine):
         "alive", "auto_100", "branches", "cancelled", "ctx", "dialog", "disable_6xx", "drop_replies", "error",
         "in_failure_route", "key", "label", "last", "leg", "local", "method", "no_e2e_reason", "no_failover",
         "on_branch", "on_failure", "on_reply", "relayed_uri", "released", "reply_flow", "script_running",
-        "status", "suspended", "timers", "to_tag",
+        "status", "suspended", "timers", "to_tag", "watchers",
     )  # fmt: skip
 
     def __init__(self, durations: Durations, label: str, key: Key, method: str, reply_flow: Flow) -> None:
@@ -127,6 +127,7 @@ class ServerTransaction(Machine):
         self.dialog: Key = ()
         self.timers: Settings | None = None
         self.local: Local | None = None
+        self.watchers: tuple[Watcher, ...] = ()
 
     @property
     def is_answered(self) -> bool:
@@ -177,6 +178,16 @@ class Settings:
         return table
 
 
+class Watcher(Protocol):
+    """What a module that was told of a new transaction (`on_created`) may put into its `watchers`."""
+
+    def responded(self, tx: ServerTransaction, status: int, data: bytes) -> None:
+        """A response went upstream."""
+
+    def failing(self, tx: ServerTransaction, branch: int) -> None:
+        """Every branch has failed, `branch` with the best response; the failure_route has not run yet."""
+
+
 class User(Protocol):
     """What the transaction user (the relay) hears from the layer."""
 
@@ -196,6 +207,10 @@ class Transactions:
         self.by_label: dict[str, ServerTransaction] = {}
         self.dialogs: set[Key] = set()
         self.expiries, self.retransmissions = TimerQueues(), TimerQueues()
+        self.on_created: list[Callable[[ServerTransaction, Context], None]] = []
+        """Called with every new server transaction, before its request goes anywhere."""
+        self.on_acknowledged: list[Callable[[Context], None]] = []
+        """Called with every ACK that is relayed: those for a 2xx."""
         # Not to be guessed: who knows a label can forge a response. The prefix marks our branches.
         self.prefix = f"{MAGIC_COOKIE}{urandom(4).hex()}"
         self._cut = len(self.prefix)
@@ -287,6 +302,8 @@ class Transactions:
             tx.step(ERROR, 0.0)
         if effects > SEND:
             self._after(tx, tx, SERVER, effects)
+        for watcher in tx.watchers:
+            watcher.responded(tx, status, data)
         return True
 
     def accepted(self, tx: ServerTransaction, msg: Message) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 class KamtoolError(Exception):
@@ -59,6 +59,7 @@ class ConfigError(KamtoolError):
     """A mistake in a cfg: what, where, and when we can guess it, the remedy.
 
     `code` is the `KT1234` that `kamtool explain` explains. A warning is no reason to refuse the file.
+    `place` is where Kamailio points for the same mistake, when that is elsewhere (the end of a call, say).
     """
 
     def __init__(
@@ -69,10 +70,12 @@ class ConfigError(KamtoolError):
         hint: str = "",
         code: str = "KT1000",
         severity: Literal["error", "warning"] = "error",
+        place: Span | None = None,
     ) -> None:
-        place = f"{span.file}:{span.line}:{span.column}: " if span.file else ""
-        super().__init__(f"{place}{severity}: {message}")
+        where = f"{span.file}:{span.line}:{span.column}: " if span.file else ""
+        super().__init__(f"{where}{severity}: {message}")
         self.message, self.span, self.hint, self.code, self.severity = message, span, hint, code, severity
+        self.place = place or span
 
 
 class ConfigErrors(ConfigError):
@@ -82,6 +85,8 @@ class ConfigErrors(ConfigError):
         first = errors[0]
         super().__init__(first.message, first.span, hint=first.hint, code=first.code)
         self.errors = tuple(errors)
+        self.text: Any = None
+        """The text of the files (kamtool.script.source.Text), for showing the lines meant."""
 
     def __str__(self) -> str:
         return "\n".join(str(error) for error in self.errors)

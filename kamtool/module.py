@@ -210,6 +210,10 @@ class Pv:
     kind: type | None
     inline: str
     doc: str
+    inner_kind: Kind | None = None
+    """PLAIN or VARIABLE when `inner` is annotated so: the text as written, or a Variable."""
+    has_inner: bool = False
+    """Whether the method takes `inner`; one whose first parameter is `index` does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,10 +375,13 @@ def _function(name: str, attribute: str, method: Callable[..., Any], facts: dict
 
 
 def _pv(name: str, attribute: str, method: Callable[..., Any], facts: dict[str, Any]) -> Pv:
-    takes = len(inspect.signature(method).parameters) - 2
+    takes = list(inspect.signature(method).parameters.values())[2:]
+    has_inner = bool(takes) and takes[0].name != "index"
+    kinds = {"Plain": Kind.PLAIN, "Variable": Kind.VARIABLE, Plain: Kind.PLAIN, Variable: Kind.VARIABLE}
     return Pv(
-        name, attribute, facts["setter"], takes, facts["inner_required"], facts["kind"],
+        name, attribute, facts["setter"], len(takes), facts["inner_required"], facts["kind"],
         facts["inline"], inspect.getdoc(method) or "",
+        kinds.get(takes[0].annotation) if has_inner else None, has_inner,
     )  # fmt: skip
 
 

@@ -77,6 +77,8 @@ class Context:
     branch, for the socket that the branch leaves by is only known then."""
 
     rc: int = 1
+    depth: int = 1
+    """How many blocks and routes are open, as far as routes that can call themselves keep count."""
     log_prefix: str = ""
     force_rport: bool = False
     add_local_rport: bool = False

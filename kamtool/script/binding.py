@@ -1,0 +1,107 @@
+"""The names that generated code uses: bound methods, modules, patterns and other objects, made once a program."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from kamtool.errors import ScriptError
+from kamtool.module import Function, Module, Pv, Transformation
+from kamtool.script import guards, values
+from kamtool.script.context import Exit
+from kamtool.script.regex import compile_ere
+
+HELPERS: dict[str, Any] = {
+    "Exit": Exit,
+    "ScriptError": ScriptError,
+    "to_int": values.to_int,
+    "to_str": values.to_str,
+    "add": values.add,
+    "add_ints": values.add_ints,
+    "subtract": values.subtract,
+    "multiply": values.multiply,
+    "div": values.div,
+    "mod": values.mod,
+    "negate": values.negate,
+    "wrap": values.wrap,
+    "equal": values.equal,
+    "unequal": values.unequal,
+    "length": values.length,
+    "shift_left": values.shift_left,
+    "shift_right": values.shift_right,
+    "matches": values.matches,
+    "show": values.show,
+    "select_value": values.select_value,
+    "failed": guards.failed,
+    "loop_ended": guards.loop_ended,
+    "too_deep": guards.too_deep,
+    "no_route": guards.no_route,
+    "integer": guards.integer,
+    "is_myself_uri": guards.is_myself_uri,
+    "is_myself_address": guards.is_myself_address,
+    "request_uri": guards.request_uri,
+    "sent": guards.sent,
+    "address_equal": guards.address_equal,
+}
+
+
+class Namespace:
+    """The globals of compiled routes. `instances` may be None: then names are made but stand for nothing."""
+
+    def __init__(self, instances: dict[str, Module] | None) -> None:
+        self.instances = instances
+        self.globals: dict[str, Any] = dict(HELPERS)
+        self._made: dict[Any, str] = {}
+
+    def method(self, prefix: str, module: str, attribute: str) -> str:
+        """The name of a module's bound method, e.g. `f_t_relay`."""
+        key = (prefix, module, attribute)
+        name = self._made.get(key)
+        if name is None:
+            name = self._free(f"{prefix}_{attribute}")
+            self._made[key] = name
+            self.globals[name] = (
+                getattr(self._instance(module), attribute) if self.instances is not None else None
+            )
+        return name
+
+    def function(self, module: str, function: Function) -> str:
+        return self.method("f", module, function.attribute)
+
+    def getter(self, module: str, pv: Pv) -> str:
+        return self.method("pv", module, pv.attribute)
+
+    def setter(self, module: str, pv: Pv) -> str:
+        return self.method("pv", module, pv.setter)
+
+    def transformation(self, module: str, transformation: Transformation) -> str:
+        return self.method("tr", module, transformation.attribute)
+
+    def module(self, name: str) -> str:
+        """The name of a module's instance, for a variable's inline expression."""
+        return self.object("module", ("module", name), lambda: self._instance(name), name)
+
+    def pattern(self, text: str, flags: int) -> str:
+        """The name of a compiled expression's test, `re_1(text)`."""
+        return self.object("re", ("re", text, flags), lambda: compile_ere(text, flags).test)  # type: ignore[attr-defined]
+
+    def object(self, prefix: str, key: Any, make: Callable[[], Any], wish: str = "") -> str:
+        """The name of an object, made once for each key."""
+        name = self._made.get(key)
+        if name is None:
+            name = self._free(f"{prefix}_{wish}" if wish else f"{prefix}_{len(self._made) + 1}")
+            self._made[key] = name
+            self.globals[name] = make() if self.instances is not None or prefix == "re" else None
+        return name
+
+    def _instance(self, name: str) -> Module | None:
+        return None if self.instances is None else self.instances[name]
+
+    def _free(self, wish: str) -> str:
+        name = base = re.sub(r"\W", "_", wish)
+        number = 2
+        while name in self.globals:
+            name = f"{base}_{number}"
+            number += 1
+        return name

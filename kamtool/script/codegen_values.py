@@ -1,0 +1,444 @@
+"""Code generation for what has a value: variables, formats, operators, calls.
+
+An expression becomes one Python expression. What it does on the way (calls, route calls, blocks) becomes
+statements before it, in the order of evaluation, so that `$rc` and `exit` need no extra call at run time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from kamtool.module import Pv, Routes
+from kamtool.script.binding import Namespace
+from kamtool.script.emit import Lines
+from kamtool.script.fold import fold, has_calls, is_null
+from kamtool.script.guards import network_test
+from kamtool.script.nodes import (
+    AssignValue,
+    Binary,
+    BlockValue,
+    Call,
+    Expression,
+    Myself,
+    Network,
+    Number,
+    PvNode,
+    RouteCall,
+    SelectNode,
+    Selval,
+    String,
+    Test,
+    Unary,
+    Word,
+)
+from kamtool.script.operands import Operand, as_int, as_str, equality, nonzero, of_constant, plain, raw, truth
+from kamtool.script.scope import Scope
+from kamtool.script.substitution import compile_substitution
+from kamtool.script.variables import Reference, Step, Template
+
+IGNORE_CASE = 2
+RELATIONS = {"<": "<", "<=": "<=", ">": ">", ">=": ">="}
+ARITHMETIC = {
+    "-": "subtract",
+    "*": "multiply",
+    "/": "div",
+    "mod": "mod",
+    "<<": "shift_left",
+    ">>": "shift_right",
+}
+
+
+class ValueCode:
+    """Writes Python for values into `lines`, names into `names`."""
+
+    def __init__(self, scope: Scope, names: Namespace, lines: Lines) -> None:
+        self.scope, self.names, self.lines = scope, names, lines
+        self.temporaries = 0
+        self.file_name = ""
+        self.route_name = ""
+        self.kind = Routes.REQUEST
+        self.custom_format: Callable[[str], Callable[[Any], str]] | None = None
+
+    def temporary(self) -> str:
+        """A fresh local name."""
+        self.temporaries += 1
+        return f"t{self.temporaries}"
+
+    # Variables ----------------------------------------------------------------------------------------
+
+    def reference(self, reference: Reference) -> Operand:
+        """The value of a pseudo-variable."""
+        found = self.scope.pvs.get(reference.name)
+        if found is None:
+            raise self.scope.unknown_pv(reference)
+        module, pv = found
+        result = self._plain(module, pv, reference)
+        for step in reference.steps:
+            result = self._step(result, step)
+        return result
+
+    def _plain(self, module: str, pv: Pv, reference: Reference) -> Operand:
+        if pv.name == "cfg" and (known := self._place(reference.inner_text)):
+            return known
+        if pv.name == "null":
+            return Operand("None", "null")
+        kind = {int: "int?", str: "str?"}.get(pv.kind, "value") if pv.kind else "value"
+        if pv.inline and reference.index is None and (not pv.has_inner or reference.inner is not None):
+            code = pv.inline
+            if "self." in code:
+                code = code.replace("self.", self.names.module(module) + ".")
+            if pv.has_inner:
+                code = re.sub(r"\binner\b", lambda _: self._inner(pv, reference), code)
+            if " " in code and not code.startswith("("):
+                code = f"({code})"
+            return Operand(code, kind)  # type: ignore[arg-type]
+        arguments = ["ctx"]
+        if pv.has_inner and (reference.inner is not None or reference.index is not None or pv.inner_required):
+            arguments.append(self._inner(pv, reference))
+        if reference.index is not None and pv.takes > pv.has_inner:
+            arguments.append(self.index(reference.index))
+        return Operand(f"{self.names.getter(module, pv)}({', '.join(arguments)})", kind)  # type: ignore[arg-type]
+
+    def _place(self, inner: str) -> Operand | None:
+        if inner == "line" and self.lines.span.line:
+            return of_constant(self.lines.span.line)
+        if inner == "route" and self.route_name:
+            return of_constant(self.route_name)
+        if inner in ("file", "name") and self.lines.span.file:
+            return of_constant(self.lines.span.file)
+        return None
+
+    def _inner(self, pv: Pv, reference: Reference) -> str:
+        if pv.inner_kind is not None and pv.inner_kind.value == "plain":
+            return repr(reference.inner_text)
+        if pv.inner_kind is not None and pv.inner_kind.value == "variable":
+            return self.variable_object(reference.inner_text)
+        return as_str(self.template(reference.inner or ()))
+
+    def place(self, pv: Pv, reference: Reference) -> list[str]:
+        """What a setter is given before the value: the context, and where the value goes."""
+        arguments = ["ctx"]
+        if pv.has_inner:
+            arguments.append(self._inner(pv, reference))
+        if pv.takes > pv.has_inner:
+            arguments.append(self.index(reference.index))
+        return arguments
+
+    def index(self, index: int | str | Reference | None) -> str:
+        """The index of a variable as Python."""
+        if isinstance(index, Reference):
+            return as_int(self.reference(index))
+        return repr(index)
+
+    def _step(self, value: Operand, step: Step) -> Operand:
+        module, transformation = self.scope.transformations[step.name]
+        if step.name == "re.subst" and self.custom_format is not None:
+            text, make = step.text, self.custom_format
+            name = self.names.object("sub", ("sub", text), lambda: compile_substitution(text, make))
+            held = self.temporary()
+            return Operand(
+                f"(None if ({held} := {value.code}) is None else {name}.apply(ctx, to_str({held})) or {held})",
+                "value",
+            )
+        arguments = [raw(value)]
+        for argument in step.arguments:
+            arguments.append(
+                raw(self.reference(argument)) if isinstance(argument, Reference) else repr(argument)
+            )
+        return Operand(
+            f"{self.names.transformation(module, transformation)}({', '.join(arguments)})", "value"
+        )
+
+    def variable_object(self, text: str) -> str:
+        """The name of a Variable made from a spelling."""
+        raise NotImplementedError
+
+    # Formats ------------------------------------------------------------------------------------------
+
+    def template(self, template: Template) -> Operand:
+        """A format as a str: undefined prints as `<null>`, behind transformations as nothing."""
+        if not template:
+            return of_constant("")
+        if len(template) == 1 and isinstance(template[0], str):
+            return of_constant(template[0])
+        text, shown = "", []
+        for part in template:
+            if isinstance(part, str):
+                text += part.replace("%", "%%")
+            else:
+                text += "%s"
+                shown.append(self._shown(self.reference(part), bool(part.steps)))
+        # CPython compiles `"…%s…" % (…,)` as it does f-strings, and quotes need no care here.
+        return Operand(f"({text!r} % ({', '.join(shown)},))", "str")
+
+    def _shown(self, operand: Operand, transformed: bool) -> str:
+        if operand.is_constant:
+            return repr(operand.constant)
+        if operand.type in ("int", "str"):
+            return operand.code
+        held = self.temporary()
+        missing = "" if transformed else "<null>"
+        return f"({missing!r} if ({held} := {operand.code}) is None else {held})"
+
+    # Expressions --------------------------------------------------------------------------------------
+
+    def value(self, expression: Expression) -> Operand:
+        """A folded expression as Python; what must happen first is written before."""
+        match expression:
+            case Number(value=number):
+                return of_constant(number)
+            case String(value=text) | Word(value=text):
+                return of_constant(text)
+            case PvNode():
+                return self.pv_node(expression)
+            case SelectNode(parts=parts):
+                return self._select(parts)
+            case Call():
+                return self.call(expression)
+            case RouteCall():
+                return self.route_call(expression)
+            case BlockValue():
+                return self.block_value(expression)
+            case AssignValue(assignment=assignment):
+                self.assignment(assignment)
+                return of_constant(1)
+            case Unary():
+                return self._unary(expression)
+            case Binary():
+                return self._binary(expression)
+            case Selval():
+                return self._selval(expression)
+            case Test():
+                return self._test(expression)
+        raise TypeError(f"no code for {expression!r}")
+
+    def pv_node(self, node: PvNode) -> Operand:
+        """A pseudo-variable, or in the older dialects an attribute."""
+        key = attribute_key(node, self.scope)
+        if key is None:
+            return self.reference(self.scope.variable(node.text))
+        if node.index is not None:
+            return Operand(f"ctx.avps.get({key!r}, {node.index})", "value")
+        return Operand(f"(None if ctx._avps is None else ctx._avps.top({key!r}))", "value")
+
+    def _select(self, parts: tuple[str | int, ...]) -> Operand:
+        text = select_text(parts)
+        evaluate = self.names.object("select", "select", _select_evaluate, "value")
+        return Operand(f"{evaluate}(ctx, {text!r})", "str?")
+
+    def call(self, node: Call) -> Operand:
+        raise NotImplementedError
+
+    def route_call(self, node: RouteCall) -> Operand:
+        raise NotImplementedError
+
+    def block_value(self, node: BlockValue) -> Operand:
+        raise NotImplementedError
+
+    def assignment(self, node: Any) -> None:
+        raise NotImplementedError
+
+    def _unary(self, node: Unary) -> Operand:
+        operator = node.operator
+        if operator == "defined":
+            return self._defined(node.operand, True)
+        operand = self.value(node.operand)
+        match operator:
+            case "!":
+                return Operand(_negation(operand), "bool")
+            case "-":
+                return Operand(f"negate({as_int(operand)})", "int")
+            case "~":
+                return Operand(f"(~{as_int(operand)})", "int")
+            case "(int)":
+                return Operand(as_int(operand), "int")
+            case "(str)":
+                return Operand(as_str(operand), "str")
+            case "strlen":
+                return Operand(f"length({as_str(operand)})", "int")
+            case _:
+                return Operand(f"(not {as_str(operand)})", "bool")
+
+    def _defined(self, expression: Expression, positive: bool) -> Operand:
+        operand = self.value(expression)
+        if not isinstance(expression, PvNode | SelectNode):
+            return of_constant(int(positive))
+        return Operand(f"({operand.code} is {'not ' if positive else ''}None)", "bool")
+
+    def _sides(self, node: Binary) -> tuple[Operand, Operand]:
+        left = plain(self.value(node.left))
+        if has_calls(node.right) and not left.is_constant:
+            held = self.temporary()
+            self.lines.put(f"{held} = {left.code}")
+            left = Operand(held, left.type)
+        return left, plain(self.value(node.right))
+
+    def _binary(self, node: Binary) -> Operand:
+        operator = node.operator
+        if operator in ("&&", "||"):
+            return self._logical(node)
+        if operator in ("==", "!=") and is_null(node.right):
+            return self._defined(node.left, operator == "!=")
+        if operator == "=~":
+            return self._match(node)
+        left, right = self._sides(node)
+        if operator in ("==", "!="):
+            return Operand(f"({equality(left, right, operator == '==')})", "bool")
+        if operator in ("eq", "ne"):
+            return Operand(f"({as_str(left)} {'==' if operator == 'eq' else '!='} {as_str(right)})", "bool")
+        if operator in ("ieq", "ine"):
+            return Operand(f"({as_int(left)} {'==' if operator == 'ieq' else '!='} {as_int(right)})", "bool")
+        if operator in RELATIONS:
+            return Operand(f"({as_int(left)} {operator} {as_int(right)})", "bool")
+        if operator in "|&^":
+            return Operand(f"({as_int(left)} {operator} {as_int(right)})", "int")
+        if operator == "+":
+            return self._plus(left, right)
+        return Operand(f"{ARITHMETIC[operator]}({as_int(left)}, {as_int(right)})", "int")
+
+    def _plus(self, left: Operand, right: Operand) -> Operand:
+        if left.type == "int":
+            return Operand(f"add_ints({as_int(left)}, {as_int(right)})", "int")
+        if left.type in ("str", "str?", "null"):
+            return Operand(f"({as_str(left)} + {as_str(right)})", "str")
+        return Operand(f"add({left.code}, {right.code})", "value")
+
+    def _match(self, node: Binary) -> Operand:
+        if isinstance(node.right, String):
+            test = self.names.pattern(node.right.value, IGNORE_CASE)
+            return Operand(f"{test}({as_str(plain(self.value(node.left)))})", "bool")
+        left, right = self._sides(node)
+        return Operand(f"matches({as_str(right)}, {as_str(left)})", "bool")
+
+    def _logical(self, node: Binary) -> Operand:
+        word = "and" if node.operator == "&&" else "or"
+        left = nonzero(self.value(node.left))
+        if not has_calls(node.right):
+            return Operand(f"({left} {word} {nonzero(self.value(node.right))})", "bool")
+        held = self.temporary()
+        self.lines.put(f"{held} = {left}")
+        self.lines.put(f"if {held}:" if word == "and" else f"if not {held}:")
+        self.lines.indent += 1
+        self.lines.put(f"{held} = {nonzero(self.value(node.right))}")
+        self.lines.indent -= 1
+        return Operand(held, "bool")
+
+    def _selval(self, node: Selval) -> Operand:
+        condition = truth(self.value(node.condition))
+        if not has_calls(node.positive) and not has_calls(node.otherwise):
+            positive, otherwise = raw(self.value(node.positive)), raw(self.value(node.otherwise))
+            return Operand(f"({positive} if {condition} else {otherwise})", "value")
+        held = self.temporary()
+        self.lines.put(f"if {condition}:")
+        self.lines.indent += 1
+        self.lines.put(f"{held} = {raw(self.value(node.positive))}")
+        self.lines.indent -= 1
+        self.lines.put("else:")
+        self.lines.indent += 1
+        self.lines.put(f"{held} = {raw(self.value(node.otherwise))}")
+        self.lines.indent -= 1
+        return Operand(held, "value")
+
+    # Keyword tests ------------------------------------------------------------------------------------
+
+    def _test(self, node: Test) -> Operand:
+        left = KEYWORDS[node.keyword]
+        if node.right is None:
+            return left
+        positive = node.operator not in ("!=", "ne", "ine")
+        if isinstance(node.right, Myself):
+            test = "is_myself_uri" if node.keyword in ("uri", "from_uri", "to_uri") else "is_myself_address"
+            return Operand(f"{'' if positive else 'not '}{test}(ctx, {as_str(left)})", "bool")
+        if isinstance(node.right, Network):
+            address, mask = node.right.address, node.right.mask
+            test = self.names.object("net", ("net", address, mask), lambda: network_test(address, mask))
+            return Operand(f"{'' if positive else 'not '}{test}({as_str(left)})", "bool")
+        if isinstance(node.right, Word):
+            return Operand(f"({equality(left, self._word(node.keyword, node.right), positive)})", "bool")
+        if node.keyword.endswith("_ip") and node.operator in ("==", "!="):
+            right = plain(self.value(fold(node.right)))
+            return Operand(f"{'' if positive else 'not '}address_equal({left.code}, {right.code})", "bool")
+        return self._compare(node, left)
+
+    def _word(self, keyword: str, word: Word) -> Operand:
+        if keyword in ("af", "snd_af"):
+            return of_constant({"INET6": 10, "inet6": 10, "ipv6": 10}.get(word.value, 2))
+        if keyword in ("proto", "snd_proto"):
+            return of_constant(word.value.lower())
+        if keyword == "msg:len":
+            return of_constant(65535)
+        return of_constant(word.value)
+
+    def _compare(self, node: Test, left: Operand) -> Operand:
+        assert node.right is not None
+        if node.operator == "=~" and isinstance(right := fold(node.right), String):
+            return Operand(f"{self.names.pattern(right.value, IGNORE_CASE)}({as_str(left)})", "bool")
+        right_side = plain(self.value(fold(node.right)))
+        match node.operator:
+            case "==" | "!=":
+                return Operand(f"({equality(left, right_side, node.operator == '==')})", "bool")
+            case "=~":
+                return Operand(f"matches({as_str(right_side)}, {as_str(left)})", "bool")
+            case "eq" | "ne":
+                sign = "==" if node.operator == "eq" else "!="
+                return Operand(f"({as_str(left)} {sign} {as_str(right_side)})", "bool")
+        sign = {"ieq": "==", "ine": "!="}.get(node.operator, node.operator)
+        return Operand(f"({as_int(left)} {sign} {as_int(right_side)})", "bool")
+
+
+def _negation(operand: Operand) -> str:
+    code = nonzero(operand)
+    if code.endswith(" != 0") and operand.type in ("int", "int?", "value", "str?"):
+        return f"({code[:-5]} == 0)"
+    if operand.type == "code" and operand.code.isidentifier() and operand.truth == f"{operand.code} > 0":
+        return f"({operand.code} <= 0)"
+    return f"(not {code})"
+
+
+def _select_evaluate() -> Callable[[Any, str], str | None]:
+    from kamtool.script.selects import evaluate
+
+    return evaluate
+
+
+def select_text(parts: tuple[str | int, ...]) -> str:
+    """A select's dotted spelling: names, and their numbers in brackets."""
+    text = ""
+    for part in parts:
+        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{part}"
+    return text
+
+
+def attribute_key(node: PvNode, scope: Scope) -> str | None:
+    """The key of an old SER attribute, None for a pseudo-variable. `$f.x` and `$fu.x` are the caller's."""
+    name = node.text[1:]
+    if "(" in name:
+        return None
+    if "." in name:
+        owner, _, attribute = name.partition(".")
+        return f"{owner[0]}.{attribute}"
+    return None if name in scope.pvs else name
+
+
+KEYWORDS: dict[str, Operand] = {
+    "method": Operand("ctx.msg.method", "str"),
+    "uri": Operand("request_uri(ctx)", "str"),
+    "from_uri": Operand("ctx.msg.from_.uri", "str"),
+    "to_uri": Operand("ctx.msg.to.uri", "str"),
+    "src_ip": Operand("ctx.flow.remote.host", "str"),
+    "dst_ip": Operand("ctx.flow.local.host", "str"),
+    "src_port": Operand("ctx.flow.remote.port", "int"),
+    "dst_port": Operand("ctx.flow.local.port", "int"),
+    "proto": Operand("ctx.flow.transport", "str"),
+    "af": Operand("(10 if ':' in ctx.flow.remote.host else 2)", "int"),
+    "msg:len": Operand("len(ctx.msg.data)", "int"),
+    "max_len": Operand("65535", "int", 65535),
+    "snd_ip": Operand("sent(ctx, 'local', 'host')", "str?"),
+    "snd_port": Operand("sent(ctx, 'local', 'port')", "int?"),
+    "snd_proto": Operand("sent(ctx, '', 'transport')", "str?"),
+    "snd_af": Operand("sent(ctx, '', 'af')", "int?"),
+    "to_ip": Operand("sent(ctx, 'remote', 'host')", "str?"),
+    "to_port": Operand("sent(ctx, 'remote', 'port')", "int?"),
+}

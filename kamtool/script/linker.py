@@ -1,0 +1,227 @@
+"""All blocks of a script into functions: which of them wait, which recur, what they share."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+from kamtool.errors import ConfigError
+from kamtool.module import Host, Module, Routes, Value, Variable
+from kamtool.script.binding import Namespace
+from kamtool.script.codegen import RouteCode, waits_in
+from kamtool.script.codegen_calls import Plans, RoutePlan
+from kamtool.script.codegen_values import ValueCode
+from kamtool.script.emit import Lines, define, tree_of
+from kamtool.script.nodes import Block, Route
+from kamtool.script.operands import as_str, raw
+from kamtool.script.scope import ROUTE_NAMES, Scope
+from kamtool.script.settings import Settings
+from kamtool.script.variables import Reference
+from kamtool.script.walk import routes_in
+
+Key = tuple[Routes, str]
+
+
+class _Code(RouteCode):
+    """Route code that can make Variables, as some functions want them for arguments."""
+
+    instances: Mapping[str, Module] | None = None
+
+    def variable_object(self, text: str) -> str:
+        self.scope.variable(text)  # raises what is wrong with it
+        instances = self.instances or {}
+        return self.names.object("var", ("var", text), lambda: compile_variable(text, self.scope, instances))
+
+
+class Linker:
+    """One compilation of a script. Without `instances` the code is made but cannot run."""
+
+    def __init__(
+        self, routes: Sequence[Route], scope: Scope, settings: Settings,
+        instances: dict[str, Module] | None, observer: Any, host: Host | None,
+    ) -> None:  # fmt: skip
+        self.scope, self.instances, self.host = scope, instances, host
+        self.names = Namespace(instances)
+        self.blocks: dict[Key, list[Route]] = {}
+        for route in routes:
+            self.blocks.setdefault((route.kind, route.name), []).append(route)
+        self.plans = Plans(
+            traced=observer is not None,
+            recursion_limit=settings.number("max_recursive_level"),
+            loop_limit=settings.number("max_while_loops"),
+            flags=settings.flags,
+        )
+        if observer is not None:
+            self.names.globals["observe"] = observer.at
+        self._plan()
+
+    # What callers must know ---------------------------------------------------------------------------
+
+    def _plan(self) -> None:
+        """Which blocks wait: those that await, and, again until nothing changes, those that call them."""
+        graph = {key: set(self._calls(key)) for key in self.blocks}
+        waits = dict.fromkeys(self.blocks, self.plans.traced)
+        self._publish(waits, {})
+        while True:
+            now = {
+                key: waits[key] or any(waits_in(route.body, self.scope, self.plans) for route in routes)
+                for key, routes in self.blocks.items()
+            }
+            if now == waits:
+                break
+            waits = now
+            self._publish(waits, {})
+        self._publish(waits, {key: key in _reachable(graph, key) for key in self.blocks})
+
+    def _calls(self, key: Key) -> list[Key]:
+        found: list[Key] = []
+        for route in self.blocks[key]:
+            for name in routes_in(route.body):
+                if name is None:  # any of them
+                    found += [key for key in self.blocks if key[0] is Routes.REQUEST]
+                else:
+                    found.append((Routes.REQUEST, "" if name == "0" else name))
+        return found
+
+    def _publish(self, waits: Mapping[Key, bool], recurs: Mapping[Key, bool]) -> None:
+        for number, key in enumerate(self.blocks):
+            kind, name = key
+            plan = RoutePlan(self._python_name(number, key), waits[key], recurs.get(key, False))
+            if kind is Routes.REQUEST and name:
+                self.plans.routes[name] = plan
+            elif kind is Routes.REQUEST:
+                self.plans.main = plan
+
+    @staticmethod
+    def _python_name(number: int, key: Key) -> str:
+        kind, name = key
+        return re.sub(r"\W", "_", f"{ROUTE_NAMES[kind]}_{name}" if name else ROUTE_NAMES[kind]) + f"_{number}"
+
+    # Code ---------------------------------------------------------------------------------------------
+
+    def link(self) -> dict[Key, Callable[[Any], Coroutine[Any, Any, int]]]:
+        """Every block as a coroutine function."""
+        entries: dict[Key, Callable[[Any], Coroutine[Any, Any, int]]] = {}
+        dynamic: dict[str, Any] = {}
+        self.names.globals["ROUTES"] = dynamic
+        for number, (key, routes) in enumerate(self.blocks.items()):
+            name = self._python_name(number, key)
+            waits = self._waits(key)
+            shown = f"{ROUTE_NAMES[key[0]]}[{key[1]}]" if key[1] else ROUTE_NAMES[key[0]]
+            if key[0] is Routes.REQUEST and key[1]:
+                shown = f"route[{key[1]}]"
+            for lines, python, block in self._write(name, [route.body for route in routes], routes[0], waits):
+                tree = tree_of(lines, routes[0].span.file, block.span.line)
+                define(tree, routes[0].span.file, self.names.globals, python, shown)
+            function = self.names.globals[name]
+            entries[key] = function if waits else _waiting(function)
+            if key[0] is Routes.REQUEST:
+                dynamic[key[1] or "0"] = entries[key]
+        if "0" in dynamic:
+            dynamic[""] = dynamic["0"]
+        return entries
+
+    def trees(self) -> list[tuple[Route, ast.Module]]:
+        """Every block as a Python tree."""
+        found = []
+        for number, (key, routes) in enumerate(self.blocks.items()):
+            bodies = [route.body for route in routes]
+            name = self._python_name(number, key)
+            for lines, _, block in self._write(name, bodies, routes[0], self._waits(key)):
+                found.append((routes[0], tree_of(lines, routes[0].span.file, block.span.line)))
+        return found
+
+    def _waits(self, key: Key) -> bool:
+        return self.plans.traced or any(
+            waits_in(route.body, self.scope, self.plans) for route in self.blocks[key]
+        )
+
+    def _write(
+        self, name: str, bodies: list[Block], route: Route, waits: bool
+    ) -> list[tuple[Lines, str, Block]]:
+        """The functions of one block: those of `{ blocks }` used as values first, then its own."""
+        lines = Lines()
+        code = _Code(self.scope, self.names, self.plans, lines)
+        code.instances = self.instances
+        code.route_name, code.kind, code.file_name = route.name, route.kind, route.span.file
+        instances = self.instances
+        code.custom_format = lambda text: compile_format(text, self.scope, instances or {})
+        code.function(name, bodies, waits)
+        found = [(lines, name, bodies[0])]
+        for python, value, block_waits in code.blocks:
+            found = self._write(python, [value.body], route, block_waits) + found
+        return found
+
+
+def _waiting(function: Callable[[Any], int]) -> Callable[[Any], Coroutine[Any, Any, int]]:
+    async def run(ctx: Any) -> int:
+        return function(ctx)
+
+    run.__name__ = run.__qualname__ = function.__name__
+    return run
+
+
+def _reachable(graph: Mapping[Key, set[Key]], start: Key) -> set[Key]:
+    found: set[Key] = set()
+    waiting = list(graph.get(start, ()))
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            waiting.extend(graph.get(key, ()))
+    return found
+
+
+# Formats and variables of modparams ----------------------------------------------------------------------
+
+
+class BoundVariable:
+    """A pseudo-variable ready to be read and written; kamtool.module.Variable."""
+
+    __slots__ = ("_setter", "get", "text")
+
+    def __init__(
+        self, text: str, get: Callable[[Any], Value], setter: Callable[[Any, Value], None] | None
+    ) -> None:
+        self.text, self.get, self._setter = text, get, setter
+
+    def set(self, ctx: Any, value: Value) -> None:
+        """Assign. Raises ConfigError when the variable is read-only."""
+        if self._setter is None:
+            raise ConfigError(f"`{self.text}` cannot be assigned", code="KT1154")
+        self._setter(ctx, value)
+
+
+def _code_for(scope: Scope, instances: Mapping[str, Module]) -> ValueCode:
+    code = _Code(scope, Namespace(dict(instances)), Plans(), Lines())
+    code.instances = instances
+    code.custom_format = lambda text: compile_format(text, scope, instances)
+    return code
+
+
+def compile_format(text: str, scope: Scope, instances: Mapping[str, Module]) -> Callable[[Any], str]:
+    """A format string as a function of the context. Raises ConfigError."""
+    code = _code_for(scope, instances)
+    source = f"lambda ctx: {as_str(code.template(scope.template(text)))}"
+    function: Callable[[Any], str] = eval(source, code.names.globals)
+    return function
+
+
+def compile_variable(text: str, scope: Scope, instances: Mapping[str, Module]) -> Variable:
+    """A pseudo-variable's spelling as an object with `get` and `set`. Raises ConfigError."""
+    reference = scope.variable(text)
+    code = _code_for(scope, instances)
+    get = eval(f"lambda ctx: {raw(code.reference(reference))}", code.names.globals)
+    return BoundVariable(text, get, _setter(reference, scope, code))
+
+
+def _setter(reference: Reference, scope: Scope, code: ValueCode) -> Callable[[Any, Value], None] | None:
+    module, pv = scope.pvs[reference.name]
+    if not pv.setter or reference.steps:
+        return None
+    arguments = code.place(pv, reference)
+    source = f"lambda ctx, value: {code.names.setter(module, pv)}({', '.join([*arguments, 'value'])})"
+    setter: Callable[[Any, Value], None] = eval(source, code.names.globals)
+    return setter

@@ -1,0 +1,297 @@
+"""The tree of a cfg: what the parser makes, the checker reads and code generation turns into Python.
+
+A statement keeps two positions: `span` from its first token to its last, and `line`, the line of the last
+token a parser with one token of look-ahead has read when the statement is complete. Kamailio's traces show the
+latter, which for an `if` without `else` is the line of the token after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kamtool.errors import Span
+from kamtool.module import Routes
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A piece of cfg and where it stands."""
+
+    span: Span
+
+
+# Expressions -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Number(Node):
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class String(Node):
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Word(Node):
+    """A bare word: a route, a flag, a host, the method in `method == INVITE`."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class PvNode(Node):
+    """A pseudo-variable as written; `index` is that of an old attribute, `$name[1]`."""
+
+    text: str
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SelectNode(Node):
+    """`@via[1].host`: the names and indexes of a select."""
+
+    parts: tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Node):
+    """A function and its arguments. `bare` when it stands without parentheses; `line` as in traces."""
+
+    name: str
+    arguments: tuple[Expression, ...]
+    line: int
+    bare: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RouteCall(Node):
+    """`route(NAME)`, the name a Word, or any expression."""
+
+    name: Expression
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockValue(Node):
+    """A `{ block }` used as a value: what it returns."""
+
+    body: Block
+
+
+@dataclass(frozen=True, slots=True)
+class AssignValue(Node):
+    """An assignment in parentheses: its value is 1."""
+
+    assignment: Assign
+
+
+@dataclass(frozen=True, slots=True)
+class Unary(Node):
+    """`!`, `-`, `~`, `defined`, `(int)`, `(str)`, `strlen`, `strempty`."""
+
+    operator: str
+    operand: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Binary(Node):
+    operator: str
+    left: Expression
+    right: Expression
+    operator_span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Selval(Node):
+    """`selval(condition, positive, otherwise)`."""
+
+    condition: Expression
+    positive: Expression
+    otherwise: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Myself(Node):
+    """The word `myself`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network(Node):
+    """An address with a prefix length or mask, as in `src_ip == 10.0.0.0/8`."""
+
+    address: str
+    mask: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Test(Node):
+    """A keyword test: `uri == myself`, `src_ip == 10.0.0.0/8`, `method == INVITE`; alone, the keyword's value."""
+
+    keyword: str
+    operator: str
+    right: Expression | None
+
+
+Expression = (
+    Number | String | Word | PvNode | SelectNode | Call | RouteCall | BlockValue | AssignValue | Unary | Binary
+    | Selval | Myself | Network | Test
+)  # fmt: skip
+
+
+# Statements ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Block(Node):
+    statements: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Do(Node):
+    """A call as a statement."""
+
+    call: Call | RouteCall
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assign(Node):
+    target: PvNode
+    value: Expression
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class If(Node):
+    condition: Expression
+    then: Block
+    otherwise: Block | None
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class While(Node):
+    condition: Expression
+    body: Block
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Label(Node):
+    """`case x:`, `case /"re":`, or `default:` when `value` is None."""
+
+    value: Expression | None
+    is_regex: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Case(Node):
+    label: Label
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Switch(Node):
+    subject: Expression
+    cases: tuple[Case, ...]
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leave(Node):
+    """`return`, `exit`, `drop` or `break`, the first three with an optional value."""
+
+    word: str
+    value: Expression | None
+    line: int
+
+
+Statement = Do | Assign | If | While | Switch | Leave
+
+
+# The file --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Load(Node):
+    """`loadmodule`. `name` is the base name, without folder and `.so`."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModParam(Node):
+    modules: str
+    name: str
+    value: int | str
+    evaluated: bool
+    value_span: Span
+    name_span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Node):
+    """A global parameter; what stands right of `=`, its words joined when there are several."""
+
+    name: str
+    value: int | str
+    name_span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Custom(Node):
+    """`group.name = value desc "text"`; `instance` is the number in `group[1].name`."""
+
+    group: str
+    name: str
+    value: int | str
+    description: str
+    instance: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FlagsLine(Node):
+    """`flags NAME:3, OTHER` and `avpflags NAME`; a number of None is given by the reader."""
+
+    names: tuple[tuple[str, int | None, Span], ...]
+    is_avp: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listen(Node):
+    """One `listen` entry: protocol ("" for all), hosts, port (0 for the default), and its options."""
+
+    protocol: str
+    hosts: tuple[str, ...]
+    port: int
+    advertised_host: str = ""
+    advertised_port: int = 0
+    name: str = ""
+    virtual: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Alias(Node):
+    """One `alias` entry; a quoted host keeps whatever stands in it."""
+
+    protocol: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Route(Node):
+    """A routing block. `name` is "" for the unnamed one of its kind; `line` is that of the closing brace."""
+
+    kind: Routes
+    name: str
+    body: Block
+    name_span: Span
+    is_sub: bool
+    line: int
+
+
+Item = Load | ModParam | Setting | Custom | FlagsLine | Listen | Alias | Route

@@ -1,0 +1,377 @@
+"""The tokens of a cfg into its tree. A mistake is reported and reading goes on behind it.
+
+This is the file's outer level: globals, modules and routes. `parser_statements` reads what stands in braces,
+`parser_expressions` what has a value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from kamtool.errors import Span
+from kamtool.module import Routes
+from kamtool.script.nodes import (
+    Alias,
+    Block,
+    Custom,
+    FlagsLine,
+    Item,
+    Listen,
+    Load,
+    ModParam,
+    Route,
+    Setting,
+)
+from kamtool.script.parser_statements import StatementParser
+from kamtool.script.parser_tokens import Skip
+from kamtool.script.settings import NAMES, NEGATED, PARAMETERS, Takes, settings_name
+from kamtool.script.source import join
+from kamtool.script.tokens import STATEMENT_WORDS, T, Token
+
+ROUTE_WORDS: dict[str, tuple[Routes, Routes]] = {
+    # word: (kind of its unnamed block, kind of its named ones)
+    "request_route": (Routes.REQUEST, Routes.REQUEST),
+    "route": (Routes.REQUEST, Routes.REQUEST),
+    "reply_route": (Routes.REPLY, Routes.REPLY),
+    "onreply_route": (Routes.REPLY, Routes.ONREPLY),
+    "failure_route": (Routes.FAILURE, Routes.FAILURE),
+    "branch_route": (Routes.BRANCH, Routes.BRANCH),
+    "onsend_route": (Routes.ONSEND, Routes.ONSEND),
+    "event_route": (Routes.EVENT, Routes.EVENT),
+}
+MODULE_WORDS = frozenset(
+    ["loadmodule", "loadmodulex", "mpath", "loadpath", "modparam", "modparamx", "cfgengine"]
+)
+TOP_WORDS = frozenset(ROUTE_WORDS) | MODULE_WORDS | frozenset(["flags", "bool", "avpflags"])
+PROTOCOLS = frozenset(["udp", "tcp", "tls", "sctp", "ws", "wss", "UDP", "TCP", "TLS", "SCTP", "WS", "WSS"])
+DESCRIBE = frozenset(["desc", "descr", "description"])
+
+
+class Parser(StatementParser):
+    """One cfg's items, in their order. `loaded` is told of each `loadmodule` at once, to define `MOD_x`."""
+
+    loaded: Callable[[Load], None]
+
+    def file(self) -> list[Item]:
+        """Everything up to the end of the file."""
+        items: list[Item] = []
+        if self.peek().kind is T.END:
+            self.error("an empty file is no cfg", self.peek().span, "KT1100")
+            return items
+        while self.peek().kind is not T.END:
+            if self.accept(";"):
+                continue
+            before = self.count
+            try:
+                items.extend(self._item())
+            except Skip:
+                self._to_next_item(self.count == before)
+        return items
+
+    def _item(self) -> list[Item]:
+        token = self.peek()
+        word = token.text if token.kind is T.WORD else ""
+        if word in ROUTE_WORDS:
+            return [self._route()]
+        if word in MODULE_WORDS:
+            item = self._module()
+            return [] if item is None else [item]
+        if word in ("flags", "bool", "avpflags"):
+            return [self._flags()]
+        if word == "listen":
+            return list(self._listen())
+        if word == "alias":
+            return list(self._alias())
+        if word in ("if", "while", "switch", "return", "exit", "drop", "break"):
+            raise self.fail(f"`{word}` stands outside of any route", token.span, "KT1101",
+                            "is there a brace too many above?")  # fmt: skip
+        if token.kind is T.WORD:
+            return [self._setting()]
+        hint = "is there a brace too many above?" if token.text == "}" else ""
+        raise self.fail(f"{token.shown} stands where a parameter or a route should begin", token.span, "KT1101",
+                        hint)  # fmt: skip
+
+    def _to_next_item(self, stuck: bool) -> None:
+        """Skip to what looks like the beginning of an item: a word of the outer level in no brace."""
+        depth = 0
+        line = self.last.end_line if not stuck else -1
+        while True:
+            token = self.peek()
+            if token.kind is T.END:
+                return
+            begins = token.kind is T.WORD and depth <= 0 and not stuck
+            if begins and token.text in TOP_WORDS and (token.span.column <= 4 or token.text != "route"):
+                return
+            if begins and token.span.line > line and token.text in NAMES | {"listen", "alias"}:
+                return
+            stuck = False
+            self.next()
+            depth += (token.text == "{") - (token.text == "}")
+            if token.text == "}" and depth <= 0 and token.span.column == 1:
+                return
+
+    # Routes -------------------------------------------------------------------------------------------
+
+    def _route(self) -> Route:
+        word = self.next()
+        unnamed, named = ROUTE_WORDS[word.text]
+        name, name_span, kind = "", word.span, unnamed
+        if self.peek().text == "[" and self.peek().kind is T.MARK:
+            opened = self.next()
+            kind = named
+            if word.text == "event_route":
+                name, name_span = self._event_name()
+            else:
+                name, name_span = self._route_name()
+            self.expect("]", "after the name of a route", opened.span)
+            if word.text in ("reply_route", "request_route"):
+                instead = "onreply_route" if word.text == "reply_route" else "route"
+                self.error(f"`{word.text}` has no name", name_span, "KT1102", f"use `{instead}[{name}]`")
+            if name == "0" and word.text in ("route", "onreply_route"):
+                name, kind = "", unnamed
+        elif word.text == "event_route":
+            raise self.fail(
+                "an event route needs a name", self.peek().span, "KT1102", "event_route[module:event]"
+            )
+        self.kind = kind
+        first = self.peek()
+        if first.text != "{":
+            raise self.fail(f"{first.shown} stands where the `{{` of a route should", first.span, "KT1103")
+        body = self.block(outer=True)
+        is_sub = word.text == "route" and bool(name)
+        return Route(join(word.span, body.span), kind, name, body, name_span, is_sub, body.span.end_line)
+
+    def _route_name(self) -> tuple[str, Span]:
+        token = self.next()
+        if token.kind is T.STRING or (token.kind is T.NUMBER and token.text[:1].isdigit()):
+            return str(token.value), token.span
+        if token.kind is T.WORD and token.text not in STATEMENT_WORDS and not self.is_reserved(token):
+            return token.text, token.span
+        hint = f'quote it: ["{token.text}"]' if token.kind in (T.WORD, T.NUMBER) else ""
+        raise self.fail(f"{token.shown} cannot be the name of a route", token.span, "KT1102", hint)
+
+    def _event_name(self) -> tuple[str, Span]:
+        parts, first = [], self.peek().span
+        while self.peek().text != "]" and self.peek().kind in (
+            T.WORD,
+            T.NUMBER,
+            T.HOSTPART,
+            T.STRING,
+            T.MARK,
+        ):
+            token = self.next()
+            if token.kind is T.MARK and token.text not in ":-.":
+                raise self.fail(f"{token.shown} cannot be in an event's name", token.span, "KT1102")
+            parts.append(str(token.value) if token.kind is T.STRING else token.text)
+        if not parts:
+            raise self.fail("an event route needs a name", first, "KT1102")
+        return "".join(parts), join(first, self.last)
+
+    # Modules ------------------------------------------------------------------------------------------
+
+    def _module(self) -> Item | None:
+        word = self.next()
+        if word.text.startswith("modparam"):
+            return self._modparam(word)
+        if word.text in ("mpath", "loadpath", "cfgengine"):
+            self.accept("=")
+        token = self.peek()
+        if token.kind is not T.STRING:
+            hint = "loadmodule takes no parentheses" if token.text == "(" else ""
+            raise self.fail(f"`{word.text}` needs a string, not {token.shown}", token.span, "KT1110", hint)
+        self.next()
+        if not word.text.startswith("loadmodule"):
+            return Setting(join(word.span, token.span), word.text, token.value, word.span)
+        name = str(token.value).rpartition("/")[2].removesuffix(".so")
+        load = Load(token.span, name, str(token.value))
+        self.loaded(load)
+        return load
+
+    def _modparam(self, word: Token) -> ModParam:
+        opened = self.expect("(", "after `modparam`")
+        modules = self.string("the name of a module")
+        self.expect(",", "after the module")
+        name = self.string("the name of a parameter")
+        self.expect(",", "after the parameter")
+        token = self.peek()
+        first = token.span
+        value: int | str
+        if token.kind is T.STRING:
+            value = self.next().value
+        elif self.accept("-"):
+            number = self.number("a number")
+            value, first = -int(number.value), join(first, number.span)
+        elif token.kind is T.NUMBER:
+            value = self.next().value
+        elif token.kind is T.PV and word.text == "modparamx":
+            value = self.next().text
+        else:
+            hint = f"is `{token.text}` a define that was not made?" if token.kind is T.WORD else ""
+            raise self.fail(f"a parameter's value is a string or a number, not {token.shown}", token.span,
+                            "KT1111", hint)  # fmt: skip
+        closed = self.expect(")", "at the end of `modparam`", opened.span)
+        return ModParam(join(word.span, closed.span), str(modules.value), str(name.value), value,
+                        word.text == "modparamx", first, name.span)  # fmt: skip
+
+    # Globals ------------------------------------------------------------------------------------------
+
+    def _flags(self) -> FlagsLine:
+        word = self.next()
+        names: list[tuple[str, int | None, Span]] = []
+        while True:
+            token = self.next()
+            if token.kind not in (T.WORD, T.STRING) or (token.kind is T.WORD and self.is_reserved(token)):
+                raise self.fail(f"{token.shown} cannot be the name of a flag", token.span, "KT1120")
+            name = str(token.value) if token.kind is T.STRING else token.text
+            number: int | None = None
+            if word.text != "avpflags" and self.accept(":"):
+                number = int(self.number("the flag's number").value)
+            names.append((name, number, token.span))
+            if not self.accept(","):
+                break
+        return FlagsLine(join(word.span, self.last), tuple(names), word.text == "avpflags")
+
+    def _setting(self) -> Setting | Custom:
+        word = self.next()
+        if word.text not in NAMES and self.peek().text in (".", "["):
+            return self._custom(word)
+        if word.text not in NAMES:
+            hint = settings_name(word.text)
+            raise self.fail(f"there is no global parameter `{word.text}`", word.span, "KT1121",
+                            f"did you mean `{hint}`?" if hint else "")  # fmt: skip
+        self.expect("=", f"after `{word.text}`")
+        value = self._value(word)
+        return Setting(join(word.span, self.last), word.text, value, word.span)
+
+    def _value(self, word: Token) -> int | str:
+        takes = PARAMETERS[word.text].takes if word.text in PARAMETERS else Takes.NUMBER
+        token = self.peek()
+        if takes in (Takes.NUMBER, Takes.ANY) and (token.kind is T.NUMBER or token.text == "-"):
+            sign = -1 if self.accept("-") else 1
+            value = sign * int(self.number("a number").value)
+            return int(not value) if word.text in NEGATED and value not in (0, 1) else value
+        if token.kind is T.STRING and takes is not Takes.NUMBER:
+            return self.next().value
+        if takes in (Takes.WORD, Takes.ANY) and token.kind in (T.WORD, T.NUMBER, T.HOSTPART, T.IPV6):
+            return self.host()
+        wanted = {Takes.NUMBER: "a number", Takes.STRING: "a string"}.get(takes, "a word or a string")
+        raise self.fail(f"`{word.text}` takes {wanted}, not {token.shown}", token.span, "KT1122")
+
+    def _custom(self, group: Token) -> Custom:
+        instance: int | None = None
+        if self.accept("["):
+            instance = int(self.number("the number of the group").value)
+            self.expect("]", "after the number of the group")
+        self.expect(".", "between group and name")
+        name = self.next()
+        if name.kind is not T.WORD or self.is_reserved(name) or self.is_reserved(group):
+            raise self.fail(f"`{group.text}.{name.text}` holds a word of the language", name.span, "KT1123",
+                            "choose other names for group and parameter")  # fmt: skip
+        self.expect("=", "after the parameter's name")
+        token = self.peek()
+        value: int | str
+        if token.kind is T.STRING:
+            value = self.next().value
+        elif token.kind is T.NUMBER or token.text == "-":
+            sign = -1 if self.accept("-") else 1
+            value = sign * int(self.number("a number").value)
+        else:
+            raise self.fail(
+                f"a custom parameter is a number or a string, not {token.shown}", token.span, "KT1122"
+            )
+        description = ""
+        if self.peek().kind is T.WORD and self.peek().text in DESCRIBE:
+            self.next()
+            description = str(self.string("a description").value)
+        return Custom(join(group.span, self.last), group.text, name.text, value, description, instance)
+
+    # Sockets ------------------------------------------------------------------------------------------
+
+    def _listen(self) -> list[Listen]:
+        word = self.next()
+        self.expect("=", "after `listen`")
+        result = [self._socket()]
+        while self._continues():
+            result.append(self._socket())
+        if not result:
+            raise self.fail("`listen` needs an address", word.span, "KT1124")
+        return result
+
+    def _continues(self) -> bool:
+        """Whether one more address follows: a protocol, a host or an address, not the next item."""
+        token = self.peek()
+        if token.kind in (T.NUMBER, T.IPV6, T.HOSTPART, T.STRING):
+            return True
+        if token.text in ("[", "(") and token.kind is T.MARK:
+            return True
+        if token.kind is not T.WORD or token.text in TOP_WORDS or token.text in NAMES | {"listen", "alias"}:
+            return False
+        following = self.peek(1)
+        if following.text == ":" or token.text in PROTOCOLS:
+            return True
+        return following.text != "=" and not (following.text == "." and self._is_custom())
+
+    def _is_custom(self) -> bool:
+        return self.peek(2).kind is T.WORD and self.peek(3).text == "="
+
+    def _socket(self) -> Listen:
+        first = self.peek().span
+        protocol = self._protocol()
+        hosts, port = self._hosts(), 0
+        if self.accept(":"):
+            port = self._port()
+        advertised, advertised_port, name, virtual = "", 0, "", False
+        if self.accept_word("advertise", "ADVERTISE"):
+            advertised = self.host()
+            if self.accept(":"):
+                advertised_port = self._port()
+        if self.accept_word("name", "NAME"):
+            name = str(self.string("the socket's name").value)
+        if self.accept_word("virtual", "VIRTUAL"):
+            virtual = True
+        span = join(first, self.last)
+        return Listen(span, protocol, hosts, port, advertised, advertised_port, name, virtual)
+
+    def _protocol(self) -> str:
+        if self.peek().kind is T.WORD and self.peek().text in PROTOCOLS and self.peek(1).text == ":":
+            word = self.next().text.lower()
+            self.next()
+            return word
+        return ""
+
+    def _hosts(self) -> tuple[str, ...]:
+        if not self.accept("("):
+            return (self.host(),)
+        hosts = [self.host()]
+        while self.accept(","):
+            hosts.append(self.host())
+        self.expect(")", "at the end of the addresses")
+        return tuple(hosts)
+
+    def _port(self) -> int:
+        if self.accept("*"):
+            return 0
+        token = self.number("a port")
+        if not 0 <= int(token.value) <= 65535:
+            raise self.fail(f"{token.text} is no port", token.span, "KT1125")
+        return int(token.value)
+
+    def _alias(self) -> list[Alias]:
+        self.next()
+        self.expect("=", "after `alias`")
+        result = [self._one_alias()]
+        while self._continues():
+            result.append(self._one_alias())
+        return result
+
+    def _one_alias(self) -> Alias:
+        first = self.peek().span
+        protocol = self._protocol()
+        host = self.host()
+        port = self._port() if self.accept(":") else 0
+        return Alias(join(first, self.last), protocol, host, port)
+
+
+_BLOCK = Block  # the body of a route
+_HOST = re.compile(r"[\w.-]+")

@@ -1,0 +1,198 @@
+"""A cfg from its text to code: `load`, `check`, and the `Script` that links to a server's modules."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import logging
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from kamtool.errors import ConfigError, ConfigErrors, Span
+from kamtool.module import Host, Routes, Variable
+from kamtool.script.check import Checker
+from kamtool.script.context import Context
+from kamtool.script.lexer import Lexer
+from kamtool.script.linker import Linker, compile_format, compile_variable
+from kamtool.script.nodes import Item, Load, ModParam, Route
+from kamtool.script.parser import Parser
+from kamtool.script.preprocess import Preprocessor
+from kamtool.script.scope import Scope
+from kamtool.script.settings import Settings
+from kamtool.script.source import Source, Text, read
+
+logger = logging.getLogger("kamtool.script")
+
+RouteFunction = Callable[[Context], Coroutine[Any, Any, int]]
+Routine = Mapping[str, RouteFunction]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The routes of a script, linked to the modules of one server."""
+
+    request_route: RouteFunction | None
+    reply_route: RouteFunction | None
+    onsend_route: RouteFunction | None
+    routes: Routine
+    failure_routes: Routine
+    branch_routes: Routine
+    onreply_routes: Routine
+    event_routes: Routine
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A cfg that was read and found good."""
+
+    name: str
+    items: tuple[Item, ...]
+    settings: Settings
+    scope: Scope
+    defines: Mapping[str, str | None]
+    text: Text
+    warnings: tuple[ConfigError, ...] = ()
+
+    @property
+    def loads(self) -> tuple[Load, ...]:
+        """The loadmodule lines, in order."""
+        return tuple(item for item in self.items if isinstance(item, Load))
+
+    @property
+    def modparams(self) -> tuple[ModParam, ...]:
+        """The modparam lines, in order; `modules` is an expression over module names."""
+        return tuple(item for item in self.items if isinstance(item, ModParam))
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """Every routing block, in order."""
+        return tuple(item for item in self.items if isinstance(item, Route))
+
+    def link(self, host: Host, *, observer: Any = None) -> Program:
+        """Compile the routes and bind them to the instances in `host.modules`.
+
+        With an `observer`, `await observer.at(action, ctx)` comes before each statement; `action` is a
+        kamtool.script.guards.Action. Without one there is no trace of it in the code.
+        """
+        linker = Linker(self.routes, self.scope, self.settings, host.modules, observer, host)
+        return _program(self.routes, linker.link())
+
+    def python(self) -> list[tuple[Route, ast.Module]]:
+        """The generated Python of each block, as trees placed in the cfg."""
+        return Linker(self.routes, self.scope, self.settings, None, None, None).trees()
+
+    def variable(self, text: str, host: Host) -> Variable:
+        """The variable that a modparam names. Raises ConfigError."""
+        return compile_variable(text, self.scope, host.modules)
+
+    def format(self, text: str, host: Host) -> Callable[[Any], str]:
+        """The format that a modparam holds. Raises ConfigError."""
+        return compile_format(text, self.scope, host.modules)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a check found. `script` is None when there are errors."""
+
+    errors: tuple[ConfigError, ...]
+    warnings: tuple[ConfigError, ...]
+    text: Text
+    script: Script | None = None
+
+
+@dataclass(slots=True)
+class _Findings:
+    """Errors and warnings, each place and message once."""
+
+    errors: list[ConfigError] = field(default_factory=list)
+    warnings: list[ConfigError] = field(default_factory=list)
+    seen: set[tuple[Span, str]] = field(default_factory=set)
+
+    def report(self, finding: ConfigError) -> None:
+        key = (finding.span, finding.message)
+        if key not in self.seen:
+            self.seen.add(key)
+            (self.errors if finding.severity == "error" else self.warnings).append(finding)
+
+
+def check(source: Path | str, *, defines: Mapping[str, str | None] | None = None, name: str = "") -> Report:
+    """Read a cfg and say all that is wrong with it. A Path is read, a str is the text itself.
+
+    Raises OSError for a file that cannot be read, never anything for what a file holds.
+    """
+    path = source if isinstance(source, Path) else None
+    text = read(source) if isinstance(source, Path) else source
+    first = Source(name or (str(path) if path else "<cfg>"), text, path=path)
+    findings = _Findings()
+    preprocessor = Preprocessor.start(defines or {})
+    lexer = Lexer(first, preprocessor, findings.report)
+    parser = Parser(lexer, findings.report)
+    parser.loaded = lambda load: preprocessor.define(f"MOD_{load.name}", None)
+    items = tuple(parser.file())
+    lexer.finish()
+    checker = Checker(items, findings.report, preprocessor, lexer.mode)
+    checker.run(parsed=not findings.errors)
+    texts = Text(lexer.files)
+    order = _order_of([first.name, *(file for file, _ in lexer.included)])
+    errors, warnings = sorted(findings.errors, key=order), sorted(findings.warnings, key=order)
+    script = None
+    if not errors:
+        script = Script(
+            first.name,
+            items,
+            checker.settings,
+            checker.scope,
+            dict(preprocessor.defines),
+            texts,
+            tuple(warnings),
+        )
+    return Report(tuple(errors), tuple(warnings), texts, script)
+
+
+def _order_of(files: Sequence[str]) -> Callable[[ConfigError], tuple[int, int, int]]:
+    places = {file: number for number, file in reversed(list(enumerate(files)))}
+
+    def key(error: ConfigError) -> tuple[int, int, int]:
+        return places.get(error.span.file, len(files)), error.span.line, error.span.column
+
+    return key
+
+
+def load(source: Path | str, *, defines: Mapping[str, str | None] | None = None, name: str = "") -> Script:
+    """A cfg, ready to be linked: a Path is read, a str is the text itself.
+
+    Raises ConfigErrors with everything that is wrong with it, OSError for a file that cannot be read.
+    """
+    report = check(source, defines=defines, name=name)
+    if report.script is None:
+        errors = ConfigErrors(report.errors)
+        errors.text = report.text
+        raise errors
+    return report.script
+
+
+def _program(routes: Sequence[Route], functions: Mapping[tuple[Routes, str], Any]) -> Program:
+    """The linked functions by kind and name, each as a coroutine function."""
+    entries = {key: function for key, function in functions.items()}
+
+    def named(kind: Routes) -> dict[str, RouteFunction]:
+        return {name: entry for (of, name), entry in entries.items() if of is kind and name}
+
+    def unnamed(kind: Routes) -> RouteFunction | None:
+        return cast("RouteFunction | None", entries.get((kind, "")))
+
+    # `failure_route { … }` without a name is what t_on_failure("0") arms.
+    for kind in (Routes.FAILURE, Routes.BRANCH):
+        if (kind, "") in entries:
+            entries[kind, "0"] = entries[kind, ""]
+    return Program(
+        unnamed(Routes.REQUEST), unnamed(Routes.REPLY), unnamed(Routes.ONSEND), named(Routes.REQUEST),
+        named(Routes.FAILURE), named(Routes.BRANCH), named(Routes.ONREPLY), named(Routes.EVENT),
+    )  # fmt: skip
+
+
+def settings_copy(settings: Settings) -> Settings:
+    """Settings of its own for a second server from one script."""
+    return copy.deepcopy(settings)

@@ -17,6 +17,7 @@ from kamtool.script.values import from_octets, length, to_octets, to_str, wrap
 
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 _BLANK = " \t\r\n"
+_ESCAPES = {"\\t": "\t", "\\n": "\n", "\\r": "\r", "\\\\": "\\"}
 _PREFIX_LIMIT = 65536
 
 
@@ -96,7 +97,8 @@ class StringTransformations:
         place = _number(index)
         if value is None or place is None:
             return None
-        return select(to_str(value), place, to_str(separator) or ",")
+        character = to_str(separator) or ","
+        return select(to_str(value), place, _ESCAPES.get(character, character))
 
     @transformation("s.strip")
     def s_strip(self, value: Value, count: Value) -> Value:

@@ -91,6 +91,10 @@ class Runtime(Host):
         value = getattr(module, pv.attribute)(*arguments)
         for step in reference.steps:
             owner, transformation = self.scope.transformations[step.name]
+            if step.name == "re.subst" and value is not None:
+                changed = compile_substitution(step.text, self.format).apply(ctx, values.to_str(value))
+                value = value if changed is None else changed
+                continue
             given = [self.read(ctx, a) if isinstance(a, Reference) else a for a in step.arguments]
             value = getattr(self.modules[owner], transformation.attribute)(value, *given)
         return value

@@ -276,8 +276,10 @@ class Responses:
         else:
             client = tx.branches[number]
             if client.reply is None:
-                status = 487 if tx.cancelled and client.status == 408 else client.status
-                replies.stateful(tx, status, client.reason or build.REASONS.get(status, "Error"))
+                status, reason = client.status, client.reason
+                if tx.cancelled and status == 408:
+                    status, reason = 487, ""
+                replies.stateful(tx, status, reason or build.REASONS.get(status, "Error"))
             else:
                 status = 500 if client.status == 503 and self.remap_503 else client.status
                 self._send(tx, status, self._final(tx, client))

@@ -55,13 +55,15 @@ class KamailioFormatter(logging.Formatter):
         return f"\x1b[{colour}m{line}\x1b[0m" if colour else line
 
 
+_ROOMS = frozenset(("", "control", "server", "sip", "speed", "store", "transport"))
+
+
 def _place(logger: str) -> str:
     """The module's name as Kamailio shows it; what belongs to no module is `<core>`."""
-    _, _, rest = logger.partition("kamtool.")
-    room, _, name = rest.partition(".")
-    if room == "modules" and name:
-        return name.partition(".")[0]
-    return "<script>" if room in ("script", "xlog") else "<core>"
+    room, _, name = logger.removeprefix("kamtool").lstrip(".").partition(".")
+    if room in ("script", "xlog"):
+        return "<script>"
+    return "<core>" if room in _ROOMS else name.partition(".")[0] if room == "modules" else room
 
 
 def to_stream(stream: TextIO | None = None, *, coloured: bool = False) -> logging.Handler:

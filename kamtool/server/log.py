@@ -55,7 +55,7 @@ class KamailioFormatter(logging.Formatter):
         return f"\x1b[{colour}m{line}\x1b[0m" if colour else line
 
 
-_ROOMS = frozenset(("", "control", "server", "sip", "speed", "store", "transport"))
+_CORE = frozenset(("", "control", "receive", "server", "sip", "speed", "store", "tcp", "transport", "udp"))
 
 
 def _place(logger: str) -> str:
@@ -63,7 +63,7 @@ def _place(logger: str) -> str:
     room, _, name = logger.removeprefix("kamtool").lstrip(".").partition(".")
     if room in ("script", "xlog"):
         return "<script>"
-    return "<core>" if room in _ROOMS else name.partition(".")[0] if room == "modules" else room
+    return "<core>" if room in _CORE else name.partition(".")[0] if room == "modules" else room
 
 
 def to_stream(stream: TextIO | None = None, *, coloured: bool = False) -> logging.Handler:

@@ -120,6 +120,9 @@ class Receive:
         if request is None:
             return
         ctx = Context(server, request, flow)
+        # No script can ask for rport here, and what a malformed request says of itself is not to be trusted:
+        # the answer goes to where it came from.
+        ctx.force_rport = True
         if PARSE_ERROR_EVENT in server.program.event_routes:
             server.run_event(PARSE_ERROR_EVENT, {}, ctx)
         reason = " ".join(str(error).split())

@@ -156,7 +156,7 @@ def cases():
         yield pytest.param(case, id=case["name"])
 
 
-@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("case", list(cases()))
 async def test_a_torture_message_has_the_outcome_of_its_rfc(request, relay, recorder, case):
     if case["name"] == "dblreq" and relay.transport == "tcp":
         return  # defined for datagrams only: on a stream these are two requests

@@ -62,6 +62,8 @@ class Server:
         self.stats: dict[str, int] = Stats()
         self.modules: dict[str, Module] = {}
         self.databases = Databases()
+        self.closed_watchers: list[Callable[[Flow], None]] = []
+        """Called with the flow of each connection that is lost."""
         self.rpc = RpcTable()
         self.started_at = time.time()
         self.now: Callable[[], float] = time.monotonic
@@ -271,6 +273,8 @@ class Server:
 
     def closed(self, flow: Flow, reason: str) -> None:
         log.debug("%s:%s closed: %s", flow.transport, flow.remote, reason)
+        for watcher in self.closed_watchers:
+            watcher(flow)
         if self.program is not None and "tcp:closed" in self.program.event_routes:
             self.run_event("tcp:closed", {"tcp.flow": flow, "tcp.reason": reason})
 

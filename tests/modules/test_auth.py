@@ -314,3 +314,14 @@ async def test_authentication_info_proves_that_the_server_knows_the_secret_too(h
     a1, a2 = (md5(text.encode()).hexdigest() for text in ("alice:kamtool:secret", ":sip:example.com"))
     proof = md5(f"{a1}:{nonce}:00000001:cn:auth:{a2}".encode()).hexdigest()
     assert f'rspauth="{proof}"' in ctx.reply_headers[0]
+
+
+async def test_protect_contacts_binds_a_nonce_to_the_contacts(host):
+    module = await host.load("auth", protect_contacts=1)
+    ctx = request(host, "Contact: <sip:a@h>")
+    module.www_challenge(ctx, "kamtool", 1)
+    header = f"Authorization: {authorization(nonce_of(host.replies[-1]))}"
+    right = request(host, header, "Contact: <sip:a@h>")
+    moved = request(host, header, "Contact: <sip:mallory@h>")
+    assert module.pv_www_authenticate(right, "kamtool", "secret", 0) == 1
+    assert module.pv_www_authenticate(moved, "kamtool", "secret", 0) == -1

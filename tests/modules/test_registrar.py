@@ -605,3 +605,33 @@ async def test_a_replicated_register_may_bring_its_socket(host):
 async def test_registrar_needs_usrloc(host):
     with pytest.raises(ConfigError, match=r"usrloc\.so"):
         await host.load("registrar")
+
+
+async def test_aor_avp_stands_in_for_to_and_the_r_uri(host):
+    module = await registrar(host, aor_avp="$avp(aor)")
+    ctx = request(host, "Contact: <sip:a@h>")
+    ctx.scratch["$avp(aor)"] = "sip:group@example.com"
+    assert await module.save(ctx, "location") == 1
+    assert list(module.usrloc.locations["location"].table.records) == ["group"]
+    call = request(host, method="INVITE", ruri="sip:alice@example.com")
+    assert await module.lookup(call, "location") == -1
+    call.scratch["$avp(aor)"] = "sip:group@example.com"
+    assert await module.registered(call, "location") is True
+    assert await module.lookup(call, "location") == 1
+    assert call.ruri == "sip:a@h"
+
+
+async def test_lookup_may_keep_only_contacts_with_a_flag(host):
+    from kamtool.script.avp import Record
+
+    module = await registrar(host, xavp_cfg="cfg", lookup_filter_mode=1)
+    for name, flags in (("a", 2), ("b", 4)):
+        ctx = request(host, f"Contact: <sip:{name}@h>", call_id=name)
+        ctx.branch_flags = flags
+        await module.save(ctx, "location")
+    call = request(host, method="INVITE", ruri="sip:alice@example.com")
+    record = Record()
+    record.fields = {"rlf_bflags": [4]}
+    call.avps.xavps.push("cfg", record)
+    assert await module.lookup(call, "location") == 1
+    assert (call.ruri, list(call.branches)) == ("sip:b@h", [])

@@ -11,7 +11,7 @@ from kamtool.modules.usrloc.contact import Contact, Details
 from kamtool.modules.usrloc.matching import Matching, find
 from kamtool.modules.usrloc.table import Event, Table
 from kamtool.store.url import database_url
-from tests.support.host import Host
+from tests.support.host import TCP, Host
 from tests.support.until import until
 
 
@@ -496,3 +496,22 @@ async def test_ul_flush_writes_now(hosts, url):
     module.locations["location"].insert(contact(host, module))
     await module.ul_flush()
     assert len(rows(url)) == 1
+
+
+async def test_a_contact_goes_with_its_connection(hosts):
+    host = hosts()
+    module = await host.load("usrloc", handle_lost_tcp=1)
+    location = module.locations["location"]
+    moved, lost, other = (
+        contact(host, module, aor=name, connection=7, uri=f"sip:{name}@h;transport=tcp")
+        for name in ("moved", "lost", "other")
+    )
+    for entry in (moved, lost, other):
+        location.insert(entry)
+    moved.connection = 8
+    location.update(moved)
+    location.delete(other)
+    (closed,) = host.closed_watchers
+    closed(TCP)
+    assert list(location.table.records) == ["moved"]
+    assert host.stats["usrloc:location_contacts"] == 1

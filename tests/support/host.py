@@ -34,6 +34,7 @@ class Host:
     def __init__(self):
         self.modules, self.stats, self.databases = {}, {}, Databases()
         self.clock = 1000.0
+        self.closed_watchers = []
         self.replies, self.timers, self.events, self.tasks = [], [], [], set()
 
     def now(self):

@@ -57,6 +57,7 @@ class Auth(Module):
     )
     auth_checks_no_dlg = Param(0, "the same outside dialogs")
     auth_checks_in_dlg = Param(0, "the same inside dialogs")
+    protect_contacts = Param(0, "1: a nonce of REGISTER is also bound to its Contacts")
     qop = Param("", "the qop of challenges whose flags name none: `auth` or `auth-int`")
     nonce_count = Param(0, "1: `nc` must grow with each use of a nonce")
     one_time_nonce = Param(0, "1: each nonce is good for one request")
@@ -98,7 +99,14 @@ class Auth(Module):
                 else (self.otn_in_flight_no, self.otn_in_flight_order)
             )
             self.uses = Uses(1 << order if order > 0 else size)
-        self._checks = bool(self.auth_checks_register or self.auth_checks_no_dlg or self.auth_checks_in_dlg)
+        self._checks = any(
+            (
+                self.auth_checks_register,
+                self.auth_checks_no_dlg,
+                self.auth_checks_in_dlg,
+                self.protect_contacts,
+            )
+        )
         # Who is not there is hashed against this, so that the answer takes as long as for a wrong password.
         self._nobody = {name: ha1("", "", secrets.token_hex(16), name) for name in ALGORITHMS}
         self._challenge_avp: Variable | None = None
@@ -206,6 +214,7 @@ class Auth(Module):
             msg.call_id if checks & 2 else "",
             msg.from_tag if checks & 4 else "",
             ctx.flow.remote.host if checks & 8 else "",
+            ",".join(msg.headers("Contact")) if self.protect_contacts and msg.method == "REGISTER" else "",
         ]
         return "\0".join(parts).encode("utf-8", "surrogateescape")
 

@@ -45,6 +45,7 @@ class Registrar(Saving, Finding, Asking, Module):
         self.gruus = TempGruus()
         self._received = self._optional(self.received_avp)
         self._reg_callid = self._optional(self.reg_callid_avp)
+        self._aor = self._optional(self.aor_avp)
         self._shown_sockets = {}
         self._sockets = {}
         stats = self.server.stats

@@ -29,7 +29,7 @@ class Asking(Base):
         `action` 2 leaves `xavp_rcd` as it is.
         """
         try:
-            location, contacts = await self._contacts(table, uri or _target(ctx))
+            location, contacts = await self._contacts(table, self._named(ctx, uri, _target(ctx)))
         except (ParseError, StoreError):
             return False
         now = self.server.now()

@@ -35,8 +35,16 @@ class Base(Parameters):
     aor_of: Callable[[str], str]
     _received: Variable | None
     _reg_callid: Variable | None
+    _aor: Variable | None
     _shown_sockets: dict[tuple[str, Address], str]
     _sockets: dict[str, Socket | None]
+
+    def _named(self, ctx: Context, uri: str, usual: str) -> str:
+        """The URI that a function is about: the given one, else that of `aor_avp`, else the usual one."""
+        if uri or self._aor is None:
+            return uri or usual
+        value = self._aor.get(ctx)
+        return usual if value is None else str(value)
 
     async def _contacts(self, table: str, uri: str) -> tuple[Location, Contacts]:
         """Raises ParseError for a URI that names no user, StoreError."""

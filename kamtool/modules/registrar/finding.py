@@ -38,6 +38,10 @@ class Finding(Base):
             target = parse_uri(uri)
             if isinstance(target, SipUri) and "gr" in target.params:
                 found = by_gruu(found, target)
+        if self.lookup_filter_mode & 1 and self.xavp_cfg:
+            flags = ctx.avps.xavps.get(self.xavp_cfg, None, "rlf_bflags")
+            if isinstance(flags, int):
+                found = [contact for contact in found if contact.cflags & flags]
         if found and self.method_filtering and not ctx.msg.to_tag:
             mask = METHODS.get(ctx.msg.method, OTHER_METHOD)
             found = [contact for contact in found if contact.methods & mask]
@@ -56,7 +60,7 @@ class Finding(Base):
         The others become branches. 1 found; -1 not registered; -2 registered, but no contact takes the method
         (with `method_filtering`); -3 the table cannot be read.
         """
-        code, contacts = await self._find(ctx, table, uri or ctx.ruri)
+        code, contacts = await self._find(ctx, table, self._named(ctx, uri, ctx.ruri))
         if code < 0:
             return code
         aim(ctx, contacts[0], self.socket_of)
@@ -70,7 +74,7 @@ class Finding(Base):
     @function("lookup_to_dset", routes=REQUEST_OR_FAILURE)
     async def lookup_to_dset(self, ctx: Context, table: Plain, uri: str = "") -> int:
         """As `lookup()`, but every contact becomes a branch and the R-URI stays."""
-        code, contacts = await self._find(ctx, table, uri or ctx.ruri)
+        code, contacts = await self._find(ctx, table, self._named(ctx, uri, ctx.ruri))
         for contact in contacts:
             ctx.add_branch(branch(contact, self.socket_of))
         return code

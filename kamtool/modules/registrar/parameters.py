@@ -45,4 +45,10 @@ class Parameters:
     flow_timer = Param(0, "seconds for Flow-Timer in a 200 with outbound, 0 for none")
     contact_max_size = Param(255, "the longest Contact URI that is accepted, 0 for any")
     use_expired_contacts = Param(0, "1: lookup() finds contacts that have expired too, until they are swept")
+    aor_avp = Param(
+        "", "the AVP with the URI that save(), lookup() and the others take when they are given none"
+    )
+    lookup_filter_mode = Param(
+        0, "1: lookup() keeps only contacts with a branch flag of `xavp_cfg`'s rlf_bflags"
+    )
     reg_callid_avp = Param("", "the AVP with the Call-ID that registered() asks for")

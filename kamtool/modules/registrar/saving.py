@@ -62,7 +62,8 @@ class Saving(Base):
         msg = ctx.msg
         usrloc = self.usrloc
         try:
-            aor = self.aor_of(uri or msg.to.uri)
+            uri = self._named(ctx, uri, msg.to.uri)
+            aor = self.aor_of(uri)
             location = usrloc.locations.get(name) or await usrloc.open(name)
             contacts = location.get(aor) if not location.db_only else await location.fetch(aor)
         except ParseError as error:
@@ -72,7 +73,7 @@ class Saving(Base):
             raise Refused(500, "the location table cannot be read") from error
         asked = read_wanted(msg, self, contacts, spread=not flags & NO_SPREAD)
         asks = read_extensions(msg, self)
-        gruu = self._gruu_owner(uri or msg.to.uri) if asks.gruu else None
+        gruu = self._gruu_owner(uri) if asks.gruu else None
         now = self.server.now()
         if asked == []:
             code = LISTED

@@ -6,11 +6,13 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Callable
 
 from kamtool.errors import ConfigError, StoreError
 from kamtool.module import Host, Module, Param
 from kamtool.modules.db_sqlite import open_database
 from kamtool.modules.usrloc.columns import Columns
+from kamtool.modules.usrloc.connections import Connections
 from kamtool.modules.usrloc.contact import Contact
 from kamtool.modules.usrloc.journal import Journal
 from kamtool.modules.usrloc.location import DbMode, Location
@@ -19,6 +21,7 @@ from kamtool.modules.usrloc.rows import FIELDS, VERSION, Rows
 from kamtool.modules.usrloc.rpc import LocationRpc
 from kamtool.modules.usrloc.ruid import Ruids
 from kamtool.modules.usrloc.table import Event, Listener, Table
+from kamtool.sip.flow import Flow
 from kamtool.store.database import Database
 from kamtool.store.databases import require_version
 
@@ -61,7 +64,7 @@ class Usrloc(LocationRpc, Columns, Module):
     expires_type = Param(0, "1: the time columns are integers, seconds since 1970")
     server_id_filter = Param(0, "1: only contacts with this server's `server_id` are loaded and cleaned")
     skip_remote_socket = Param(0, "1: contacts whose socket is none of ours are not loaded")
-    handle_lost_tcp = Param(0, "1: a contact goes when the TCP connection of its REGISTER does")
+    handle_lost_tcp = Param(0, "1: a contact goes with the TCP connection of its REGISTER; not in db_mode 3")
     version_table = Param(1, "0: do not check the version of the table")
 
     hash_size = Param(10, "accepted: the table grows by itself")
@@ -95,7 +98,21 @@ class Usrloc(LocationRpc, Columns, Module):
             self.database = await open_database(self.server, self.db_url, "usrloc")
         for table in dict.fromkeys(("location", *filter(None, self.preload))):
             await self.open(table)
+        if self.handle_lost_tcp:
+            self._watch_connections()
         self.every(max(1, self.timer_interval), self.tick)
+
+    def _watch_connections(self) -> None:
+        connections = Connections()
+        self.listen(connections.heard)
+
+        def closed(flow: Flow) -> None:
+            for contact in connections.lost(flow.connection):
+                for location in self.locations.values():
+                    location.delete(contact)
+
+        watchers: list[Callable[[Flow], None]] = getattr(self.server, "closed_watchers", [])
+        watchers.append(closed)
 
     async def stop(self) -> None:
         """Write what is not written yet."""

@@ -1,0 +1,365 @@
+"""Account transactions and missed calls: in the log and in a database."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from kamtool.errors import ConfigError, ParseError, StoreError
+from kamtool.module import ANY, Host, Module, Param, function
+from kamtool.modules.acc import extra
+from kamtool.modules.acc.record import ACKNOWLEDGED, ANSWERED, MISSED, REQUESTED, Record, Times, comment
+from kamtool.modules.db_sqlite import open_database
+from kamtool.script.levels import python_level
+from kamtool.sip.message import Response
+from kamtool.sip.reasons import REASONS
+
+if TYPE_CHECKING:
+    from kamtool.script.context import Context
+    from kamtool.server.server import Server
+    from kamtool.server.transactions import ServerTransaction
+    from kamtool.sip.message import Message
+    from kamtool.store.database import Database
+
+logger = logging.getLogger("kamtool.modules.acc")
+
+COLUMNS: Final = ("method", "from_tag", "to_tag", "callid", "sip_code", "sip_reason", "time")
+
+
+class Acc(Module):
+    """Writes a record of every transaction, missed call and request that the script marks with a flag.
+
+    Set the flag (`log_flag`, `db_flag`) before `t_relay`; the record is made when the final response goes
+    out. Failures need `failed_transaction_flag` too. CDRs (`cdr_*`) wait for the dialog module.
+    """
+
+    depends = ("tm",)
+    tables = ("acc", "missed_calls", "acc_cdrs")
+
+    early_media = Param(0, "account provisional responses with a body as well")
+    failed_transaction_flag = Param(-1, "the flag of transactions that are accounted also when they fail")
+    failed_filter = Param("", "codes that are not accounted in spite of that flag: `404,407`")
+    report_ack = Param(0, "account the ACK of a 2xx that has the flag")
+    report_cancels = Param(0, "account CANCEL as well")
+    detect_direction = Param(0, "swap From and To tag of requests that the callee sent; needs rr")
+    acc_prepare_flag = Param(-1, "the flag of transactions that a failure_route may mark later")
+    acc_prepare_always = Param(0, "let a failure_route mark any transaction")
+    acc_extra_nullable = Param(0, "write NULL for an undefined pseudo-variable, not an empty text")
+    acc_extra_size = Param(64, "the most names in log_extra and in db_extra")
+    multi_leg_info = Param("", "AVPs with a value for each leg of the call: `src=$avp(src);dst=$avp(dst)`")
+    log_flag = Param(-1, "the flag of transactions to account in the log")
+    log_missed_flag = Param(-1, "the flag of calls to account in the log when they are missed")
+    log_level = Param(1, "the level of the lines: -1 errors … 3 debug")
+    log_facility = Param("LOG_DAEMON", "the syslog facility of the lines")
+    log_extra = Param("", "what the lines tell as well: `name=$pv;name=$pv`")
+    db_flag = Param(-1, "the flag of transactions to account in the database")
+    db_missed_flag = Param(-1, "the flag of calls to account in the database when they are missed")
+    db_url = Param("", "the database; none means that only the log is written")
+    db_table_acc = Param("acc", "the table of transactions; pseudo-variables in it are expanded")
+    db_table_missed_calls = Param("missed_calls", "the table of missed calls")
+    db_extra = Param("", "further columns: `column=$pv;column=$pv`")
+    db_insert_mode = Param(0, "accepted: rows are always written in batches beside the calls")
+    acc_method_column = Param("method", "the column of the method")
+    acc_from_tag_column = Param("from_tag", "the column of the From tag")
+    acc_to_tag_column = Param("to_tag", "the column of the To tag")
+    acc_callid_column = Param("callid", "the column of the Call-ID")
+    acc_sip_code_column = Param("sip_code", "the column of the code")
+    acc_sip_reason_column = Param("sip_reason", "the column of the reason")
+    acc_time_column = Param("time", "the column of the time")
+    time_mode = Param(
+        0, "tell the time once more: 1 seconds and microseconds, 2 as a fraction, 3 local, 4 UTC"
+    )
+    time_attr = Param("", "the name and column of that time")
+    time_exten = Param("", "the name and column of the microseconds")
+    time_format = Param("%Y-%m-%d %H:%M:%S", "the form of that time in modes 3 and 4")
+    reason_from_hf = Param(0, "take the reason from the response's first Reason header, if it has one")
+    clone_msg = Param(1, "accepted: requests never change under a reader here")
+    cdr_enable = Param(0, "one record a call: refused until there is a dialog module")
+    cdr_skip = Param("", "for CDRs")
+    cdr_expired_dlg_enable = Param(0, "for CDRs")
+    cdr_start_on_confirmed = Param(0, "for CDRs")
+    cdr_facility = Param("LOG_DAEMON", "for CDRs")
+    cdr_extra = Param("", "for CDRs")
+    cdr_extra_nullable = Param(0, "for CDRs")
+    cdr_extra_size = Param(64, "for CDRs")
+    cdr_start_id = Param("start_time", "for CDRs")
+    cdr_end_id = Param("end_time", "for CDRs")
+    cdr_duration_id = Param("duration", "for CDRs")
+    cdr_log_enable = Param(1, "for CDRs")
+    cdr_on_failed = Param(1, "for CDRs")
+    cdrs_table = Param("", "for CDRs")
+
+    def __init__(self, server: Host) -> None:
+        super().__init__(server)
+        self.database: Database | None = None
+        self.sink = logger
+        self.not_accounted: frozenset[int] = frozenset()
+        self.log_extras: list[extra.Extra] = []
+        self.db_extras: list[extra.Extra] = []
+        self.legs: extra.Legs | None = None
+
+    # Start
+
+    async def start(self) -> None:
+        """Compile what records hold, open the database, watch the transactions."""
+        if self.cdr_enable:
+            raise ConfigError(
+                "acc: cdr_enable needs the dialog module, which kamtool does not have yet",
+                hint='modparam("acc", "cdr_enable", 0)', code="KT1201",
+            )  # fmt: skip
+        if self.detect_direction and "rr" not in self.server.modules:
+            raise ConfigError("acc: detect_direction needs rr.so", hint='loadmodule "rr.so"', code="KT1201")
+        if not 0 <= self.time_mode <= 4:
+            raise ConfigError(f"acc: time_mode is 0 to 4, not {self.time_mode}", code="KT1201")
+        self.not_accounted = _codes(self.failed_filter)
+        self.log_extras = extra.parse(self.server, self.log_extra, "log_extra", self.acc_extra_size)
+        self.db_extras = extra.parse(self.server, self.db_extra, "db_extra", self.acc_extra_size)
+        self.legs = extra.Legs(self.server, self.multi_leg_info) if self.multi_leg_info else None
+        self.times = Times(self.time_mode, self.time_attr, self.time_exten, self.time_format)
+        self.sink = self._facility()
+        self._log_mask, self._missed_log_mask = _mask(self.log_flag), _mask(self.log_missed_flag)
+        self._db_mask = _mask(self.db_flag) if self.db_url else 0
+        self._missed_db_mask = _mask(self.db_missed_flag) if self.db_url else 0
+        self._failed_mask = _mask(self.failed_transaction_flag)
+        if self.db_url:
+            await self._open()
+        self._watch()
+
+    def _facility(self) -> logging.Logger:
+        """The logger of the lines: with `log_facility`, when the server logs to syslog, one of its own."""
+        from logging.handlers import SysLogHandler
+
+        name = self.log_facility.removeprefix("LOG_").lower()
+        if name not in SysLogHandler.facility_names:
+            raise ConfigError(f"acc: no syslog facility {self.log_facility!r}", code="KT1201")
+        theirs = [h for h in logging.getLogger("kamtool").handlers if isinstance(h, SysLogHandler)]
+        number = SysLogHandler.facility_names[name]
+        if not theirs or theirs[0].facility == number:
+            return logger
+        ours = SysLogHandler(theirs[0].address, number)
+        ours.setFormatter(theirs[0].formatter)
+        apart = logging.getLogger("kamtool.modules.acc.lines")
+        apart.propagate = False
+        apart.handlers[:] = [ours]
+        return apart
+
+    async def _open(self) -> None:
+        """Open the database and look at its tables: a column that is missing would lose every row."""
+        self.database = await open_database(self.server, self.db_url, "acc")
+        names = [getattr(self, f"acc_{name}_column") for name in COLUMNS]
+        self._columns = [*names, *self.times.columns, *(entry.name for entry in self.db_extras)]
+        self._table = self.server.format(self.db_table_acc)
+        self._missed_table = self.server.format(self.db_table_missed_calls)
+        for table, used in (
+            (self.db_table_acc, self._db_mask),
+            (self.db_table_missed_calls, self._missed_db_mask),
+        ):
+            if used and "$" not in table:
+                await self._look_at(table)
+
+    async def _look_at(self, table: str) -> None:
+        assert self.database is not None
+        there = {row[1] for row in await self.database.query(f"PRAGMA table_info({_quoted(table)})")}
+        missing = [name for name in self._columns if name not in there]
+        if not there:
+            logger.error("%s: has no table %s; every row for it will be lost", self.database.path, table)
+        elif missing:
+            remedy = "; ".join(
+                f"ALTER TABLE {table} ADD COLUMN {name} VARCHAR(255) NOT NULL DEFAULT ''" for name in missing
+            )
+            logger.error("%s: %s lacks columns, every row for it will be lost until: %s;",
+                         self.database.path, table, remedy)  # fmt: skip
+
+    def _watch(self) -> None:
+        masks = self._log_mask | self._db_mask | self._missed_log_mask | self._missed_db_mask
+        self._prepare_mask = masks | _mask(self.acc_prepare_flag)
+        transactions = getattr(self.server, "transactions", None)
+        if transactions is not None and (masks or self.acc_prepare_always):
+            transactions.on_created.append(self.created)
+            if self.report_ack:
+                transactions.on_acknowledged.append(self.acknowledged)
+
+    # Transactions
+
+    def created(self, tx: ServerTransaction, ctx: Context) -> None:
+        """A transaction begins: watch it if it is, or may be, marked."""
+        if tx.method == "CANCEL" and not self.report_cancels:
+            return
+        if self.acc_prepare_always or ctx.flags & self._prepare_mask:
+            tx.watchers = (*tx.watchers, Watch(self, ctx))
+
+    def answered(self, ctx: Context, tx: ServerTransaction, status: int, response: Response) -> None:
+        """Account a response that went upstream."""
+        to_log, to_db = bool(ctx.flags & self._log_mask), bool(ctx.flags & self._db_mask)
+        if not (to_log or to_db):
+            return
+        if status >= 300 and (not ctx.flags & self._failed_mask or status in self.not_accounted):
+            return
+        is_ours = bool(tx.to_tag) and response.to_tag == tx.to_tag
+        # As Kamailio: of a response that was made here the record tells the standard's phrase.
+        reason = REASONS.get(status, response.reason) if is_ours else self._reason(response)
+        record = self._record(ANSWERED, ctx, response.to_tag, str(status), reason)
+        self._write(record, ctx, to_log, to_db, missed=False)
+
+    def missed(self, ctx: Context, tx: ServerTransaction, branch: int) -> None:
+        """Account a call that every branch refused, once for each time the flag was set."""
+        to_log, to_db = bool(ctx.flags & self._missed_log_mask), bool(ctx.flags & self._missed_db_mask)
+        if tx.method != "INVITE" or not (to_log or to_db):
+            return
+        client = tx.branches[branch]
+        if client.reply is None:
+            reason = client.reason or REASONS.get(client.status, "")
+            to_tag = cast("Server", self.server).replies.stateful_tag(tx)
+        else:
+            reason, to_tag = self._reason(client.reply), client.reply.to_tag
+        ctx.flags &= ~(self._missed_log_mask | self._missed_db_mask)
+        record = self._record(MISSED, ctx, to_tag, str(client.status), reason)
+        self._write(record, ctx, to_log, to_db, missed=True)
+
+    def acknowledged(self, ctx: Context) -> None:
+        """Account the ACK of a 2xx."""
+        transactions = cast("Server", self.server).transactions
+        to_log, to_db = bool(ctx.flags & self._log_mask), bool(ctx.flags & self._db_mask)
+        if (to_log or to_db) and transactions.has_dialog(ctx.msg):
+            record = self._record(ACKNOWLEDGED, ctx, ctx.msg.to_tag, "200", REASONS[200])
+            self._write(record, ctx, to_log, to_db, missed=False)
+
+    def _reason(self, response: Response) -> str:
+        if self.reason_from_hf and (reason := response.header("Reason")):
+            return reason
+        return response.reason
+
+    # From the script
+
+    @function("acc_log_request", routes=ANY)
+    def acc_log_request(self, ctx: Context, text: str) -> bool:
+        """Account this request in the log; `404 Not here` gives code and reason."""
+        if not text:
+            logger.error("acc_log_request: the comment is empty")
+            return False
+        self._write(self._requested(ctx, text), ctx, to_log=True, to_db=False, missed=False)
+        return True
+
+    @function("acc_db_request", routes=ANY)
+    async def acc_db_request(self, ctx: Context, text: str, table: str) -> bool:
+        """Account this request in a table; false when the row could not be written."""
+        if not text or not table or self.database is None:
+            logger.error("acc_db_request: needs a comment, a table and db_url")
+            return False
+        try:
+            await self.database.write_all(
+                self._statements(self._requested(ctx, text), ctx, table), durable=False
+            )
+        except StoreError as error:
+            logger.error("acc_db_request: %s", error)
+            return False
+        return True
+
+    @function("acc_request", routes=ANY)
+    async def acc_request(self, ctx: Context, text: str, table: str) -> bool:
+        """Account this request in the log and, with db_url, in a table."""
+        logged = self.acc_log_request(ctx, text)
+        return logged and (self.database is None or await self.acc_db_request(ctx, text, table))
+
+    def _requested(self, ctx: Context, text: str) -> Record:
+        code, reason = comment(text)
+        return self._record(REQUESTED, ctx, _to_tag(ctx.msg), code, reason)
+
+    # Records
+
+    def _record(self, kind: str, ctx: Context, to_tag: str, code: str, reason: str) -> Record:
+        msg = ctx.msg
+        from_tag = msg.from_tag
+        if self.detect_direction and self._is_upstream(ctx):
+            from_tag, to_tag = to_tag, from_tag
+        legs = self.legs.of(ctx) if self.legs else []
+        return Record(kind, msg.method, from_tag, to_tag, msg.call_id, code, reason, legs)
+
+    def _is_upstream(self, ctx: Context) -> bool:
+        is_direction: Callable[[Context, str], bool] = cast(Any, self.server.modules["rr"]).is_direction
+        return bool(_to_tag(ctx.msg)) and is_direction(ctx, "upstream")
+
+    def _write(self, record: Record, ctx: Context, to_log: bool, to_db: bool, *, missed: bool) -> None:
+        if to_log:
+            line = record.line(self.times, extra.values(self.log_extras, ctx))
+            self.sink.log(python_level(self.log_level), "%s", line)
+        if to_db and self.database is not None:
+            table = (self._missed_table if missed else self._table)(ctx)
+            for sql, row in self._statements(record, ctx, table):
+                try:
+                    self.database.post(sql, row)
+                except StoreError as error:
+                    logger.error("%s", error)
+
+    def _statements(self, record: Record, ctx: Context, table: str) -> list[tuple[str, list[object]]]:
+        names = [*self._columns, *(name for name, _ in (record.legs[0] if record.legs else ()))]
+        sql = (
+            f"INSERT INTO {_quoted(table)} ({', '.join(map(_quoted, names))}) "
+            f"VALUES ({', '.join('?' * len(names))})"
+        )
+        extras = extra.values(self.db_extras, ctx)
+        rows = record.rows(self.times, extras, nullable=bool(self.acc_extra_nullable))
+        return [(sql, [_stored(value) for value in row]) for row in rows]
+
+
+class Watch:
+    """One transaction that may have to be accounted."""
+
+    __slots__ = ("acc", "ctx", "seen")
+
+    def __init__(self, acc: Acc, ctx: Context) -> None:
+        self.acc, self.ctx = acc, ctx
+        self.seen: set[str] = set()
+        """The To-tags whose 2xx is accounted: a forked call has several, each comes more than once."""
+
+    def responded(self, tx: ServerTransaction, status: int, data: bytes) -> None:
+        if status < 200 and not (self.acc.early_media and status > 100):
+            return
+        response = Response(data)
+        if status < 200:
+            if not response.body:
+                return
+        elif response.to_tag in self.seen:
+            return
+        else:
+            self.seen.add(response.to_tag)
+        self.acc.answered(self.ctx, tx, status, response)
+
+    def failing(self, tx: ServerTransaction, branch: int) -> None:
+        self.acc.missed(self.ctx, tx, branch)
+
+
+def _mask(flag: int) -> int:
+    return 1 << flag if 0 <= flag < 32 else 0
+
+
+def _codes(text: str) -> frozenset[int]:
+    words = [word.strip() for word in text.split(",")] if text.strip() else []
+    for word in words:
+        if not re.fullmatch(r"[3-9][0-9]{2}", word):
+            raise ConfigError(f"acc: failed_filter: {word!r} is no code from 300 to 999", code="KT1201")
+    return frozenset(map(int, words))
+
+
+def _to_tag(msg: Message) -> str:
+    try:
+        return msg.to_tag
+    except ParseError:
+        return ""
+
+
+def _quoted(name: str) -> str:
+    """A name in SQL. What came from a message by a pseudo-variable stays a name."""
+    return '"' + name.replace('"', '""').replace("\0", "") + '"'
+
+
+def _stored(value: object) -> object:
+    """Text as SQLite takes it: octets that are no UTF-8 go in as they came."""
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return value.encode("utf-8", "surrogateescape")
+    return value

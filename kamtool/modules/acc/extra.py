@@ -1,0 +1,95 @@
+"""What `log_extra`, `db_extra` and `multi_leg_info` add to a record: names with pseudo-variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from kamtool.errors import ConfigError
+from kamtool.module import Host, Variable
+
+MOST_LEGS = 64
+
+Pairs = list[tuple[str, str | None]]
+"""Names with values; None is a pseudo-variable that is undefined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """One `name=$pv`."""
+
+    name: str
+    variable: Variable
+
+
+def parse(server: Host, text: str, owner: str, most: int) -> list[Extra]:
+    """`a=$fU;b=$hdr(X)` in its order. Raises ConfigError."""
+    found = [Extra(name, server.variable(variable)) for name, variable in _pairs(text, owner)]
+    if len(found) > most:
+        raise ConfigError(f"{owner}: {len(found)} are more than acc_extra_size={most}", code="KT1201")
+    return found
+
+
+def _pairs(text: str, owner: str) -> Iterator[tuple[str, str]]:
+    for part in filter(None, (part.strip() for part in _parts(text))):
+        name, equals, variable = (piece.strip() for piece in part.partition("="))
+        if not equals or not name or not variable.startswith("$"):
+            raise ConfigError(f"{owner}: {part!r}", hint="name=$pv;name=$pv", code="KT1201")
+        yield name, variable
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Cut at the semicolons that stand in no parentheses: `$(hdr(X){param.value,a,;})` is one piece."""
+    depth = start = 0
+    for at, char in enumerate(text):
+        depth += (char in "({") - (char in ")}")
+        if char == ";" and depth <= 0:
+            yield text[start:at]
+            start = at + 1
+    yield text[start:]
+
+
+def values(extras: list[Extra], ctx: Any) -> Pairs:
+    """Each name with the value that its pseudo-variable has now."""
+    return [(extra.name, _shown(extra.variable, ctx)) for extra in extras]
+
+
+def _shown(variable: Variable, ctx: Any) -> str | None:
+    value = variable.get(ctx)
+    return None if value is None else str(value)
+
+
+class Legs:
+    """The AVPs of `multi_leg_info`: the first value of each is one leg, the second the next, and so on."""
+
+    def __init__(self, server: Host, text: str) -> None:
+        self._server = server
+        self._pairs = list(_pairs(text, "multi_leg_info"))
+        self._compiled: list[list[Extra]] = []
+        for _, variable in self._pairs:
+            if not re.fullmatch(r"\$avp\([^()]+\)", variable):
+                raise ConfigError(
+                    f"multi_leg_info: {variable!r} is no AVP", hint="name=$avp(x)", code="KT1201"
+                )
+
+    def of(self, ctx: Any) -> list[Pairs]:
+        """The legs, up to the first that has no value at all."""
+        legs: list[Pairs] = []
+        while self._pairs and len(legs) < MOST_LEGS:
+            leg = values(self._indexed(len(legs)), ctx)
+            if all(value is None for _, value in leg):
+                break
+            legs.append(leg)
+        return legs
+
+    def _indexed(self, index: int) -> list[Extra]:
+        if index == len(self._compiled):
+            self._compiled.append(
+                [
+                    Extra(name, self._server.variable(f"$({variable[1:]}[{index}])"))
+                    for name, variable in self._pairs
+                ]
+            )
+        return self._compiled[index]

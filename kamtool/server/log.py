@@ -55,7 +55,9 @@ class KamailioFormatter(logging.Formatter):
         return f"\x1b[{colour}m{line}\x1b[0m" if colour else line
 
 
-_CORE = frozenset(("", "control", "receive", "server", "sip", "speed", "store", "tcp", "transport", "udp"))
+_CORE = frozenset(
+    ("", "control", "receive", "relay", "server", "sip", "speed", "store", "tcp", "transport", "udp")
+)
 
 
 def _place(logger: str) -> str:

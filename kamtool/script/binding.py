@@ -46,6 +46,10 @@ HELPERS: dict[str, Any] = {
 }
 
 
+_CHECKED = frozenset(["re", "sub", "net"])
+"""Objects that are made even when nothing will run: making them finds what is wrong with them."""
+
+
 class Namespace:
     """The globals of compiled routes. `instances` may be None: then names are made but stand for nothing."""
 
@@ -92,7 +96,7 @@ class Namespace:
         if name is None:
             name = self._free(f"{prefix}_{wish}" if wish else f"{prefix}_{len(self._made) + 1}")
             self._made[key] = name
-            self.globals[name] = make() if self.instances is not None or prefix == "re" else None
+            self.globals[name] = make() if self.instances is not None or prefix in _CHECKED else None
         return name
 
     def _instance(self, name: str) -> Module | None:

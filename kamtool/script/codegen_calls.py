@@ -76,7 +76,7 @@ class CallCode(ValueCode):
         self.lines.indent += 1
         arguments = ["ctx"]
         for place, argument in enumerate(node.arguments):
-            arguments.append(self.argument(_parameter(function, place), argument, node.span))
+            arguments.append(self.argument(parameter_of(function, place), argument, node.span))
         code = f"{self.names.function(module, function)}({', '.join(arguments)})"
         self.lines.put(f"{held} = {'await ' if function.is_async else ''}{code}")
         self.lines.indent -= 1
@@ -250,7 +250,8 @@ def search_pattern(text: str) -> re.Pattern[str]:
     return compile_ere(text, re.IGNORECASE, line_mode=True)
 
 
-def _parameter(function: Function, place: int) -> Parameter:
+def parameter_of(function: Function, place: int) -> Parameter:
+    """The parameter that the argument at `place` is for."""
     if place < len(function.parameters):
         return function.parameters[place]
     assert function.rest is not None

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kamtool.errors import ConfigError, Span
-from kamtool.script.preprocess import DIRECTIVES, Preprocessor
+from kamtool.script.preprocess import DIRECTIVES, NEWER, Preprocessor
 from kamtool.script.source import Source, join, read
 from kamtool.script.tokens import (
     BARE_FUNCTIONS,
@@ -116,6 +116,12 @@ class Lexer:
                     self.last = token.span
                 return token
 
+    @property
+    def end(self) -> Span:
+        """The last character of the file: where what is missing at its end is reported."""
+        text = self.stack[0].text
+        return self.stack[0].span(max(len(text) - 1, 0), len(text))
+
     # Where we are -------------------------------------------------------------------------------------
 
     def _span(self, start: int, end: int) -> Span:
@@ -135,8 +141,7 @@ class Lexer:
             offset = self.offsets[-1] = blank.end()
         if offset >= len(text):
             if len(self.stack) == 1:
-                end = self._span(len(text), len(text))
-                return Token(T.END, "", end)
+                return Token(T.END, "", self.end)
             self.stack.pop()
             self.offsets.pop()
             return None
@@ -260,7 +265,7 @@ class Lexer:
             close, again = text.find("*/", place), text.find("/*", place)
             if close < 0:
                 self.offsets[-1] = len(text)
-                end = self._span(len(text), len(text))
+                end = self._span(max(len(text) - 1, 0), len(text))
                 self.report(ConfigError("this comment is never closed", opened, code="KT1003", place=end,
                                         hint="comments nest: each `/*` inside needs its own `*/`"))  # fmt: skip
                 return
@@ -276,10 +281,14 @@ class Lexer:
             self.offsets[-1] = found.end()
             return
         found = _DIRECTIVE.match(text, offset)
-        if found and found[1] in DIRECTIVES and self._is_whole(found, text):
+        if found and found[1] in DIRECTIVES and self._is_whole(found, text) and self._is_known(found[1]):
             self._directive(found)
         else:
             self._comment()
+
+    def _is_known(self, word: str) -> bool:
+        """Up to Kamailio 5.6 `#!ifexp` and its kin are comments."""
+        return self.preprocessor.knows_ifexp or word not in NEWER
 
     @staticmethod
     def _is_whole(found: re.Match[str], text: str) -> bool:
@@ -321,25 +330,31 @@ class Lexer:
     def _skip(self, text: str, offset: int) -> None:
         """Pass over a branch not taken, up to the next directive that can end it."""
         while found := _SKIPPED.search(text, offset):
-            if self._is_whole(found, text):
+            if self._is_whole(found, text) and self._is_known(found[1]):
                 self._directive(found)
                 return
             offset = found.end()
         self.offsets[-1] = len(text)
         if len(self.stack) == 1:
-            for condition in self.preprocessor.conditions:
-                self._error("this is never ended with `#!endif`", condition.span, "KT1013",
-                            "nothing may follow `#!endif` on its line: `#!endif # X` is a comment")  # fmt: skip
+            self.finish()
             self.preprocessor.conditions.clear()
         else:
             self.stack.pop()
             self.offsets.pop()
 
     def finish(self) -> None:
-        """At the end: an `#!ifdef` whose branch was taken may still be open."""
+        """At the end of the file: complain of every `#!ifdef` still open."""
+        hint = "nothing may follow `#!endif` on its line: `#!endif # X` is a comment"
         for condition in self.preprocessor.conditions:
-            self._error("this is never ended with `#!endif`", condition.span, "KT1013",
-                        "nothing may follow `#!endif` on its line: `#!endif # X` is a comment")  # fmt: skip
+            self.report(
+                ConfigError(
+                    "this is never ended with `#!endif`",
+                    condition.span,
+                    hint=hint,
+                    code="KT1013",
+                    place=self.end,
+                )
+            )
 
     def _include(self, word: str, start: int) -> None:
         text = self.stack[-1].text
@@ -432,7 +447,7 @@ class Lexer:
         text = self.stack[-1].text
         end = len(text)
         self.report(ConfigError("this string is never closed", self._span(start, start + 1), code="KT1004",
-                                place=self._span(end, end)))  # fmt: skip
+                                place=self._span(max(end - 1, 0), end)))  # fmt: skip
         self.offsets[-1] = end
         return Token(T.STRING, '"', self._span(start, start + 1), "")
 

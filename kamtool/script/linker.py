@@ -7,14 +7,14 @@ import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from kamtool.errors import ConfigError
-from kamtool.module import Host, Module, Routes, Value, Variable
+from kamtool.errors import ConfigError, Span
+from kamtool.module import Function, Host, Module, Routes, Value, Variable
 from kamtool.script.binding import Namespace
 from kamtool.script.codegen import RouteCode, waits_in
-from kamtool.script.codegen_calls import Plans, RoutePlan
+from kamtool.script.codegen_calls import Plans, RoutePlan, parameter_of
 from kamtool.script.codegen_values import ValueCode
 from kamtool.script.emit import Lines, define, tree_of
-from kamtool.script.nodes import Block, Route
+from kamtool.script.nodes import Block, Expression, Route
 from kamtool.script.operands import as_str, raw
 from kamtool.script.scope import ROUTE_NAMES, Scope
 from kamtool.script.settings import Settings
@@ -33,6 +33,18 @@ class _Code(RouteCode):
         self.scope.variable(text)  # raises what is wrong with it
         instances = self.instances or {}
         return self.names.object("var", ("var", text), lambda: compile_variable(text, self.scope, instances))
+
+
+class CheckedCode(_Code):
+    """Code that is written only to see whether it can be."""
+
+    def __init__(self, scope: Scope, plans: Plans, lines: Lines) -> None:
+        super().__init__(scope, Namespace(None), plans, lines)
+        self.custom_format = lambda text: compile_format(text, scope, None)
+
+    def argument_of(self, function: Function, place: int, argument: Expression, call: Span) -> str:
+        """One argument of a call. Raises ConfigError for what Kamailio would not start with."""
+        return self.argument(parameter_of(function, place), argument, call)
 
 
 class Linker:
@@ -147,7 +159,7 @@ class Linker:
         code.instances = self.instances
         code.route_name, code.kind, code.file_name = route.name, route.kind, route.span.file
         instances = self.instances
-        code.custom_format = lambda text: compile_format(text, self.scope, instances or {})
+        code.custom_format = lambda text: compile_format(text, self.scope, instances)
         code.function(name, bodies, waits)
         found = [(lines, name, bodies[0])]
         for python, value, block_waits in code.blocks:
@@ -194,15 +206,15 @@ class BoundVariable:
         self._setter(ctx, value)
 
 
-def _code_for(scope: Scope, instances: Mapping[str, Module]) -> ValueCode:
-    code = _Code(scope, Namespace(dict(instances)), Plans(), Lines())
+def _code_for(scope: Scope, instances: Mapping[str, Module] | None) -> ValueCode:
+    code = _Code(scope, Namespace(None if instances is None else dict(instances)), Plans(), Lines())
     code.instances = instances
     code.custom_format = lambda text: compile_format(text, scope, instances)
     return code
 
 
-def compile_format(text: str, scope: Scope, instances: Mapping[str, Module]) -> Callable[[Any], str]:
-    """A format string as a function of the context. Raises ConfigError."""
+def compile_format(text: str, scope: Scope, instances: Mapping[str, Module] | None) -> Callable[[Any], str]:
+    """A format string as a function of the context; without instances only a check. Raises ConfigError."""
     code = _code_for(scope, instances)
     source = f"lambda ctx: {as_str(code.template(scope.template(text)))}"
     function: Callable[[Any], str] = eval(source, code.names.globals)

@@ -161,7 +161,7 @@ class Parser(StatementParser):
             T.MARK,
         ):
             token = self.next()
-            if token.kind is T.MARK and token.text not in ":-.":
+            if token.kind is T.MARK and token.text not in ":-." and not token.text.isalpha():
                 raise self.fail(f"{token.shown} cannot be in an event's name", token.span, "KT1102")
             parts.append(str(token.value) if token.kind is T.STRING else token.text)
         if not parts:

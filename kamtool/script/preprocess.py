@@ -47,6 +47,8 @@ DIRECTIVES = frozenset(
         "tryundef",
     ]
 )
+NEWER = frozenset(["ifexp", "defexp", "defexps", "undef", "tryundef"])
+"""Directives of Kamailio 5.7; to an older one they are comments."""
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
@@ -75,6 +77,8 @@ class Preprocessor:
     """Names that a branch not taken would define."""
     used: set[str] = field(default_factory=set)
     built_in: set[str] = field(default_factory=set)
+    knows_ifexp: bool = True
+    has_ifexp: bool = False
 
     @classmethod
     def start(cls, given: Mapping[str, str | None]) -> Preprocessor:
@@ -108,6 +112,8 @@ class Preprocessor:
 
     def directive(self, word: str, rest: str, span: Span) -> None:
         """Obey one directive other than an include. `rest` is the joined rest of its line. Raises ConfigError."""
+        if word == "ifexp":
+            self.has_ifexp = True
         if word in ("ifdef", "ifndef", "ifexp"):
             self._open(word, rest, span)
         elif word == "else":

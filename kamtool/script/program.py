@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from kamtool.errors import ConfigError, ConfigErrors, Span
 from kamtool.module import Host, Routes, Variable
-from kamtool.script.check import Checker
+from kamtool.script.checker import Checker
 from kamtool.script.context import Context
 from kamtool.script.lexer import Lexer
 from kamtool.script.linker import Linker, compile_format, compile_variable
@@ -99,6 +99,7 @@ class Report:
     errors: tuple[ConfigError, ...]
     warnings: tuple[ConfigError, ...]
     text: Text
+    preprocessor: Preprocessor
     script: Script | None = None
 
 
@@ -125,8 +126,20 @@ def check(source: Path | str, *, defines: Mapping[str, str | None] | None = None
     path = source if isinstance(source, Path) else None
     text = read(source) if isinstance(source, Path) else source
     first = Source(name or (str(path) if path else "<cfg>"), text, path=path)
+    given = dict(defines or {})
+    report = _check(first, Preprocessor.start(given))
+    if report.preprocessor.has_ifexp and any(error.code == "KT1013" for error in report.errors):
+        # Written for 5.6 or older, where `#!ifexp` is a comment and wants no `#!endif`?
+        again = Preprocessor.start(given)
+        again.knows_ifexp = False
+        older = _check(first, again)
+        if not any(error.code == "KT1013" for error in older.errors):
+            return older
+    return report
+
+
+def _check(first: Source, preprocessor: Preprocessor) -> Report:
     findings = _Findings()
-    preprocessor = Preprocessor.start(defines or {})
     lexer = Lexer(first, preprocessor, findings.report)
     parser = Parser(lexer, findings.report)
     parser.loaded = lambda load: preprocessor.define(f"MOD_{load.name}", None)
@@ -134,21 +147,14 @@ def check(source: Path | str, *, defines: Mapping[str, str | None] | None = None
     lexer.finish()
     checker = Checker(items, findings.report, preprocessor, lexer.mode)
     checker.run(parsed=not findings.errors)
-    texts = Text(lexer.files)
+    text = Text(lexer.files)
     order = _order_of([first.name, *(file for file, _ in lexer.included)])
-    errors, warnings = sorted(findings.errors, key=order), sorted(findings.warnings, key=order)
+    errors, warnings = tuple(sorted(findings.errors, key=order)), tuple(sorted(findings.warnings, key=order))
     script = None
     if not errors:
-        script = Script(
-            first.name,
-            items,
-            checker.settings,
-            checker.scope,
-            dict(preprocessor.defines),
-            texts,
-            tuple(warnings),
-        )
-    return Report(tuple(errors), tuple(warnings), texts, script)
+        defines = dict(preprocessor.defines)
+        script = Script(first.name, items, checker.settings, checker.scope, defines, text, warnings)
+    return Report(errors, warnings, text, preprocessor, script)
 
 
 def _order_of(files: Sequence[str]) -> Callable[[ConfigError], tuple[int, int, int]]:
@@ -175,7 +181,7 @@ def load(source: Path | str, *, defines: Mapping[str, str | None] | None = None,
 
 def _program(routes: Sequence[Route], functions: Mapping[tuple[Routes, str], Any]) -> Program:
     """The linked functions by kind and name, each as a coroutine function."""
-    entries = {key: function for key, function in functions.items()}
+    entries = dict(functions.items())
 
     def named(kind: Routes) -> dict[str, RouteFunction]:
         return {name: entry for (of, name), entry in entries.items() if of is kind and name}

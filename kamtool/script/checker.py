@@ -1,0 +1,199 @@
+"""What is wrong with a cfg: everything `kamailio -c` and its start refuse, and what they let pass unseen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from kamtool.errors import ConfigError, Span
+from kamtool.module import declaration
+from kamtool.script.check_routes import RouteChecker
+from kamtool.script.nodes import Alias, Custom, FlagsLine, Item, Listen, Load, ModParam, Route, Setting
+from kamtool.script.preprocess import Preprocessor
+from kamtool.script.scope import Scope
+from kamtool.script.settings import ALIASES, PARAMETERS, Honour, Settings
+from kamtool.script.tokens import Mode
+
+MOST_FLAGS = 32
+
+
+class Checker:
+    """Walks the items in their order, as Kamailio does: what is used must stand below what brings it."""
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        report: Callable[[ConfigError], None],
+        preprocessor: Preprocessor,
+        mode: Mode,
+    ) -> None:
+        self.items, self.report, self.preprocessor, self.mode = items, report, preprocessor, mode
+        self.scope = Scope.core()
+        self.settings = Settings()
+        self.missing: set[str] = set()
+        """Modules that could not be loaded: what they would have brought is not complained about twice."""
+        self.routes = RouteChecker(self, report)
+
+    def error(self, message: str, span: Span, code: str, hint: str = "", place: Span | None = None) -> None:
+        self.report(ConfigError(message, span, code=code, hint=hint, place=place))
+
+    def warn(self, message: str, span: Span, code: str, hint: str = "") -> None:
+        self.report(ConfigError(message, span, code=code, hint=hint, severity="warning"))
+
+    def run(self, *, parsed: bool) -> None:
+        """Check everything; `parsed` is false when the parser lost parts of the file."""
+        self.routes.collect(self.items)
+        for item in self.items:
+            self._item(item)
+        if parsed:
+            self.routes.whole_program()
+            self._depends()
+            self._names()
+
+    def _item(self, item: Item) -> None:
+        match item:
+            case Load():
+                self._load(item)
+            case ModParam():
+                self._modparam(item)
+            case Setting():
+                self._setting(item)
+            case Custom():
+                self._custom(item)
+            case FlagsLine():
+                self._flags(item)
+            case Listen():
+                self.settings.listens.append(item)
+            case Alias():
+                self.settings.aliases.append(item)
+                if ":" in item.host and not item.host.startswith("[") and item.host.count(":") == 1:
+                    self.warn(f"the alias {item.host!r} never matches: in quotes the colon is part of the name",
+                              item.span, "KT1301", f"write alias={item.host}")  # fmt: skip
+            case Route():
+                self.routes.route(item)
+
+    # Modules ------------------------------------------------------------------------------------------
+
+    def _load(self, item: Load) -> None:
+        if item.name in self.scope.modules or item.name in self.missing:
+            self.error(f"module `{item.name}` is loaded twice", item.span, "KT1201")
+            return
+        try:
+            self.scope.load(item.name)
+        except ConfigError as error:
+            self.missing.add(item.name)
+            self.error(error.message, item.span, error.code, error.hint or self._near_module(item.name))
+        except ImportError as error:
+            self.missing.add(item.name)
+            self.error(f"module `{item.name}` cannot be loaded: {error}", item.span, "KT1200",
+                       "install the package it needs")  # fmt: skip
+
+    @staticmethod
+    def _near_module(name: str) -> str:
+        import difflib
+
+        from kamtool.module import available
+
+        near = difflib.get_close_matches(name, available(), 1, 0.7)
+        return f"did you mean `{near[0]}`?" if near else ""
+
+    def _modparam(self, item: ModParam) -> None:
+        try:
+            pattern = re.compile(item.modules)
+        except re.error:
+            self.error(f"{item.modules!r} names no modules", item.span, "KT1202")
+            return
+        matching = [name for name in self.scope.modules if pattern.fullmatch(name)]
+        if not matching:
+            if not any(pattern.fullmatch(name) for name in self.missing):
+                self.error(f"`modparam` for module `{item.modules}`, which is not loaded", item.span, "KT1202",
+                           f'loadmodule "{item.modules}.so" must stand above', _last(item.span))  # fmt: skip
+            return
+        declared = [(name, declaration(self.scope.modules[name]).params.get(item.name)) for name in matching]
+        found = [param for _, param in declared if param is not None]
+        if not found:
+            self.error(f"module `{matching[0]}` has no parameter `{item.name}`", item.name_span, "KT1203",
+                       self._near_param(matching[0], item.name), _last(item.span))  # fmt: skip
+            return
+        wanted = {param.kind for param in found}
+        given = type(item.value)
+        if not item.evaluated and given not in wanted:
+            kind = "a string" if str in wanted else "a number"
+            self.error(f"the parameter `{item.name}` takes {kind}", item.value_span, "KT1204",
+                       "without quotes" if given is str else "in quotes", _last(item.span))  # fmt: skip
+
+    def _near_param(self, module: str, name: str) -> str:
+        import difflib
+
+        near = difflib.get_close_matches(name, declaration(self.scope.modules[module]).params, 1, 0.6)
+        return f"it has `{near[0]}`" if near else f"`kamtool modules show {module}` lists them"
+
+    def _depends(self) -> None:
+        for item in self.items:
+            if isinstance(item, Load) and item.name in self.scope.modules:
+                for needed in self.scope.modules[item.name].depends:
+                    if needed not in self.scope.modules and needed not in self.missing:
+                        self.error(f"module `{item.name}` needs module `{needed}`", item.span, "KT1205",
+                                   f'add loadmodule "{needed}.so"')  # fmt: skip
+
+    # Globals ------------------------------------------------------------------------------------------
+
+    def _setting(self, item: Setting) -> None:
+        name = ALIASES.get(item.name, item.name)
+        parameter = PARAMETERS.get(name)
+        self.settings.set(item.name, item.value)
+        if parameter is not None and parameter.honour is Honour.OLD:
+            self.warn(f"`{item.name}` is of Kamailio 3 and older: it does nothing", item.name_span, "KT1302")
+        if item.name == "log_prefix":
+            try:
+                self.scope_of_all().template(str(item.value))
+            except ConfigError as error:
+                self.error(error.message, item.span, error.code, error.hint)
+
+    def scope_of_all(self) -> Scope:
+        """The core and every module of the cfg, wherever it is loaded."""
+        scope = Scope.core()
+        for item in self.items:
+            if isinstance(item, Load) and item.name not in scope.modules:
+                try:
+                    scope.load(item.name)
+                except (ConfigError, ImportError):
+                    continue
+        return scope
+
+    def _custom(self, item: Custom) -> None:
+        if item.instance is not None:
+            self.settings.custom[f"{item.group}[{item.instance}].{item.name}"] = item.value
+            return
+        name = f"{item.group}.{item.name}"
+        if name in self.settings.custom:
+            self.error(f"the parameter `{name}` is declared twice", item.span, "KT1124")
+            return
+        self.settings.custom[name] = item.value
+        self.settings.described[name] = item
+
+    def _flags(self, item: FlagsLine) -> None:
+        table = self.settings.avp_flags if item.is_avp else self.settings.flags
+        for name, number, span in item.names:
+            if name in table:
+                self.error(f"the flag `{name}` is declared twice", span, "KT1126")
+                continue
+            if number is None:
+                number = next((n for n in range(MOST_FLAGS - 1, -1, -1) if n not in table.values()), -1)
+            if not 0 <= number < MOST_FLAGS:
+                self.error(f"flags are numbered 0 to {MOST_FLAGS - 1}", span, "KT1126")
+                continue
+            table[name] = number
+
+    def _names(self) -> None:
+        """Defines that are asked for but never made."""
+        for name, span in self.preprocessor.tested.items():
+            known = name in self.preprocessor.ever or name in self.preprocessor.skipped
+            if not known and not name.startswith(("WITH_", "MOD_", "KAMAILIO_", "OPENSER", "ACCDB_COMMENT")):
+                self.warn(f"`{name}` is asked for but nothing defines it", span, "KT1303",
+                          f"define it with `#!define {name}` or -A {name}, or leave it off")  # fmt: skip
+
+
+def _last(span: Span) -> Span:
+    """The last character of a span."""
+    return Span(span.file, span.end_line, max(span.end_column - 1, 1), span.end_line, span.end_column)

@@ -111,7 +111,8 @@ def test_the_script_calls_rpc(server):
         client.connect(("127.0.0.1", server.port))
         client.sendall(
             b"OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKa;rport\r\n"
-            b"From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: a\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+            b"From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: a\r\nCSeq: 1 OPTIONS\r\n"
+            b"Content-Length: 0\r\n\r\n"
         )
         body = b'{"jsonrpc": "2.0", "result": ["OPTIONS"], "id": 1}'
         assert client.recv(4096).startswith(b"SIP/2.0 200 200 %d\r\n" % len(body))

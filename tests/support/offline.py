@@ -113,7 +113,8 @@ def lines(sent):
 
 
 def request(
-    method, uri="sip:bob@192.0.2.20", branch="a1", cseq=1, to_tag="", call_id="call-1", headers="", body="", rport="",
+    method, uri="sip:bob@192.0.2.20", branch="a1", cseq=1, to_tag="", call_id="call-1", headers="", body="",
+    rport="",
     source=ALICE, transport="UDP", mf=70,
 ):  # fmt: skip
     tag = f";tag={to_tag}" if to_tag else ""

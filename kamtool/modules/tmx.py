@@ -1,0 +1,205 @@
+"""More of transactions: see `Tmx`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from kamtool.module import ANY, ONREPLY_ROUTE, REQUEST_ROUTE, Module, Plain, Routes, Value, function, pv
+from kamtool.server.transactions import ServerTransaction
+
+if TYPE_CHECKING:
+    from kamtool.script.context import Context
+    from kamtool.server.server import Server
+
+COUNTED = (
+    "UAS_transactions", "UAC_transactions", "2xx_transactions", "3xx_transactions", "4xx_transactions",
+    "5xx_transactions", "6xx_transactions", "received_replies", "relayed_replies", "local_replies",
+)  # fmt: skip
+
+
+class Tmx(Module):
+    """Extensions of tm: cancelling and answering by Call-ID, suspended transactions, `$T_…` variables."""
+
+    depends = ("tm",)
+
+    async def start(self) -> None:
+        for name in COUNTED:
+            self.server.stats.setdefault(f"tmx:{name}", 0)
+        self._suspended: dict[tuple[int, int], tuple[ServerTransaction, Context]] = {}
+
+    @property
+    def _host(self) -> Server:
+        return cast("Server", self.server)
+
+    def _transaction(self, ctx: Context) -> ServerTransaction | None:
+        if ctx.transaction is not None:
+            known: ServerTransaction = ctx.transaction
+            return known
+        return self._host.transactions.find(ctx.msg) if ctx.msg.is_request else None
+
+    # Cancelling and answering ------------------------------------------------------------------------------
+
+    @function("t_cancel_branches", routes=ONREPLY_ROUTE)
+    def t_cancel_branches(self, ctx: Context, which: Plain) -> bool:
+        """Cancel `all` branches, `others` than the one that replied, or `this` one."""
+        tx = ctx.transaction
+        if tx is None or which not in ("all", "others", "this"):
+            return False
+        relay = self._host.relay
+        if which == "this":
+            relay.cancel_branch(tx, ctx.branch_index)
+        else:
+            relay.cancel_others(tx, ctx.branch_index if which == "others" else -1)
+        return True
+
+    @function("t_cancel_callid", routes=ANY)
+    def t_cancel_callid(self, ctx: Context, callid: str, cseq: str, flag: int, code: int = 0) -> bool:
+        """Cancel the INVITE with this Call-ID and CSeq number; its failure_route finds `flag` set."""
+        tx = self._by_call_id(callid, cseq)
+        if tx is None or tx.method != "INVITE" or tx.is_answered:
+            return False
+        if tx.ctx is not None and 0 <= flag < 32:
+            tx.ctx.flags |= 1 << flag
+        headers = (("Reason", f"SIP;cause={code}"),) if code else ()
+        self._host.relay.cancel_invite(tx, headers)
+        return True
+
+    @function("t_reply_callid", routes=ANY)
+    def t_reply_callid(self, ctx: Context, callid: str, cseq: str, code: int, reason: str) -> bool:
+        """Answer the request with this Call-ID and CSeq number."""
+        tx = self._by_call_id(callid, cseq)
+        if tx is None or not self._host.replies.stateful(tx, code, reason):
+            return False
+        if code >= 200:
+            self._host.relay.cancel_others(tx, -1)
+        return True
+
+    def _by_call_id(self, call_id: str, cseq: str) -> ServerTransaction | None:
+        for tx in self._host.transactions.by_label.values():
+            if tx.ctx is not None and tx.ctx.msg.call_id == call_id and str(tx.ctx.msg.cseq) == cseq.strip():
+                return tx
+        return None
+
+    # Asking ------------------------------------------------------------------------------------------------
+
+    @function("t_flush_flags", "t_flush_xflags", routes=ANY)
+    def t_flush_flags(self, ctx: Context) -> bool:
+        """Write the message flags of now to the transaction."""
+        tx = self._transaction(ctx)
+        if tx is None or tx.ctx is None:
+            return False
+        tx.ctx.flags = ctx.flags
+        return True
+
+    @function("t_is_failure_route", routes=ANY)
+    def t_is_failure_route(self, ctx: Context) -> bool:
+        """Whether a failure_route is running."""
+        return ctx.route_kind is Routes.FAILURE
+
+    @function("t_is_branch_route", routes=ANY)
+    def t_is_branch_route(self, ctx: Context) -> bool:
+        """Whether a branch_route is running."""
+        return ctx.route_kind is Routes.BRANCH
+
+    @function("t_precheck_trans", routes=REQUEST_ROUTE)
+    def t_precheck_trans(self, ctx: Context) -> bool:
+        """Whether this request is a retransmission of one that has its transaction."""
+        return self._host.transactions.find(ctx.msg) is not None
+
+    # Suspending --------------------------------------------------------------------------------------------
+
+    @function("t_suspend", routes=ANY)
+    def t_suspend(self, ctx: Context) -> int:
+        """Keep the transaction open after the route ends; `$T(id_index)` and `$T(id_label)` name it.
+
+        Unless t_continue takes it up within fr_timer it is answered 408.
+        """
+        tx = ctx.transaction
+        if tx is None:
+            tx = self._host.relay.create(ctx)
+            if tx is None:
+                return 0
+        tx.suspended = True
+        self._suspended[ids_of(tx)] = (tx, ctx)
+        self._host.spawn(self._give_up(tx), "t_suspend")
+        return 1
+
+    async def _give_up(self, tx: ServerTransaction) -> None:
+        await asyncio.sleep((tx.timers or self._host.transactions.settings).fr)
+        if tx.suspended and ids_of(tx) in self._suspended:
+            del self._suspended[ids_of(tx)]
+            tx.suspended = False
+            self._host.replies.stateful(tx, 408, "Request Timeout")
+
+    @function("t_continue", routes=ANY)
+    def t_continue(self, ctx: Context, tindex: int, tlabel: int, rtname: str) -> bool:
+        """Go on with a suspended transaction in `route[rtname]`."""
+        held = self._suspended.pop((tindex, tlabel), None)
+        route = self._host.program.routes.get(rtname)
+        if held is None or route is None:
+            return False
+        tx, inner = held
+        tx.suspended = False
+        if tx.is_answered:
+            return False
+        inner.transaction, inner.route_kind, inner.route_name = tx, Routes.REQUEST, rtname
+        tx.script_running = True
+        self._host.run(cast("Callable[[Context], Any]", route), inner)
+        return True
+
+    # Variables ---------------------------------------------------------------------------------------------
+
+    @pv("T_branch_idx", kind=int)
+    def branch_idx(self, ctx: Context) -> Value:
+        """The index of the branch that this route is about; -1 where it is about none."""
+        about = Routes.BRANCH | Routes.FAILURE | Routes.ONREPLY
+        return ctx.branch_index if ctx.transaction is not None and ctx.route_kind in about else -1
+
+    @pv("T_reply_code", kind=int)
+    def reply_code(self, ctx: Context) -> Value:
+        """The status of the reply: the winning one in a failure_route, else the last that was sent."""
+        return self._reply_code(ctx)
+
+    def _reply_code(self, ctx: Context) -> int:
+        if not ctx.msg.is_request:
+            return ctx.msg.status
+        tx = self._transaction(ctx)
+        if tx is None:
+            return 0
+        if ctx.route_kind is Routes.FAILURE and ctx.branch_index < len(tx.branches):
+            return tx.branches[ctx.branch_index].status
+        return tx.status
+
+    @pv("T", inner_required=True)
+    def about(self, ctx: Context, inner: str) -> Value:
+        """`id_index`, `id_label`, `reply_code`, `reply_reason`, `reply_type` (1 made here), `branch_index`,
+        `ruid` of this transaction.
+        """
+        tx = self._transaction(ctx)
+        if tx is None:
+            return None
+        if inner in ("id_index", "id_label", "id_label_n", "id_index_n"):
+            index, label = ids_of(tx)
+            return index if inner.startswith("id_index") else label
+        if inner == "reply_code":
+            return self._reply_code(ctx)
+        if inner == "branch_index":
+            return ctx.branch_index
+        branch = tx.branches[ctx.branch_index] if ctx.branch_index < len(tx.branches) else None
+        if inner == "reply_type":
+            return int(branch.is_local) if branch is not None else 1
+        if inner == "reply_reason":
+            if branch is None:
+                return ""
+            return branch.reply.reason if branch.reply is not None else branch.reason
+        if inner == "ruid":
+            return branch.ruid or None if branch is not None else None
+        return None
+
+
+def ids_of(tx: ServerTransaction) -> tuple[int, int]:
+    """The transaction's label as the two numbers that a script knows it by."""
+    number = int(tx.label, 16)
+    return number & 0xFFFF, number >> 16 & 0x7FFFFFFF

@@ -108,7 +108,7 @@ class Asking(Base):
         return 1
 
     @pv("ulc", inner_required=True)
-    def get_ulc(self, ctx: Context, inner: str, index: Index) -> Value:
+    def get_ulc(self, ctx: Context, inner: str, index: Index = None) -> Value:
         """What `reg_fetch_contacts()` found: `$(ulc(profile=>addr)[0])`.
 
         Of the user: aor domain aorhash count. Of a contact, by index: addr path received expires callid q

@@ -134,6 +134,14 @@ class Runtime(Host):
             return result
         return 1 if result else -1
 
+    def run(self, ctx, steps):
+        """Carry out calls `(function, argument, …)` and assignments `($variable, value)`."""
+        for name, *rest in steps:
+            if name.startswith("$"):
+                self.set(ctx, name, *rest)
+            else:
+                ctx.rc = self.call(ctx, name, *rest)
+
     @staticmethod
     def sent(ctx):
         """The message as it would leave now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kamtool.module import ANY, BRANCH_ROUTE, FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Plain, function
-from kamtool.modules.textops.multipart import first_of, media_type
+from kamtool.modules.textops.multipart import first_of, media_type, now
 from kamtool.script import edits
 from kamtool.script.values import to_octets
 
@@ -46,7 +46,7 @@ class BodyFunctions:
 
         Content-Type stays: change it too, with `remove_hf` and `append_hf`.
         """
-        if media_type(ctx.msg.header("Content-Type")) == media_type(kind):
+        if media_type(now(ctx)[0]) == media_type(kind):
             return True
         part = first_of(ctx, kind)
         if part is None:

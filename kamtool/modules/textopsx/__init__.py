@@ -97,6 +97,9 @@ def _replace(ctx: Context, data: bytes) -> bool:
     ctx.msg = message
     ctx.edits = ()
     ctx.new_uri = None
+    if ctx._scratch is not None:
+        for memory in ("textopsx.removed", "pv.digest"):
+            ctx._scratch.pop(memory, None)
     return True
 
 

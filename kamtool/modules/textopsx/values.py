@@ -204,23 +204,34 @@ def _same(ctx: Context, name: str, value: str) -> list[Item]:
 
 
 def _remove(ctx: Context, name: str, item: Item) -> None:
-    """Take a value and one of its commas; the whole header when nothing is left of it."""
+    """Take a value and one of its commas; the whole header when nothing is left of it.
+
+    Which comma goes depends on what is left, so the cuts of values removed before are made anew.
+    """
+    removed: set[Item] = ctx.scratch.setdefault("textopsx.removed", set())
     row = [other for other in items(ctx, name) if other.place == item.place]
+    before = _cuts(row, removed)
+    removed.add(item)
+    ctx.edits = [edit for edit in ctx.edits if edit[2] or edit[:2] not in before]
     _, line_start, _, _, _, line_end = ctx.msg.row(item.place)
-    place = row.index(item)
-    left = [other for other in row if other != item and edits.pending(ctx, *_cut(row, other)) != b""]
-    if not left:
+    if removed.issuperset(row):
         edits.put(ctx, line_start, line_end, b"")
-    else:
-        edits.put(ctx, *_cut(row, row[place]), b"")
+        return
+    for start, end in _cuts(row, removed):
+        edits.put(ctx, start, end, b"")
 
 
-def _cut(row: list[Item], item: Item) -> tuple[int, int]:
-    """The span of a value with the comma before it, or of the first with the comma after it."""
-    place = row.index(item)
-    if place:
-        return row[place - 1].end, item.end
-    return (item.start, row[1].start) if len(row) > 1 else (item.start, item.end)
+def _cuts(row: list[Item], removed: set[Item]) -> list[tuple[int, int]]:
+    """The spans of the removed values: each with the comma before it, behind it when none stays before."""
+    cuts, kept = [], False
+    for place, item in enumerate(row):
+        if item not in removed:
+            kept = True
+        elif kept:
+            cuts.append((row[place - 1].end, item.end))
+        elif place + 1 < len(row):
+            cuts.append((item.start, row[place + 1].start))
+    return cuts
 
 
 def _pair(ctx: Context, wanted: Spec) -> tuple[int, int, int] | None:

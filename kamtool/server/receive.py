@@ -32,20 +32,22 @@ class Receive:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.accept_aliases = False
+        self.accept_aliases = bool(server.setting("tcp_accept_aliases", False))
+        self.length_optional = bool(server.setting("tcp_accept_no_cl", False))
 
     def message(self, data: bytes, flow: Flow) -> None:
         """One datagram, or one message cut from a stream. Nothing it contains can raise from here."""
         server = self.server
+        stream = flow.transport != "udp" and not self.length_optional
         try:
             if data[:4] == b"SIP/":
-                server.responses.receive(Response(data, flow.transport != "udp"), flow)
+                server.responses.receive(Response(data, stream), flow)
             else:
-                msg = Request(data, flow.transport != "udp")
+                msg = Request(data, stream)
                 if msg.is_request:
                     self.request(msg, flow)
                 else:
-                    server.responses.receive(Response(data, flow.transport != "udp"), flow)
+                    server.responses.receive(Response(data, stream), flow)
         except ParseError as error:
             self.malformed(data, flow, error)
         except Exception:

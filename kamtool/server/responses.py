@@ -328,6 +328,18 @@ class Responses:
         else:
             self.finish(tx)
 
+    def send_elsewhere(self, tx: ServerTransaction, data: bytes) -> bool:
+        """The connection of a request is gone: its response goes by a new one (§18.2.2)."""
+        if tx.reply_flow.transport == "udp":
+            return False
+        transports = self.server.transports
+        try:
+            tx.reply_flow = via_flow(Response(data).top_via, transports, transports.socket_of(tx.reply_flow))
+        except (ParseError, TransportError) as error:
+            log.info("a response cannot be sent: %s", error)
+            return False
+        return self.server.send(tx.reply_flow, data)
+
     def never_acknowledged(self, tx: ServerTransaction) -> None:
         """Timer H: nothing is left to be done for it."""
 

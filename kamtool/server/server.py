@@ -70,7 +70,6 @@ class Server:
         self.stateful = False
         self.myself = Myself(())
         self._receive = Receive(self)
-        self._receive.accept_aliases = bool(self.setting("tcp_accept_aliases", False))
         self.receive: Callable[[bytes, Flow], None] = self._receive.message
         """One datagram, or one message cut from a stream: what the transports call."""
         self.transports = Transports(self, tcp=self._tcp_options(), resolver=self._resolver())
@@ -162,7 +161,7 @@ class Server:
         self._stopping = True
         end = loop.time() + (self.options.drain if drain is None else drain)
         while self._is_busy() and loop.time() < end:
-            await asyncio.sleep(0.02)  # noqa: ASYNC110  (an event would cost something per transaction)
+            await asyncio.sleep(0.02)
         for module in reversed(list(self.modules.values())):
             try:
                 await module.stop()

@@ -193,6 +193,7 @@ class User(Protocol):
 
     def timed_out(self, tx: ServerTransaction, branch: int) -> None: ...
     def send_failed(self, tx: ServerTransaction, branch: int) -> None: ...
+    def send_elsewhere(self, tx: ServerTransaction, data: bytes) -> bool: ...
     def never_acknowledged(self, tx: ServerTransaction) -> None: ...
     def ended(self, tx: ServerTransaction) -> None: ...
 
@@ -298,8 +299,8 @@ class Transactions:
         if not effects & SEND:
             return False
         tx.status, tx.last = status, data
-        if not self.send(tx.reply_flow, data):
-            tx.step(ERROR, 0.0)
+        if not self.send(tx.reply_flow, data) and not self.user.send_elsewhere(tx, data):
+            self._after(tx, tx, SERVER, tx.step(ERROR, 0.0) & TERMINATED)
         if effects > SEND:
             self._after(tx, tx, SERVER, effects)
         for watcher in tx.watchers:

@@ -96,7 +96,8 @@ class Peer:
             f"Via: SIP/2.0/{self.transport.upper()} {via or f'{self.shown}:{self.port}'}"
             f";branch=z9hG4bK{branch}\r\n"
             f"From: <sip:peer@example.com>;tag=peer\r\nTo: <sip:you@example.com>{tag}\r\n"
-            f"Call-ID: {call_id}\r\nCSeq: {cseq} {method}\r\nMax-Forwards: 70\r\n{headers}Content-Length: {len(body)}\r\n\r\n{body}"
+            f"Call-ID: {call_id}\r\nCSeq: {cseq} {method}\r\nMax-Forwards: 70\r\n{headers}"
+            f"Content-Length: {len(body)}\r\n\r\n{body}"
         )
 
     def answer(self, message, status, reason="Reason", *, to_tag="you", headers=""):
@@ -179,7 +180,7 @@ class TcpPeer(Peer):
 
 @pytest_asyncio.fixture
 async def peer():
-    """Makes peers: `await peer()`, `await peer("::1")`; TCP: `peer(tcp=port)` connected, `peer(tcp=0)` listening."""
+    """Makes peers: `await peer()`, `await peer("::1")`; on TCP `peer(tcp=port)` connects, `peer(tcp=0)` listens."""
     made = []
 
     async def make(host="127.0.0.1", *, tcp=None):

@@ -174,7 +174,7 @@ class CodecTransformations:
     @transformation("s.escape.param")
     def s_escape_param(self, value: Value) -> Value:
         """What a parameter of a SIP URI may not hold as `%xx` (RFC 3261 §25.1)."""
-        return None if value is None else escape(to_str(value), _PARAM | {ord("@")})
+        return None if value is None else escape(to_str(value), _PARAM)
 
     @transformation("s.unescape.user", "s.unescape.param")
     def s_unescape_user(self, value: Value) -> Value:

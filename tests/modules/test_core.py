@@ -211,8 +211,13 @@ def test_a_destination_uri_is_set_read_and_cleared(runtime):
     runtime.set(ctx, "$du", "sip:10.0.0.1:5080;transport=tcp")
     names = ("$du", "$dd", "$dp", "$dP", "$nh(u)", "$nh(d)")
     assert [runtime.get(ctx, name) for name in names] == [
-        "sip:10.0.0.1:5080;transport=tcp", "10.0.0.1", "5080", "tcp", "sip:10.0.0.1:5080;transport=tcp", "10.0.0.1",
-    ]  # fmt: skip
+        "sip:10.0.0.1:5080;transport=tcp",
+        "10.0.0.1",
+        "5080",
+        "tcp",
+        "sip:10.0.0.1:5080;transport=tcp",
+        "10.0.0.1",
+    ]
     with pytest.raises(ScriptError):
         runtime.set(ctx, "$du", "garbage")
     runtime.set(ctx, "$du", None)

@@ -160,7 +160,7 @@ class Server:
         loop = asyncio.get_running_loop()
         self._stopping = True
         end = loop.time() + (self.options.drain if drain is None else drain)
-        while self._is_busy() and loop.time() < end:
+        while self._is_busy() and loop.time() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         for module in reversed(list(self.modules.values())):
             try:

@@ -180,7 +180,7 @@ class TcpPeer(Peer):
 
 @pytest_asyncio.fixture
 async def peer():
-    """Makes peers: `await peer()`, `await peer("::1")`; on TCP `peer(tcp=port)` connects, `peer(tcp=0)` listens."""
+    """Makes peers: `await peer()`, `await peer("::1")`; `peer(tcp=port)` connects, `peer(tcp=0)` listens."""
     made = []
 
     async def make(host="127.0.0.1", *, tcp=None):

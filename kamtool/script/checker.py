@@ -76,7 +76,7 @@ class Checker:
 
     def _load(self, item: Load) -> None:
         if item.name in self.scope.modules or item.name in self.missing:
-            self.error(f"module `{item.name}` is loaded twice", item.span, "KT1201")
+            self.error(f"module `{item.name}` is loaded twice", item.span, "KT1206")
             return
         try:
             self.scope.load(item.name)
@@ -101,12 +101,12 @@ class Checker:
         try:
             pattern = re.compile(item.modules)
         except re.error:
-            self.error(f"{item.modules!r} names no modules", item.span, "KT1202")
+            self.error(f"{item.modules!r} names no modules", item.span, "KT1207")
             return
         matching = [name for name in self.scope.modules if pattern.fullmatch(name)]
         if not matching:
             if not any(pattern.fullmatch(name) for name in self.missing):
-                self.error(f"`modparam` for module `{item.modules}`, which is not loaded", item.span, "KT1202",
+                self.error(f"`modparam` for module `{item.modules}`, which is not loaded", item.span, "KT1207",
                            f'loadmodule "{item.modules}.so" must stand above', _last(item.span))  # fmt: skip
             return
         declared = [(name, declaration(self.scope.modules[name]).params.get(item.name)) for name in matching]

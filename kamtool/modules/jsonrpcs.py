@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import socket
 import stat
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from kamtool.script.context import Context
     from kamtool.server.server import Server
 
+log = logging.getLogger("kamtool.modules.jsonrpcs")
+
 HTTP, FIFO, DATAGRAM, TCP = 1, 2, 4, 8
 REPLY: Final = "jsonrpcs.reply"
 
@@ -27,17 +30,22 @@ REPLY: Final = "jsonrpcs.reply"
 class Jsonrpcs(Module):
     """Lets `kamctl`, `kamcli` and scripts call the RPC of this server with JSON-RPC 2.0.
 
-    It listens on a FIFO and on a unix datagram socket. Over HTTP it does not answer yet.
+    It listens on a FIFO and on a datagram socket. Over HTTP it does not answer yet: that waits for xhttp.
+    As Kamailio, it answers also a request without `id`.
     """
 
-    pretty_format = Param(0, "answer with indented JSON")
+    pretty_format = Param(1, "answer with indented JSON")
     transport = Param(0, "what to open: 1 http, 2 FIFO, 4 datagrams, summed; 0 is FIFO and datagrams")
     fifo_name = Param("/run/kamailio/kamailio_rpc.fifo", "the FIFO to read; relative to /run/kamailio")
     fifo_mode = Param(0o660, "its permissions")
     fifo_user = Param("", "its owner")
     fifo_group = Param("", "its group")
     fifo_reply_dir = Param("/tmp/", "the folder of the FIFOs that clients make for their answers")
-    dgram_socket = Param("/run/kamailio/kamailio_rpc.sock", "the datagram socket; relative to /run/kamailio")
+    dgram_socket = Param(
+        "/run/kamailio/kamailio_rpc.sock",
+        "the datagram socket: a path, relative to /run/kamailio, or `udp:host:port`",
+    )
+    dgram_workers = Param(1, "accepted; one server answers all")
     dgram_mode = Param(0o660, "its permissions")
     dgram_user = Param("", "its owner")
     dgram_group = Param("", "its group")
@@ -47,6 +55,7 @@ class Jsonrpcs(Module):
         super().__init__(server)
         self._fifo: int | None = None
         self._datagram: socket.socket | None = None
+        self._datagram_path: Path | None = None
         self._decoder = FifoRequests()
 
     @property
@@ -65,7 +74,7 @@ class Jsonrpcs(Module):
             if wanted & FIFO and self.fifo_name:
                 self._open_fifo(self._place(self.fifo_name))
             if wanted & DATAGRAM and self.dgram_socket:
-                self._open_datagram(self._place(self.dgram_socket))
+                await self._open_datagram(self.dgram_socket)
         except OSError as error:
             where = error.filename or "its sockets"
             raise ConfigError(f"jsonrpcs cannot open {where}: {error.strerror or error}") from error
@@ -87,10 +96,14 @@ class Jsonrpcs(Module):
         self._fifo_path = path
         asyncio.get_running_loop().add_reader(self._fifo, self._fifo_ready)
 
-    def _open_datagram(self, path: Path) -> None:
-        self._datagram = control.bind(path, socket.SOCK_DGRAM)
-        self._give(path, self.dgram_mode, self.dgram_user, self.dgram_group)
-        self._datagram_path = path
+    async def _open_datagram(self, name: str) -> None:
+        if name.startswith("udp:"):
+            self._datagram = await _bind_udp(name[4:])
+        else:
+            path = self._place(name)
+            self._datagram = control.bind(path, socket.SOCK_DGRAM)
+            self._give(path, self.dgram_mode, self.dgram_user, self.dgram_group)
+            self._datagram_path = path
         asyncio.get_running_loop().add_reader(self._datagram, self._datagram_ready)
 
     def _give(self, path: Path, mode: int, user: str, group: str) -> None:
@@ -107,16 +120,20 @@ class Jsonrpcs(Module):
         if self._datagram is not None:
             loop.remove_reader(self._datagram)
             self._datagram.close()
-            self._datagram_path.unlink(missing_ok=True)
+            if self._datagram_path is not None:
+                self._datagram_path.unlink(missing_ok=True)
 
     async def answer(self, request: bytes) -> bytes | None:
-        """The response to a request; None for a notification."""
+        """The response to a request. Kamailio's clients expect one without having set an `id`, too."""
+        request, has_id = _with_id(request)
         response = await control.answer(self.table, request)
-        if response is None or not self.pretty_format:
+        if response is None or (has_id and not self.pretty_format):
             return response
-        return json.dumps(json.loads(response), indent=2, ensure_ascii=False).encode(
-            "utf-8", "surrogateescape"
-        )
+        told = json.loads(response)
+        if not has_id:
+            del told["id"]
+        form: dict[str, Any] = {"indent": "\t", "separators": (",", ":\t")} if self.pretty_format else {}
+        return json.dumps(told, ensure_ascii=False, **form).encode("utf-8", "surrogateescape")
 
     def _datagram_ready(self) -> None:
         assert self._datagram is not None
@@ -156,11 +173,46 @@ class Jsonrpcs(Module):
         }
         return 1
 
+    @function("jsonrpc_dispatch", routes=ANY)
+    def jsonrpc_dispatch(self, ctx: Context) -> bool:
+        """Answer a JSON-RPC request over HTTP: false, with a line in the log, until there is xhttp."""
+        log.error("jsonrpc_dispatch: needs the module xhttp, which kamtool does not have yet")
+        return False
+
     @pv("jsonrpl", inner_required=True)
     def jsonrpl(self, ctx: Context, name: str) -> Value:
         """The answer to the last `jsonrpc_exec`: `code`, `text` or `body`."""
         answer: dict[str, Value] = ctx.scratch.get(REPLY) or {}
         return answer.get(name)
+
+
+def _with_id(request: bytes) -> tuple[bytes, bool]:
+    """The request with an `id`, and whether it had one (what is no single request has none to miss)."""
+    try:
+        asked = json.loads(request)
+    except (ValueError, RecursionError):
+        return request, True
+    if not isinstance(asked, dict) or "id" in asked:
+        return request, True
+    return json.dumps({**asked, "id": 0}).encode(), False
+
+
+async def _bind_udp(place: str) -> socket.socket:
+    """A UDP socket at `host:port`. Raises ConfigError or OSError."""
+    host, _, port = place.rpartition(":")
+    if not port.isdigit():
+        raise ConfigError(f"jsonrpcs: {place!r} is no address", hint="udp:127.0.0.1:8090", code="KT1202")
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host.strip("[]") or None, int(port), type=socket.SOCK_DGRAM)
+    family, kind, protocol, _, address = found[0]
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.bind(address)
+        made.setblocking(False)
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 class FifoRequests:

@@ -10,6 +10,12 @@ from kamtool.modules.ctl import binrpc
 COOKIE = bytes.fromhex("12345678")
 
 
+def _dispatcher_set(number, *ports):
+    """As `dispatcher.list` tells a set of destinations."""
+    targets = [{"DEST": {"URI": f"sip:127.0.0.1:{port}", "FLAGS": "AX", "PRIORITY": 0}} for port in ports]
+    return {"SET": {"ID": number, "TARGETS": targets}}
+
+
 def test_a_request_is_its_method_arguments_and_cookie():
     packet = bytes.fromhex("a1031212345678910a636f72652e6563686f00216100100500")
     assert binrpc.packet_size(packet) == len(packet)
@@ -27,10 +33,36 @@ def test_a_request_is_its_method_arguments_and_cookie():
         (["a", "5", "0"], "a1130912345678216100213500213000"),
         ({"debug": 2}, "a1130b123456780365646562756700100283"),
         ([{"IDX": 0, "PID": 15442}], "a1131012345678034549445800004550494400203c5283"),
+        (
+            [
+                {"entry": 1, "size": 1, "slot": [{"name": "a", "value": "x", "type": "str"}]},
+                {"entry": 2, "size": 1, "slot": [{"name": "b", "value": 3, "type": "int"}]},
+            ],
+            "a11375123456780365656e7472790010015573697a6500100155736c6f74000303556e616d65002161006576616c75650021"
+            "780055747970650041737472008383830365656e7472790010025573697a6500100155736c6f74000303556e616d65002162"
+            "006576616c756500100355747970650041696e7400838383",
+        ),
+        (
+            {"NRSETS": 2, "RECORDS": [_dispatcher_set(2, 5082), _dispatcher_set(1, 5081, 5080)]},
+            "a113f51234567803754e525345545300100295085245434f5244530003455345540003354944001002950854415247455453"
+            "000355444553540003455552490091137369703a3132372e302e302e313a353038320065464c414753003141580095095052"
+            "494f524954590000838383455345540003354944001001950854415247455453000355444553540003455552490091137369"
+            "703a3132372e302e302e313a353038310065464c414753003141580095095052494f52495459000083554445535400034555"
+            "52490091137369703a3132372e302e302e313a353038300065464c414753003141580095095052494f524954590000838383"
+            "8383",
+        ),
+        (322.5, "a11304123456783204ebc4"),
+        (-1.5, "a113091234567882fffffffffffffa24"),
+        (-300, "a1130512345678" + "40fffffed4"),
     ],
 )
 def test_a_reply_is_octet_for_octet_kamailios(result, octets):
     assert binrpc.reply(COOKIE, result).hex() == octets
+
+
+def test_arguments_are_read_as_kamcmd_writes_them():
+    packet = "a1032226e387be910a636f72652e6563686f0040fffffffd82fffffffffffffa242204d240fffffed4"
+    assert binrpc.decode(bytes.fromhex(packet)).params == [-3, -1.5, 1.234, -300]
 
 
 def test_a_fault_is_octet_for_octet_kamailios():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -24,6 +23,7 @@ log = logging.getLogger("kamtool.modules.ctl")
 DEFAULT = "unixs:/run/kamailio/kamailio_ctl"
 MOST_CLIENTS = 64
 LEAST_BODY = 64
+Ends = tuple[str, str, str, str, str]
 
 
 class Ctl(Module):
@@ -41,8 +41,9 @@ class Ctl(Module):
     user = Param("", "the owner of unix sockets, by name or number")
     group = Param("", "the group of unix sockets, by name or number")
     autoconversion = Param(0, "accepted; texts and numbers are always brought into the shape a method wants")
-    binrpc_max_body_size = Param(4, "the kilobytes of the largest answer, 64 at least")
-    binrpc_struct_max_body_size = Param(1, "accepted; a struct may be as large as the answer")
+    fifo = Param("", "refused: the text protocol of old; jsonrpcs has a FIFO", repeat=True)
+    binrpc_max_body_size = Param(32, "the kilobytes of the largest answer, 64 at least")
+    binrpc_struct_max_body_size = Param(8, "accepted; a struct may be as large as the answer")
     binrpc_buffer_size = Param(1024, "accepted; buffers grow as they need")
 
     def __init__(self, server: Host) -> None:
@@ -50,8 +51,9 @@ class Ctl(Module):
         self._servers: list[asyncio.Server] = []
         self._datagrams: list[asyncio.DatagramTransport] = []
         self._files: list[Path] = []
-        self._clients: dict[asyncio.Task[None], tuple[str, float]] = {}
-        self.listening: list[tuple[str, str]] = []
+        self._clients: dict[asyncio.Task[None], Ends] = {}
+        self.listening: list[tuple[str, str, str]] = []
+        """Transport, address, port, as `ctl.listen` shows them."""
 
     @property
     def table(self) -> RpcTable:
@@ -60,6 +62,11 @@ class Ctl(Module):
 
     async def start(self) -> None:
         """Open the sockets."""
+        if self.__dict__["fifo"]:
+            raise ConfigError(
+                "ctl does not speak the old FIFO protocol",
+                hint='modparam("jsonrpcs", "fifo_name", …) is what came after it', code="KT1202",
+            )  # fmt: skip
         for where in self.binrpc or [DEFAULT]:
             try:
                 await self._listen(where)
@@ -85,7 +92,7 @@ class Ctl(Module):
             loop = asyncio.get_running_loop()
             made, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), (host, int(port)))
             self._datagrams.append(made)
-        self.listening.append((kind, f"{host}:{port}"))
+        self.listening.append((kind, host, port))
 
     async def _listen_unix(self, path: Path, *, datagrams: bool) -> None:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -98,7 +105,7 @@ class Ctl(Module):
             self._datagrams.append(endpoint)
         else:
             self._servers.append(await asyncio.start_unix_server(self._connected, sock=made))
-        self.listening.append(("unixd" if datagrams else "unixs", str(path)))
+        self.listening.append(("unix_dgram" if datagrams else "unix_stream", str(path), ""))
 
     async def stop(self) -> None:
         """Close the sockets and remove their files."""
@@ -115,10 +122,9 @@ class Ctl(Module):
 
     async def answer(self, packet: bytes) -> bytes:
         """The packet that answers one whole packet."""
-        cookie = b""
+        cookie = binrpc.cookie_of(packet)
         try:
             request = binrpc.decode(packet)
-            cookie = request.cookie
             result = await self.table.call(request.method, request.params)
             answer = binrpc.reply(cookie, result)
         except RpcError as error:
@@ -134,7 +140,7 @@ class Ctl(Module):
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._clients[task] = (str(writer.get_extra_info("peername") or "unix"), time.monotonic())
+        self._clients[task] = _ends(writer)
         try:
             if len(self._clients) <= MOST_CLIENTS:
                 await self._converse(reader, writer)
@@ -162,9 +168,9 @@ class Ctl(Module):
             await asyncio.wait_for(writer.drain(), control.PATIENCE)
 
     @rpc("ctl.listen")
-    def listen(self) -> list[dict[str, Any]]:
-        """The sockets where binrpc is answered."""
-        return [{"protocol": kind, "address": place} for kind, place in self.listening]
+    def listen(self) -> list[str]:
+        """The sockets where binrpc is answered, four texts each: protocol, transport, address, port."""
+        return [text for socket in self.listening for text in ("binrpc", *socket)]
 
     @rpc("ctl.connections")
     def connections(self) -> int:
@@ -172,10 +178,17 @@ class Ctl(Module):
         return len(self._clients)
 
     @rpc("ctl.who")
-    def who(self) -> list[dict[str, Any]]:
-        """The clients that are connected."""
-        now = time.monotonic()
-        return [{"from": peer, "seconds": int(now - since)} for peer, since in self._clients.values()]
+    def who(self) -> list[str]:
+        """The clients that are connected, six texts each: protocol, transport, from, to with their ports."""
+        return [text for ends in self._clients.values() for text in ("binrpc", *ends)]
+
+
+def _ends(writer: asyncio.StreamWriter) -> Ends:
+    """A connection: its transport, and address and port of both its ends."""
+    peer, here = writer.get_extra_info("peername"), writer.get_extra_info("sockname")
+    if isinstance(here, tuple):
+        return "tcp", peer[0], str(peer[1]), here[0], str(here[1])
+    return "unix_stream", peer or "<anonymous unix socket>", "", here or "", ""
 
 
 class _Datagrams(asyncio.DatagramProtocol):

@@ -3,9 +3,12 @@
     packet   magic 0xA and version 1 in one octet; type, size of the length, size of the cookie in the next;
              the length of the body, the cookie, the body
     record   one octet: a bit, a size of 3 bits, a type of 4. With the bit clear the size is the value's own;
-             with it set, as many octets of length follow. A struct or list ends with the bit and size 0
+             with it set, as many octets of length follow. A struct ends with the bit and size 0
 
-Numbers are big-endian and as short as they can be, texts end with a NUL, fractions are in thousandths.
+Numbers are big-endian and as short as they can be, texts end with a NUL, fractions are in thousandths. The
+size of a negative fraction is 8, which fits no 3 bits: Kamailio and kamcmd set the bit and size 0 for it.
+Kamailio writes a list in a struct as a struct: of its entries when each has one name, as `{"SET": {…}}`,
+else of structs without names. kamcmd cannot read the type that is meant for lists.
 """
 
 from __future__ import annotations
@@ -43,6 +46,12 @@ def packet_size(data: bytes) -> int:
     return 2 + length_size + cookie_size + int.from_bytes(data[2 : 2 + length_size])
 
 
+def cookie_of(packet: bytes) -> bytes:
+    """The cookie of a whole packet, whatever its body is worth."""
+    length_size, cookie_size = _sizes(packet)
+    return packet[2 + length_size : 2 + length_size + cookie_size]
+
+
 def _sizes(data: bytes) -> tuple[int, int]:
     return (data[1] >> 2 & 3) + 1, (data[1] & 3) + 1
 
@@ -64,13 +73,15 @@ def _records(data: bytes, at: int) -> Iterator[Any]:
     while at < len(data):
         head = data[at]
         kind, size, at = head & 15, head >> 4 & 7, at + 1
-        if head & 0x80:
+        if head == 0x80 | DOUBLE:
+            size = 8
+        elif head & 0x80:
             size, at = int.from_bytes(data[at : at + size]), at + size
         if at + size > len(data):
             raise RpcError(400, "a record is cut short")
         value, at = data[at : at + size], at + size
         if kind in (INT, DOUBLE):
-            number = int.from_bytes(value, signed=size >= 4)
+            number = int.from_bytes(value, signed=size in (4, 8))
             yield number if kind == INT else number / 1000
         elif kind in (STR, BYTES):
             yield value.rstrip(b"\0").decode("utf-8", "surrogateescape")
@@ -101,18 +112,37 @@ def _encode(value: Any, depth: int) -> bytes:
     if isinstance(value, bool | int):
         return _number(INT, int(value))
     if isinstance(value, float):
-        return _number(DOUBLE, round(value * 1000))
+        return _fraction(value)
     if isinstance(value, Mapping):
         pairs = [_text(AVP, str(name)) + _encode(entry, depth + 1) for name, entry in value.items()]
         return b"".join((bytes((STRUCT,)), *pairs, bytes((0x80 | STRUCT,))))
     if isinstance(value, list | tuple):
-        return b"".join((bytes((ARRAY,)), *(_encode(e, depth + 1) for e in value), bytes((0x80 | ARRAY,))))
+        entries = b"".join(_entry(entry, depth + 1) for entry in value)
+        return bytes((STRUCT,)) + entries + bytes((0x80 | STRUCT,))
     return _text(STR, "" if value is None else str(value))
 
 
+def _entry(value: Any, depth: int) -> bytes:
+    """An entry of a list that is no answer of its own."""
+    if isinstance(value, Mapping) and len(value) == 1:
+        ((name, inner),) = value.items()
+        if isinstance(inner, Mapping):
+            return _text(AVP, str(name)) + _encode(inner, depth + 1)
+    return _encode(value, depth)
+
+
+def _fraction(value: float) -> bytes:
+    if not abs(value) < 2**53:  # infinite, or no number at all
+        return _text(STR, str(value))
+    thousandths = round(value * 1000)
+    if 0 <= thousandths < 2**31:
+        return _number(DOUBLE, thousandths)
+    return bytes((0x80 | DOUBLE,)) + thousandths.to_bytes(8, signed=True)
+
+
 def _number(kind: int, value: int) -> bytes:
-    # kamcmd reads at most 32 bits: larger counters are told as text.
-    if not -(2**31) <= value < 2**32:
+    # kamcmd reads signed numbers of 32 bits: larger counters are told as text.
+    if not -(2**31) <= value < 2**31:
         return _text(STR, str(value))
     value &= 0xFFFFFFFF
     octets = value.to_bytes((value.bit_length() + 7) // 8)

@@ -25,6 +25,7 @@ modparam("ctl", "binrpc", "udp:127.0.0.1:{port}")
 modparam("jsonrpcs", "fifo_name", "{folder}/rpc.fifo")
 modparam("jsonrpcs", "fifo_reply_dir", "{folder}")
 modparam("jsonrpcs", "dgram_socket", "{folder}/rpc.sock")
+modparam("jsonrpcs", "pretty_format", 0)
 request_route {{
     jsonrpc_exec('{{"jsonrpc":"2.0","method":"core.echo","params":["$rm"],"id":1}}');
     sl_send_reply("200", "$jsonrpl(code) $(jsonrpl(body){{s.len}})");

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 @click.option("--classic", is_flag=True, help="Print errors in the form of `kamailio -c`.")
 @click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
 @click.option(
-    "-o", "--output", type=click.Choice(("text", "json", "jsonl", "csv", "yaml")), default="text", show_default=True,
-    help="How to print: for people, or one row for each finding.",
+    "-o", "--output", type=click.Choice(("text", "json", "jsonl", "csv", "yaml")), default="text",
+    show_default=True, help="How to print: for people, or one row for each finding.",
 )  # fmt: skip
 def command(
     files: Sequence[Path], defines: Sequence[str], strict: bool, classic: bool, quiet: bool, output: str

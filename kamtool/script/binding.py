@@ -1,4 +1,4 @@
-"""The names that generated code uses: bound methods, modules, patterns and other objects, made once a program."""
+"""The names that generated code uses: bound methods, modules, patterns, each made once a program."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ HELPERS: dict[str, Any] = {
     "is_myself_address": guards.is_myself_address,
     "request_uri": guards.request_uri,
     "sent": guards.sent,
+    "substituted": guards.substituted,
     "address_equal": guards.address_equal,
 }
 

@@ -47,8 +47,11 @@ class _Flow:
         left: Leave | None = None
         for statement in statements:
             if left is not None:
-                self.checker.warn(f"this is never reached: line {left.span.line} leaves with `{left.word}`",
-                                  _first_line(statement.span), "KT1312")  # fmt: skip
+                self.checker.warn(
+                    f"this is never reached: line {left.span.line} leaves with `{left.word}`",
+                    _first_line(statement.span),
+                    "KT1312",
+                )
                 break
             self._statement(statement, in_loop)
             if isinstance(statement, Leave):
@@ -66,8 +69,12 @@ class _Flow:
                 for case in cases:
                     self.block(case.body, True)
             case Leave(word="break") if not in_loop:
-                self.checker.warn("`break` outside of a loop or switch ends this route", statement.span, "KT1313",
-                                  "`return` says so")  # fmt: skip
+                self.checker.warn(
+                    "`break` outside of a loop or switch ends this route",
+                    statement.span,
+                    "KT1313",
+                    "`return` says so",
+                )
 
     def _blocks(self, in_loop: bool, then: Block, otherwise: Block | None) -> None:
         self.block(then.statements, in_loop)
@@ -93,15 +100,23 @@ class _Flow:
     def _assignments(self, condition: Expression) -> None:
         for node in inside(condition):
             if isinstance(node, AssignValue):
-                self.checker.warn("an assignment in a condition: its value is always 1", node.span, "KT1315",
-                                  "to compare, write `==`")  # fmt: skip
+                self.checker.warn(
+                    "an assignment in a condition: its value is always 1",
+                    node.span,
+                    "KT1315",
+                    "to compare, write `==`",
+                )
 
     def _texts(self, condition: Expression) -> None:
         """`if ($rU)` is false for "alice" and true for "123"."""
         match condition:
             case PvNode() if self._is_text(condition):
-                self.checker.warn(f"`{condition.text}` is a text: this is true only when it writes a number above 0",
-                                  condition.span, "KT1316", f"did you mean `{condition.text} != $null`?")  # fmt: skip
+                self.checker.warn(
+                    f"`{condition.text}` is a text: this is true only when it writes a number above 0",
+                    condition.span,
+                    "KT1316",
+                    f"did you mean `{condition.text} != $null`?",
+                )
             case Unary(operator="!", operand=operand):
                 self._texts(operand)
             case Binary(operator="&&" | "||", left=left, right=right):
@@ -130,8 +145,12 @@ def _comparison(node: Binary, checker: Checker) -> None:
         return
     if is_null(node.right) and reference.name in NEVER_UNDEFINED:
         always = "false" if node.operator == "==" else "true"
-        checker.warn(f"`{node.left.text}` is never undefined: this is always {always}", node.span, "KT1317",
-                     "an unset one is 0; `$vn(…)` and `$avp(…)` can be undefined")  # fmt: skip
+        checker.warn(
+            f"`{node.left.text}` is never undefined: this is always {always}",
+            node.span,
+            "KT1317",
+            "an unset one is 0; `$vn(…)` and `$avp(…)` can be undefined",
+        )
     kind = checker.scope.pvs[reference.name][1].kind
     if kind is int and isinstance(node.right, String) and not node.right.value.strip().lstrip("+-").isalnum():
         checker.warn(f"`{node.left.text}` is a number: the string counts as 0", node.right.span, "KT1318")

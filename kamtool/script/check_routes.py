@@ -41,10 +41,20 @@ class RouteChecker:
         key = (item.kind, item.name)
         if item.name and key in self.by_name:
             first = self.by_name[key]
-            end = Span(item.span.file, item.span.end_line, max(item.span.end_column - 1, 1),
-                       item.span.end_line, item.span.end_column)  # fmt: skip
-            self.checker.error(f"there are two {_shown(*key)}", item.name_span, "KT1155",
-                               f"the first one stands at line {first.span.line}", end)  # fmt: skip
+            end = Span(
+                item.span.file,
+                item.span.end_line,
+                max(item.span.end_column - 1, 1),
+                item.span.end_line,
+                item.span.end_column,
+            )
+            self.checker.error(
+                f"there are two {_shown(*key)}",
+                item.name_span,
+                "KT1155",
+                f"the first one stands at line {first.span.line}",
+                end,
+            )
         self.by_name.setdefault(key, item)
         self.values.route(item)
         check_flow(item, self.checker)

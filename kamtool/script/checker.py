@@ -67,8 +67,12 @@ class Checker:
             case Alias():
                 self.settings.aliases.append(item)
                 if ":" in item.host and not item.host.startswith("[") and item.host.count(":") == 1:
-                    self.warn(f"the alias {item.host!r} never matches: in quotes the colon is part of the name",
-                              item.span, "KT1301", f"write alias={item.host}")  # fmt: skip
+                    self.warn(
+                        f"the alias {item.host!r} never matches: in quotes the colon is part of the name",
+                        item.span,
+                        "KT1301",
+                        f"write alias={item.host}",
+                    )
             case Route():
                 self.routes.route(item)
 
@@ -85,8 +89,12 @@ class Checker:
             self.error(error.message, item.span, error.code, error.hint or self._near_module(item.name))
         except ImportError as error:
             self.missing.add(item.name)
-            self.error(f"module `{item.name}` cannot be loaded: {error}", item.span, "KT1200",
-                       "install the package it needs")  # fmt: skip
+            self.error(
+                f"module `{item.name}` cannot be loaded: {error}",
+                item.span,
+                "KT1200",
+                "install the package it needs",
+            )
 
     @staticmethod
     def _near_module(name: str) -> str:
@@ -106,21 +114,36 @@ class Checker:
         matching = [name for name in self.scope.modules if pattern.fullmatch(name)]
         if not matching:
             if not any(pattern.fullmatch(name) for name in self.missing):
-                self.error(f"`modparam` for module `{item.modules}`, which is not loaded", item.span, "KT1207",
-                           f'loadmodule "{item.modules}.so" must stand above', _last(item.span))  # fmt: skip
+                self.error(
+                    f"`modparam` for module `{item.modules}`, which is not loaded",
+                    item.span,
+                    "KT1207",
+                    f'loadmodule "{item.modules}.so" must stand above',
+                    _last(item.span),
+                )
             return
         declared = [(name, declaration(self.scope.modules[name]).params.get(item.name)) for name in matching]
         found = [param for _, param in declared if param is not None]
         if not found:
-            self.error(f"module `{matching[0]}` has no parameter `{item.name}`", item.name_span, "KT1203",
-                       self._near_param(matching[0], item.name), _last(item.span))  # fmt: skip
+            self.error(
+                f"module `{matching[0]}` has no parameter `{item.name}`",
+                item.name_span,
+                "KT1203",
+                self._near_param(matching[0], item.name),
+                _last(item.span),
+            )
             return
         wanted = {param.kind for param in found}
         given = type(item.value)
         if not item.evaluated and given not in wanted:
             kind = "a string" if str in wanted else "a number"
-            self.error(f"the parameter `{item.name}` takes {kind}", item.value_span, "KT1204",
-                       "without quotes" if given is str else "in quotes", _last(item.span))  # fmt: skip
+            self.error(
+                f"the parameter `{item.name}` takes {kind}",
+                item.value_span,
+                "KT1204",
+                "without quotes" if given is str else "in quotes",
+                _last(item.span),
+            )
 
     def _near_param(self, module: str, name: str) -> str:
         import difflib
@@ -133,8 +156,12 @@ class Checker:
             if isinstance(item, Load) and item.name in self.scope.modules:
                 for needed in self.scope.modules[item.name].depends:
                     if needed not in self.scope.modules and needed not in self.missing:
-                        self.error(f"module `{item.name}` needs module `{needed}`", item.span, "KT1205",
-                                   f'add loadmodule "{needed}.so"')  # fmt: skip
+                        self.error(
+                            f"module `{item.name}` needs module `{needed}`",
+                            item.span,
+                            "KT1205",
+                            f'add loadmodule "{needed}.so"',
+                        )
 
     # Globals ------------------------------------------------------------------------------------------
 
@@ -162,15 +189,13 @@ class Checker:
         return scope
 
     def _custom(self, item: Custom) -> None:
-        if item.instance is not None:
-            self.settings.custom[f"{item.group}[{item.instance}].{item.name}"] = item.value
+        group = item.group if item.instance is None else f"{item.group}[{item.instance}]"
+        held = self.settings.custom.setdefault(group, {})
+        if item.name in held:
+            self.error(f"the parameter `{group}.{item.name}` is declared twice", item.span, "KT1124")
             return
-        name = f"{item.group}.{item.name}"
-        if name in self.settings.custom:
-            self.error(f"the parameter `{name}` is declared twice", item.span, "KT1124")
-            return
-        self.settings.custom[name] = item.value
-        self.settings.described[name] = item
+        held[item.name] = item.value
+        self.settings.described[f"{group}.{item.name}"] = item
 
     def _flags(self, item: FlagsLine) -> None:
         table = self.settings.avp_flags if item.is_avp else self.settings.flags
@@ -190,8 +215,12 @@ class Checker:
         for name, span in self.preprocessor.tested.items():
             known = name in self.preprocessor.ever or name in self.preprocessor.skipped
             if not known and not name.startswith(("WITH_", "MOD_", "KAMAILIO_", "OPENSER", "ACCDB_COMMENT")):
-                self.warn(f"`{name}` is asked for but nothing defines it", span, "KT1303",
-                          f"define it with `#!define {name}` or -A {name}, or leave it off")  # fmt: skip
+                self.warn(
+                    f"`{name}` is asked for but nothing defines it",
+                    span,
+                    "KT1303",
+                    f"define it with `#!define {name}` or -A {name}, or leave it off",
+                )
 
 
 def _last(span: Span) -> Span:

@@ -45,7 +45,7 @@ from kamtool.script.values import to_int
 from kamtool.script.walk import calls_in, routes_in
 
 RETURN = "return"
-"""The mode of a statement in last place: its code is returned. Else "" (nobody asks) or a local to hold it."""
+"""The mode of a statement in last place: return its code. Else "" (nobody asks) or a local to hold it."""
 
 
 class RouteCode(CallCode):
@@ -324,7 +324,7 @@ class RouteCode(CallCode):
         self.lines.put("    break")
 
     def _cases(self, cases: tuple[Case, ...], held: str, ints: bool, last: str) -> None:
-        """Cases that all end on their own make a chain of `elif`; falling through needs the entry's number."""
+        """Cases that all end by themselves make a chain of `elif`; falling through needs an entry number."""
         groups = _grouped(cases)
         if all(_ends(body) for _, body in groups[:-1]) and _default_last(groups):
             word = "if"

@@ -29,7 +29,7 @@ from kamtool.script.variables import Reference
 
 @dataclass(frozen=True, slots=True)
 class RoutePlan:
-    """What callers need to know of a compiled block: its Python name, whether it awaits, whether it recurs."""
+    """What callers need to know of a block: its Python name, whether it awaits, whether it recurs."""
 
     python: str
     waits: bool
@@ -176,8 +176,11 @@ class CallCode(ValueCode):
             if number is not None:
                 return repr(number)
             if isinstance(node, Word):
-                raise ConfigError(f"the flag `{node.value}` is not declared", code="KT1152",
-                                  hint=f"declare it above: flags {node.value}")  # fmt: skip
+                raise ConfigError(
+                    f"the flag `{node.value}` is not declared",
+                    code="KT1152",
+                    hint=f"declare it above: flags {node.value}",
+                )
         return self._integer_argument(node)
 
     def flag(self, name: str) -> int | None:

@@ -35,7 +35,7 @@ def relocate(tree: ast.AST, lines: Lines, file: str, fallback: int) -> None:
     A line from another file (an include inside the route) gets the line `fallback`: code has one file only.
     """
     for node in ast.walk(tree):
-        if not hasattr(node, "lineno"):
+        if not isinstance(node, ast.stmt | ast.expr | ast.excepthandler | ast.arg | ast.keyword | ast.alias):
             continue
         span = lines.spans[node.lineno - 1]
         if span.file != file:

@@ -110,7 +110,7 @@ def _binary(node: Binary) -> Expression:
 
 
 def _logical(node: Binary, left: Value, right: Value) -> Expression:
-    """`$x && 1` is `$x` itself, its value not made 0 or 1 (cfglang §6); a call that decides nothing still runs."""
+    """`$x && 1` is `$x` itself, not made 0 or 1; a call that decides nothing still runs."""
     known = left if left is not None else right
     other = node.right if left is not None else node.left
     neutral = (values.to_int(known) != 0) is (node.operator == "&&")

@@ -1,4 +1,4 @@
-"""What compiled routes call when something out of the ordinary happens, and the tests that need more than a line."""
+"""What compiled routes call when something goes wrong, and the tests that need more than a line."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import ConfigError, ScriptError
-from kamtool.module import Value
-from kamtool.script.values import text_to_int
+from kamtool.module import Substitution, Value
+from kamtool.script.values import text_to_int, to_str
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
@@ -50,6 +50,14 @@ def integer(value: Value) -> int:
         if number or (value.strip("+-0") == "" and value):
             return number
     raise ScriptError(f"{value!r} stands where a number should")
+
+
+def substituted(ctx: Context, change: Substitution, value: Value) -> Value:
+    """`{re.subst,…}`: the text with its matches replaced, as it was when nothing matched."""
+    if value is None:
+        return None
+    changed = change.apply(ctx, to_str(value))
+    return value if changed is None else changed
 
 
 def is_myself_uri(ctx: Context, uri: str) -> bool:
@@ -128,9 +136,9 @@ def address_equal(left: Value, right: Value) -> bool:
 class Action:
     """One statement as an observer meets it, before it runs.
 
-    `span` is where it stands and `line` the line that Kamailio's trace shows for it; `name` is what is done:
-    a function's name, `assign`, `if`, `switch`, `while`, `route`, `return`, `exit`, `drop`. `route` is the block
-    in which it stands, "" for an unnamed one.
+    `span` is where it stands and `line` the line that Kamailio's trace shows for it; `name` is what is
+    done: a function's name, `assign`, `if`, `switch`, `while`, `route`, `return`, `exit`, `drop`. `route` is
+    the block in which it stands, "" for an unnamed one.
     """
 
     __slots__ = ("line", "name", "route", "span")

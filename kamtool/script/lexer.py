@@ -32,9 +32,15 @@ DEEPEST_DEFINE = 64
 MOST_REPLACEMENTS = 100_000
 
 RESERVED = (
-    STATEMENT_WORDS | CORE_WORDS | BARE_FUNCTIONS | ON_WORDS | OFF_WORDS
-    | frozenset(TEST_WORDS) | frozenset(OPERATOR_WORDS) | frozenset(FAMILY_WORDS)
-)  # fmt: skip
+    STATEMENT_WORDS
+    | CORE_WORDS
+    | BARE_FUNCTIONS
+    | ON_WORDS
+    | OFF_WORDS
+    | frozenset(TEST_WORDS)
+    | frozenset(OPERATOR_WORDS)
+    | frozenset(FAMILY_WORDS)
+)
 
 _BLANK = re.compile(r"(?:[ \t\r\n\b]|\\\r?\n)+")
 _DIRECTIVE = re.compile(r"(?:#!|!!)([A-Za-z_]+)(?![A-Za-z0-9_])", re.ASCII)
@@ -266,8 +272,15 @@ class Lexer:
             if close < 0:
                 self.offsets[-1] = len(text)
                 end = self._span(max(len(text) - 1, 0), len(text))
-                self.report(ConfigError("this comment is never closed", opened, code="KT1003", place=end,
-                                        hint="comments nest: each `/*` inside needs its own `*/`"))  # fmt: skip
+                self.report(
+                    ConfigError(
+                        "this comment is never closed",
+                        opened,
+                        code="KT1003",
+                        place=end,
+                        hint="comments nest: each `/*` inside needs its own `*/`",
+                    )
+                )
                 return
             if 0 <= again < close:
                 depth, place = depth + 1, again + 2
@@ -387,8 +400,9 @@ class Lexer:
         self._push(Source(name, content, path=path, site=span))
 
     def _find(self, name: str) -> Path | None:
-        own = next((source.path for source in reversed(self.stack) if source.path), None)
-        for path in (Path(name), *((own.parent / name,) if own else ())):
+        places = [Path(name)]
+        places += [source.path.parent / name for source in reversed(self.stack) if source.path][:1]
+        for path in places:
             try:
                 if path.is_file():
                     return path
@@ -446,8 +460,14 @@ class Lexer:
     def _unclosed(self, start: int) -> Token:
         text = self.stack[-1].text
         end = len(text)
-        self.report(ConfigError("this string is never closed", self._span(start, start + 1), code="KT1004",
-                                place=self._span(max(end - 1, 0), end)))  # fmt: skip
+        self.report(
+            ConfigError(
+                "this string is never closed",
+                self._span(start, start + 1),
+                code="KT1004",
+                place=self._span(max(end - 1, 0), end),
+            )
+        )
         self.offsets[-1] = end
         return Token(T.STRING, '"', self._span(start, start + 1), "")
 

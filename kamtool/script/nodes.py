@@ -1,8 +1,8 @@
 """The tree of a cfg: what the parser makes, the checker reads and code generation turns into Python.
 
 A statement keeps two positions: `span` from its first token to its last, and `line`, the line of the last
-token a parser with one token of look-ahead has read when the statement is complete. Kamailio's traces show the
-latter, which for an `if` without `else` is the line of the token after it.
+token a parser with one token of look-ahead has read when the statement is complete. Kamailio's traces show
+the latter, which for an `if` without `else` is the line of the token after it.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Network(Node):
 
 @dataclass(frozen=True, slots=True)
 class Test(Node):
-    """A keyword test: `uri == myself`, `src_ip == 10.0.0.0/8`, `method == INVITE`; alone, the keyword's value."""
+    """A keyword test: `uri == myself`, `src_ip == 10.0.0.0/8`; alone, the keyword's value."""
 
     keyword: str
     operator: str
@@ -135,8 +135,8 @@ class Test(Node):
 
 
 Expression = (
-    Number | String | Word | PvNode | SelectNode | Call | RouteCall | BlockValue | AssignValue | Unary | Binary
-    | Selval | Myself | Network | Test
+    Number | String | Word | PvNode | SelectNode | Call | RouteCall | BlockValue | AssignValue | Unary
+    | Binary | Selval | Myself | Network | Test
 )  # fmt: skip
 
 

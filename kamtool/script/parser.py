@@ -84,13 +84,18 @@ class Parser(StatementParser):
         if word == "alias":
             return list(self._alias())
         if word in ("if", "while", "switch", "return", "exit", "drop", "break"):
-            raise self.fail(f"`{word}` stands outside of any route", token.span, "KT1101",
-                            "is there a brace too many above?")  # fmt: skip
+            raise self.fail(
+                f"`{word}` stands outside of any route",
+                token.span,
+                "KT1101",
+                "is there a brace too many above?",
+            )
         if token.kind is T.WORD:
             return [self._setting()]
         hint = "is there a brace too many above?" if token.text == "}" else ""
-        raise self.fail(f"{token.shown} stands where a parameter or a route should begin", token.span, "KT1101",
-                        hint)  # fmt: skip
+        raise self.fail(
+            f"{token.shown} stands where a parameter or a route should begin", token.span, "KT1101", hint
+        )
 
     def _to_next_item(self, stuck: bool) -> None:
         """Skip to what looks like the beginning of an item: a word of the outer level in no brace."""
@@ -208,11 +213,19 @@ class Parser(StatementParser):
             value = self.next().text
         else:
             hint = f"is `{token.text}` a define that was not made?" if token.kind is T.WORD else ""
-            raise self.fail(f"a parameter's value is a string or a number, not {token.shown}", token.span,
-                            "KT1111", hint)  # fmt: skip
+            raise self.fail(
+                f"a parameter's value is a string or a number, not {token.shown}", token.span, "KT1111", hint
+            )
         closed = self.expect(")", "at the end of `modparam`", opened.span)
-        return ModParam(join(word.span, closed.span), str(modules.value), str(name.value), value,
-                        word.text == "modparamx", first, name.span)  # fmt: skip
+        return ModParam(
+            join(word.span, closed.span),
+            str(modules.value),
+            str(name.value),
+            value,
+            word.text == "modparamx",
+            first,
+            name.span,
+        )
 
     # Globals ------------------------------------------------------------------------------------------
 
@@ -238,8 +251,12 @@ class Parser(StatementParser):
             return self._custom(word)
         if word.text not in NAMES:
             hint = settings_name(word.text)
-            raise self.fail(f"there is no global parameter `{word.text}`", word.span, "KT1121",
-                            f"did you mean `{hint}`?" if hint else "")  # fmt: skip
+            raise self.fail(
+                f"there is no global parameter `{word.text}`",
+                word.span,
+                "KT1121",
+                f"did you mean `{hint}`?" if hint else "",
+            )
         self.expect("=", f"after `{word.text}`")
         value = self._value(word)
         return Setting(join(word.span, self.last), word.text, value, word.span)
@@ -266,8 +283,12 @@ class Parser(StatementParser):
         self.expect(".", "between group and name")
         name = self.next()
         if name.kind is not T.WORD or self.is_reserved(name) or self.is_reserved(group):
-            raise self.fail(f"`{group.text}.{name.text}` holds a word of the language", name.span, "KT1123",
-                            "choose other names for group and parameter")  # fmt: skip
+            raise self.fail(
+                f"`{group.text}.{name.text}` holds a word of the language",
+                name.span,
+                "KT1123",
+                "choose other names for group and parameter",
+            )
         self.expect("=", "after the parameter's name")
         token = self.peek()
         value: int | str

@@ -1,4 +1,4 @@
-"""Expressions: precedence climbing over cfglang's table, where comparison binds tighter than `& | ^ << >>`."""
+"""Expressions, by precedence climbing: comparison binds tighter than `& | ^ << >>`."""
 
 from __future__ import annotations
 
@@ -124,8 +124,12 @@ class ExpressionParser(TokenParser):
         token = self.next()
         following = self.peek()
         if following.kind is T.STRING:
-            raise self.fail("two strings stand side by side", following.span, "KT1109",
-                            'only double-quoted ones are joined: "a" "b"; or use `+`')  # fmt: skip
+            raise self.fail(
+                "two strings stand side by side",
+                following.span,
+                "KT1109",
+                'only double-quoted ones are joined: "a" "b"; or use `+`',
+            )
         return String(token.span, str(token.value))
 
     def variable(self) -> PvNode:
@@ -216,8 +220,12 @@ class ExpressionParser(TokenParser):
         operator = self._comparison()
         keyword = self.next()
         if keyword.text not in TEST_WORDS:
-            raise self.fail(f"`myself` cannot be compared with {keyword.shown}", keyword.span, "KT1108",
-                            "is_myself(uri) takes any expression")  # fmt: skip
+            raise self.fail(
+                f"`myself` cannot be compared with {keyword.shown}",
+                keyword.span,
+                "KT1108",
+                "is_myself(uri) takes any expression",
+            )
         return Test(join(token.span, keyword.span), TEST_WORDS[keyword.text], operator, Myself(token.span))
 
     def _comparison(self) -> str:
@@ -284,8 +292,13 @@ class ExpressionParser(TokenParser):
             return Call(name.span, name.text, (), self.last.line, True)
         if self.peek().text != "(" or self.peek().kind is not T.MARK:
             wrong = self.peek()
-            raise self.fail(f"`{name.text}` is no value by itself", name.span, "KT1108",
-                            f"a function is called with parentheses: `{name.text}()`", wrong.span)  # fmt: skip
+            raise self.fail(
+                f"`{name.text}` is no value by itself",
+                name.span,
+                "KT1108",
+                f"a function is called with parentheses: `{name.text}()`",
+                wrong.span,
+            )
         opened = self.next()
         arguments: list[Expression] = []
         if not self.accept(")"):

@@ -63,8 +63,13 @@ class StatementParser(ExpressionParser):
         closed = self.next()
         self.depth -= 1
         if empty:
-            self.error("a block cannot be empty", join(opened.span, closed.span), "KT1103", "`{ ; }` does nothing",
-                       closed.span)  # fmt: skip
+            self.error(
+                "a block cannot be empty",
+                join(opened.span, closed.span),
+                "KT1103",
+                "`{ ; }` does nothing",
+                closed.span,
+            )
         return Block(join(opened.span, closed.span), tuple(statements))
 
     def _begins_outer(self, token: Token) -> bool:
@@ -123,8 +128,12 @@ class StatementParser(ExpressionParser):
         if token.kind is T.PV:
             return [self._assign()]
         if token.text == "{":
-            raise self.fail("a block cannot stand by itself", token.span, "KT1103",
-                            "blocks belong to `if`, `else`, `while` or a route")  # fmt: skip
+            raise self.fail(
+                "a block cannot stand by itself",
+                token.span,
+                "KT1103",
+                "blocks belong to `if`, `else`, `while` or a route",
+            )
         raise self.fail(f"{token.shown} cannot begin a statement", token.span, "KT1103")
 
     def _end(self, what: str) -> None:
@@ -141,8 +150,13 @@ class StatementParser(ExpressionParser):
         word = self.peek()
         following = self.peek(1)
         if following.text == "=" and following.kind is T.MARK:
-            raise self.fail(f"`{word.text}` cannot be assigned", word.span, "KT1108", f"did you mean `$var({word.text})`?",
-                            following.span)  # fmt: skip
+            raise self.fail(
+                f"`{word.text}` cannot be assigned",
+                word.span,
+                "KT1108",
+                f"did you mean `$var({word.text})`?",
+                following.span,
+            )
         call = self.call()
         self._end("a call")
         return Do(call.span, call, call.line)
@@ -152,8 +166,9 @@ class StatementParser(ExpressionParser):
         equals = self.peek()
         if not self.accept("="):
             hint = "there is no `++` or `+=`: write `$x = $x + 1`" if equals.text in ("+", "-") else ""
-            raise self.fail(f"`=` is missing after `{target.text}`, before {equals.shown}", equals.span, "KT1104",
-                            hint)  # fmt: skip
+            raise self.fail(
+                f"`=` is missing after `{target.text}`, before {equals.shown}", equals.span, "KT1104", hint
+            )
         value = self.expression()
         ending = self.peek()
         line = ending.span.line

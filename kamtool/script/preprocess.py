@@ -111,7 +111,7 @@ class Preprocessor:
     # One method for each directive --------------------------------------------------------------------
 
     def directive(self, word: str, rest: str, span: Span) -> None:
-        """Obey one directive other than an include. `rest` is the joined rest of its line. Raises ConfigError."""
+        """Obey one directive other than an include; `rest` is its line's joined rest. Raises ConfigError."""
         if word == "ifexp":
             self.has_ifexp = True
         if word in ("ifdef", "ifndef", "ifexp"):
@@ -201,9 +201,10 @@ class Preprocessor:
         value = rest[found.end() :]
         if value and not value[0].isspace():
             raise ConfigError(
-                f"{rest.split()[0]!r} cannot be the name of a define", code="KT1012",
+                f"{rest.split()[0]!r} cannot be the name of a define",
+                code="KT1012",
                 hint="letters, digits and `_` only",
-            )  # fmt: skip
+            )
         value = value.strip("\r").lstrip()
         return found[0], value or None
 
@@ -220,9 +221,10 @@ class Preprocessor:
     def _once(self, name: str, value: str | None) -> None:
         if name in self.defines:
             raise ConfigError(
-                f"`{name}` is already defined", code="KT1011",
+                f"`{name}` is already defined",
+                code="KT1011",
                 hint="`#!trydef` keeps the first value, `#!redef` takes the new one",
-            )  # fmt: skip
+            )
         if len(self.defines) >= MOST_DEFINES:
             raise ConfigError(f"more than {MOST_DEFINES} defines", code="KT1011")
         self.define(name, value)

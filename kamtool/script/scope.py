@@ -60,7 +60,7 @@ class Scope:
         return found
 
     def function(self, name: str, count: int) -> tuple[str, Function] | None:
-        """The function of that name that takes so many arguments; the last module loaded has the last word."""
+        """The function of that name that takes so many arguments; the last module loaded wins."""
         for found in reversed(self.functions.get(name, ())):
             if found[1].accepts(count):
                 return found
@@ -111,8 +111,11 @@ class Scope:
     def _verify_step(self, name: str, count: int) -> None:
         found = self.transformations.get(name)
         if found is None:
-            raise ConfigError(f"there is no transformation `{{{name}}}`", code="KT1132",
-                              hint=self._hint(name, list(self.transformations), "transformations", "{%s}"))  # fmt: skip
+            raise ConfigError(
+                f"there is no transformation `{{{name}}}`",
+                code="KT1132",
+                hint=self._hint(name, list(self.transformations), "transformations", "{%s}"),
+            )
         if not found[1].minimum <= count <= found[1].maximum:
             raise ConfigError(f"`{{{name}}}` does not take {count} parameters", code="KT1132")
 

@@ -71,56 +71,102 @@ PARAMETERS: dict[str, Parameter] = {
         Parameter("rev_dns", Takes.NUMBER, Honour.PART, 0),
         Parameter("mhomed", Takes.NUMBER, Honour.PART, 0),
         Parameter("udp_mtu", Takes.NUMBER, Honour.PART, 0),
-        *_rows(Takes.WORD, _FULL, "advertised_address"),
-        *_rows(Takes.STRING, _FULL, "mpath loadpath"),
-        *_rows(Takes.WORD, Honour.PART, "log_facility udp_mtu_try_proto async_nonblock"),
-        *_rows(Takes.STRING, Honour.PART, "log_name log_engine_type log_engine_data cfgengine async_workers_group "
-               "uri_host_extra_chars hdr_name_extra_chars"),
-        *_rows(Takes.NUMBER, Honour.PART, "log_prefix_mode log_color tcp_children socket_workers enable_sctp "
-               "disable_sctp sctp_children force_rport local_rport add_local_rport reply_to_via check_via "
-               "http_reply_parse received_route_mode onsend_route_reply async_workers async_usleep "
-               "tcp_send_timeout tcp_connect_timeout tcp_connection_match tcp_async tcp_buf_write "
-               "tcp_keepalive tcp_keepcnt tcp_keepidle tcp_keepintvl tcp_no_connect tcp_accept_aliases "
-               "tcp_reuse_port tcp_accept_unique tcp_accept_hep3 tcp_accept_haproxy tcp_rd_buf_size "
-               "tcp_wq_max tcp_conn_wq_max tcp_wq_blk_size tcp_crlf_ping tcp_linger2 tcp_delayed_ack "
-               "tcp_defer_accept tcp_fd_cache tcp_source_ipv4 tcp_source_ipv6 tcp_clone_rcvbuf tcp_script_mode "
-               "tcp_check_timer tcp_poll_method tcp_conn_max_requests tcp_opt_crlf_ping dns_retr_time dns_retr_no "
-               "dns_servers_no dns_use_search_list dns_search_full_match dns_try_ipv6 dns_try_naptr "
-               "dns_srv_lb dns_srv_loadbalancing dns_naptr_ignore_rfc dns_cache_init use_dns_cache "
-               "use_dns_failover dns_cache_flags dns_cache_negative_ttl dns_cache_min_ttl dns_cache_max_ttl "
-               "dns_cache_mem dns_cache_gc_interval dns_cache_del_nonexp dns_cache_rec_pref dns_reinit "
-               "dns_udp_pref dns_tcp_pref dns_tls_pref dns_sctp_pref dns_udp_preference dns_tcp_preference "
-               "dns_tls_preference dns_sctp_preference tls_port_no tls_method tls_verify tls_require_certificate "
-               "tls_verify_client tls_verify_server tls_require_client_certificate tls_handshake_timeout "
-               "tls_send_timeout max_ws_message"),
-        *_rows(Takes.STRING, Honour.PART, "tls_certificate tls_private_key tls_ca_list"),
-        *_rows(Takes.ANY, Honour.PART, "tos poll_method xavp_via_params xavp_via_fields tls_domain"),
-        *_rows(Takes.WORD, Honour.NONE, "user uid group gid chroot workdir wdir rundir run_dir mcast udp4_raw_iface"),
-        *_rows(Takes.STRING, Honour.NONE, "stats_name_separator version_table phone2tel_prefix"),
-        *_rows(Takes.NUMBER, Honour.NONE, "memlog mem_log memdbg mem_dbg mem_join mem_safety mem_summary "
-               "mem_status_mode mem_add_size corelog core_log shm_force_alloc shm_mem_size shm mlock_pages real_time "
-               "rt_prio rt_policy rt_timer1_prio rt_timer1_policy rt_timer2_prio rt_timer2_policy disable_core_dump "
-               "disable_core open_files_limit pv_buffer_size pv_buffer_slots pv_cache_limit pv_cache_action "
-               "sql_buffer_size kill_timeout exit_timeout ser_kill_timeout maxbuffer wait_worker1_mode "
-               "wait_worker1_time wait_worker1_usleep route_locks_size verbose_startup modinit_delay fork_delay "
-               "sip_warning sip_parser_log sip_parser_mode sip_parser_log_oneline phone2tel latency_cfg_log "
-               "latency_log latency_limit_db latency_limit_action latency_limit_cfg msg_time mcast_loopback "
-               "mcast_ttl ip_free_bind ipv6_hex_style auto_bind_ipv6 bind_ipv6_link_local pmtu_discovery "
-               "udp4_raw udp4_raw_mtu udp4_raw_ttl use_dst_blocklist use_dst_blacklist dst_blocklist_init "
-               "dst_blacklist_init dst_blocklist_mem dst_blacklist_mem dst_blocklist_expire dst_blacklist_expire "
-               "dst_blocklist_gc_interval dst_blacklist_gc_interval dst_blocklist_udp_imask "
-               "dst_blacklist_udp_imask dst_blocklist_tcp_imask dst_blacklist_tcp_imask dst_blocklist_tls_imask "
-               "dst_blacklist_tls_imask dst_blocklist_sctp_imask dst_blacklist_sctp_imask "
-               "sctp_socket_rcvbuf sctp_socket_receive_buffer sctp_socket_sndbuf sctp_socket_send_buffer "
-               "sctp_autoclose sctp_send_ttl sctp_send_retries sctp_assoc_tracking sctp_assoc_reuse sctp_max_assocs "
-               "sctp_srto_initial sctp_srto_max sctp_srto_min sctp_asocmaxrxt sctp_init_max_attempts "
-               "sctp_init_max_timeo sctp_hbinterval sctp_pathmaxrxt sctp_sack_delay sctp_sack_freq sctp_max_burst"),
-        *_rows(Takes.ANY, Honour.OLD, "fifo fifo_mode syn_branch loop_checks unix_sock unix_sock_children "
-               "unix_tx_timeout fifo_db_url fifo_user fifo_group fifo_dir statistics "
-               "tls_connection_match_domain fifo_perm use_fifo aliases reply_to_via_old"),
+        *_rows(
+            Takes.WORD,
+            _FULL,
+            "advertised_address",
+        ),
+        *_rows(
+            Takes.STRING,
+            _FULL,
+            "mpath loadpath",
+        ),
+        *_rows(
+            Takes.WORD,
+            Honour.PART,
+            "log_facility udp_mtu_try_proto async_nonblock",
+        ),
+        *_rows(
+            Takes.STRING,
+            Honour.PART,
+            "log_name log_engine_type log_engine_data cfgengine async_workers_group "
+            "uri_host_extra_chars hdr_name_extra_chars",
+        ),
+        *_rows(
+            Takes.NUMBER,
+            Honour.PART,
+            "log_prefix_mode log_color tcp_children socket_workers enable_sctp disable_sctp "
+            "sctp_children force_rport local_rport add_local_rport reply_to_via check_via "
+            "http_reply_parse received_route_mode onsend_route_reply async_workers async_usleep "
+            "tcp_send_timeout tcp_connect_timeout tcp_connection_match tcp_async tcp_buf_write "
+            "tcp_keepalive tcp_keepcnt tcp_keepidle tcp_keepintvl tcp_no_connect tcp_accept_aliases "
+            "tcp_reuse_port tcp_accept_unique tcp_accept_hep3 tcp_accept_haproxy tcp_rd_buf_size "
+            "tcp_wq_max tcp_conn_wq_max tcp_wq_blk_size tcp_crlf_ping tcp_linger2 tcp_delayed_ack "
+            "tcp_defer_accept tcp_fd_cache tcp_source_ipv4 tcp_source_ipv6 tcp_clone_rcvbuf "
+            "tcp_script_mode tcp_check_timer tcp_poll_method tcp_conn_max_requests tcp_opt_crlf_ping "
+            "dns_retr_time dns_retr_no dns_servers_no dns_use_search_list dns_search_full_match "
+            "dns_try_ipv6 dns_try_naptr dns_srv_lb dns_srv_loadbalancing dns_naptr_ignore_rfc "
+            "dns_cache_init use_dns_cache use_dns_failover dns_cache_flags dns_cache_negative_ttl "
+            "dns_cache_min_ttl dns_cache_max_ttl dns_cache_mem dns_cache_gc_interval "
+            "dns_cache_del_nonexp dns_cache_rec_pref dns_reinit dns_udp_pref dns_tcp_pref dns_tls_pref "
+            "dns_sctp_pref dns_udp_preference dns_tcp_preference dns_tls_preference dns_sctp_preference "
+            "tls_port_no tls_method tls_verify tls_require_certificate tls_verify_client "
+            "tls_verify_server tls_require_client_certificate tls_handshake_timeout tls_send_timeout "
+            "max_ws_message",
+        ),
+        *_rows(
+            Takes.STRING,
+            Honour.PART,
+            "tls_certificate tls_private_key tls_ca_list",
+        ),
+        *_rows(
+            Takes.ANY,
+            Honour.PART,
+            "tos poll_method xavp_via_params xavp_via_fields tls_domain",
+        ),
+        *_rows(
+            Takes.WORD,
+            Honour.NONE,
+            "user uid group gid chroot workdir wdir rundir run_dir mcast udp4_raw_iface",
+        ),
+        *_rows(
+            Takes.STRING,
+            Honour.NONE,
+            "stats_name_separator version_table phone2tel_prefix",
+        ),
+        *_rows(
+            Takes.NUMBER,
+            Honour.NONE,
+            "memlog mem_log memdbg mem_dbg mem_join mem_safety mem_summary mem_status_mode mem_add_size "
+            "corelog core_log shm_force_alloc shm_mem_size shm mlock_pages real_time rt_prio rt_policy "
+            "rt_timer1_prio rt_timer1_policy rt_timer2_prio rt_timer2_policy disable_core_dump "
+            "disable_core open_files_limit pv_buffer_size pv_buffer_slots pv_cache_limit "
+            "pv_cache_action sql_buffer_size kill_timeout exit_timeout ser_kill_timeout maxbuffer "
+            "wait_worker1_mode wait_worker1_time wait_worker1_usleep route_locks_size verbose_startup "
+            "modinit_delay fork_delay sip_warning sip_parser_log sip_parser_mode sip_parser_log_oneline "
+            "phone2tel latency_cfg_log latency_log latency_limit_db latency_limit_action "
+            "latency_limit_cfg msg_time mcast_loopback mcast_ttl ip_free_bind ipv6_hex_style "
+            "auto_bind_ipv6 bind_ipv6_link_local pmtu_discovery udp4_raw udp4_raw_mtu udp4_raw_ttl "
+            "use_dst_blocklist use_dst_blacklist dst_blocklist_init dst_blacklist_init "
+            "dst_blocklist_mem dst_blacklist_mem dst_blocklist_expire dst_blacklist_expire "
+            "dst_blocklist_gc_interval dst_blacklist_gc_interval dst_blocklist_udp_imask "
+            "dst_blacklist_udp_imask dst_blocklist_tcp_imask dst_blacklist_tcp_imask "
+            "dst_blocklist_tls_imask dst_blacklist_tls_imask dst_blocklist_sctp_imask "
+            "dst_blacklist_sctp_imask sctp_socket_rcvbuf sctp_socket_receive_buffer sctp_socket_sndbuf "
+            "sctp_socket_send_buffer sctp_autoclose sctp_send_ttl sctp_send_retries sctp_assoc_tracking "
+            "sctp_assoc_reuse sctp_max_assocs sctp_srto_initial sctp_srto_max sctp_srto_min "
+            "sctp_asocmaxrxt sctp_init_max_attempts sctp_init_max_timeo sctp_hbinterval sctp_pathmaxrxt "
+            "sctp_sack_delay sctp_sack_freq sctp_max_burst",
+        ),
+        *_rows(
+            Takes.ANY,
+            Honour.OLD,
+            "fifo fifo_mode syn_branch loop_checks unix_sock unix_sock_children unix_tx_timeout "
+            "fifo_db_url fifo_user fifo_group fifo_dir statistics tls_connection_match_domain fifo_perm "
+            "use_fifo",
+        ),
     ]
-}  # fmt: skip
-del PARAMETERS["reply_to_via_old"], PARAMETERS["aliases"]
+}
 
 ALIASES = {
     "tls_enable": "enable_tls",
@@ -152,8 +198,8 @@ class Settings:
     aliases: list[Alias] = field(default_factory=list)
     flags: dict[str, int] = field(default_factory=dict)
     avp_flags: dict[str, int] = field(default_factory=dict)
-    custom: dict[str, int | str] = field(default_factory=dict)
-    """Values of custom parameters by `group.name`; `cfg.set` changes them at run time."""
+    custom: dict[str, dict[str, int | str]] = field(default_factory=dict)
+    """Values of custom parameters by group (`group[1]` for an instance) and name; `cfg.set` changes them."""
     described: dict[str, Custom] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> int | str:

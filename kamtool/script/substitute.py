@@ -35,7 +35,8 @@ def split_rule(text: str) -> tuple[str, str, str]:
     """
     if len(text) < 3:
         raise ConfigError(f"a substitution is `/pattern/replacement/flags`, not {text!r}", code="KT1021")
-    separator, fields, current, place = text[0], [], "", 1
+    fields: list[str] = []
+    separator, current, place = text[0], "", 1
     while place < len(text):
         if text[place] == "\\" and text[place + 1 : place + 2] == separator:
             current += separator
@@ -53,7 +54,7 @@ def split_rule(text: str) -> tuple[str, str, str]:
 
 
 def parse_replacement(text: str, groups: int) -> tuple[str | int, ...]:
-    """A replacement as its literal pieces and group numbers: `\\1`, `\\\\`, `\\n`, `\\t`. Raises ConfigError."""
+    """A replacement as its literal pieces and group numbers. Raises ConfigError."""
     parts: list[str | int] = []
     place = 0
     for found in re.finditer(r"\\(.)", text, re.S):

@@ -1,4 +1,4 @@
-"""How pseudo-variables are spelt: `$name`, `$name(inner)`, `$(name(inner)[index]{transformation,…})`, formats.
+"""How pseudo-variables are spelt: `$name`, `$name(inner)`, `$(name(inner)[index]{step,…})`, formats.
 
 This reads the spelling alone; whether such a variable exists is the scope's business.
 """
@@ -119,7 +119,8 @@ class _Reader:
         return Step(name, tuple(self._argument(piece) for piece in pieces), rest), end + 1
 
     def _split(self, text: str, most: int) -> list[str]:
-        pieces, depth, begin = [], 0, 0
+        pieces: list[str] = []
+        depth, begin = 0, 0
         for place, letter in enumerate(text):
             depth += (letter in "(") - (letter in ")")
             if letter == "," and depth <= 0 and len(pieces) < most - 1:

@@ -242,20 +242,19 @@ def _params(value: str) -> dict[str, str] | None:
 
 def _plain_params(text: str) -> dict[str, str] | None:
     """The parameters where no value holds a comma or an escape, as phones write them; None when one might."""
+    if "\\" in text or not text.isprintable():
+        return None
     params: dict[str, str] = {}
-    for item in text.split(","):
-        name, equals, value = item.strip().partition("=")
-        if value[:1] == '"':
-            value = value[1:-1] if value[-1] == '"' and len(value) > 1 else '"'
-        if not value.isprintable() or '"' in value or "\\" in value or value[:1] == " ":
+    items, quotes = text.split(","), 0
+    for item in items:
+        name, _, value = item.strip().partition("=")
+        if not value or value[0] == " " or not name.isalnum():
             return None
-        if not equals or not name.isalnum():
-            return None
-        name = name.lower()
-        if name in params:
-            return None
-        params[name] = value
-    return params
+        if value[0] == '"' == value[-1] and len(value) > 1:
+            value = value[1:-1]
+            quotes += 2
+        params[name.lower()] = value
+    return params if len(params) == len(items) and text.count('"') == quotes else None
 
 
 def _any_params(text: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ import re
 
 from kamtool.errors import ConfigError, ParseError, StoreError
 from kamtool.module import ANY, REQUEST_ROUTE, Host, Module, Param, Variable, function, rpc
-from kamtool.modules.auth import PROXY, UNCHALLENGEABLE, WWW, Auth, algorithm_of
+from kamtool.modules.auth import PROXY, WWW, Auth, algorithm_of
 from kamtool.modules.auth.codes import Code
 from kamtool.modules.auth.identity import matches
 from kamtool.modules.auth_db.credentials import Columns, Subscriber, Subscribers
@@ -87,9 +87,11 @@ class AuthDb(Module):
             self._tables[table] = found
         return found
 
-    def _authenticate(self, ctx: Context, realm: str, table: str, header: str, method: str = "") -> int:
+    def _authenticate(
+        self, ctx: Context, realm: str, table: str, header: str, method: str = ""
+    ) -> tuple[int, Credentials | None]:
         if not realm:
-            return Code.ERROR
+            return Code.ERROR, None
         row: Subscriber | None = None
 
         def secret(credentials: Credentials) -> str | None:
@@ -104,13 +106,13 @@ class AuthDb(Module):
 
         try:
             subscribers = self._table(table)
-            code, _ = self.auth.authenticate(ctx, realm, header, secret, method)
+            code, credentials = self.auth.authenticate(ctx, realm, header, secret, method)
         except StoreError as error:
             logger.error("%s", error)
-            return Code.ERROR
+            return Code.ERROR, None
         if row is not None and (code == Code.OK or self.force_generate_avps):
             self._generate_avps(ctx, row)
-        return code
+        return code, credentials
 
     def _secret(self, subscribers: Subscribers, row: Subscriber, credentials: Credentials) -> str | None:
         """The HA1 of a row for these credentials; None when the row has no password."""
@@ -146,12 +148,12 @@ class AuthDb(Module):
         1 right; -1 malformed, forged, or no database; -2 wrong password; -3 no such user; -4 the nonce has
         expired; -5 no credentials for `realm`; -6 the nonce was used. `method` stands in for the request's.
         """
-        return self._authenticate(ctx, realm, table, WWW, method)
+        return self._authenticate(ctx, realm, table, WWW, method)[0]
 
     @function("proxy_authenticate", "proxy_authorize", routes=REQUEST_ROUTE)
     def proxy_authenticate(self, ctx: Context, realm: str, table: str) -> int:
         """Check Proxy-Authorization against the subscribers in `table`; codes as `www_authenticate()`."""
-        return self._authenticate(ctx, realm or _from_domain(ctx), table, PROXY)
+        return self._authenticate(ctx, realm or _from_domain(ctx), table, PROXY)[0]
 
     @function("auth_check", routes=REQUEST_ROUTE)
     def auth_check(self, ctx: Context, realm: str, table: str, flags: int) -> int:
@@ -161,11 +163,10 @@ class AuthDb(Module):
         credentials, else -8; 2 not so for INVITE, BYE, PRACK, UPDATE and MESSAGE, which may be anonymous.
         """
         header = WWW if ctx.msg.method == "REGISTER" else PROXY
-        code = self._authenticate(ctx, realm, table, header)
-        if code != Code.OK or not flags or ctx.msg.method in UNCHALLENGEABLE:
+        code, credentials = self._authenticate(ctx, realm, table, header)
+        if code != Code.OK or not flags or credentials is None:
             return code
-        _, credentials = self.auth.find(ctx, realm, header)
-        if credentials is None or not matches(ctx, credentials, realm, flags, bool(self.use_domain)):
+        if not matches(ctx, credentials, realm, flags, bool(self.use_domain)):
             return Code.USER_MISMATCH
         return code
 

@@ -252,6 +252,24 @@ async def test_a_reply_of_the_script_has_the_standard_s_phrase(world, caplog):
     assert (await here.rows())[0]["to_tag"] == final.to_tag
 
 
+async def test_a_flag_set_after_t_newtran_counts_only_if_the_request_is_relayed(world, caplog):
+    async def route(ctx, relay):
+        mark(ctx, LOG)
+        tx = ctx.host.relay.create(ctx)
+        mark(ctx, FAILED)
+        if ctx.msg.method == "INVITE":
+            await relay(ctx)
+        else:
+            ctx.host.replies.stateful(tx, 480, "Local")
+
+    here = await world(route)
+    here.request("MESSAGE")
+    await here.caller.final()
+    assert lines(caplog) == []
+    await here.call(486, "Busy Here")
+    assert len(lines(caplog)) == 1
+
+
 @pytest.mark.parametrize(("cancels", "expected"), [(0, ["INVITE"]), (1, ["CANCEL", "INVITE"])])
 async def test_cancel_is_accounted_only_when_asked_for(world, caplog, cancels, expected):
     here = await world(marked(LOG, FAILED), report_cancels=cancels)

@@ -106,6 +106,7 @@ async def test_the_return_codes_are_kamailio_s(host, tmp_path, caplog):
     assert module.pcre_match_group(ctx, "twinkle/1") == -1
     assert module.pcre_match_group(ctx, "a1234", 1) == 1
     assert module.pcre_match_group(ctx, "a1234", 9) == -4
+    assert module.pcre_match_group(ctx, "a1234", -1) == -1
 
 
 async def test_options_hold_for_all_expressions(host, tmp_path):

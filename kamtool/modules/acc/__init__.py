@@ -190,12 +190,12 @@ class Acc(Module):
         if self.acc_prepare_always or ctx.flags & self._prepare_mask:
             tx.watchers = (*tx.watchers, Watch(self, ctx))
 
-    def answered(self, ctx: Context, tx: ServerTransaction, status: int, response: Response) -> None:
+    def answered(self, ctx: Context, flags: int, tx: ServerTransaction, response: Response) -> None:
         """Account a response that went upstream."""
-        to_log, to_db = bool(ctx.flags & self._log_mask), bool(ctx.flags & self._db_mask)
+        to_log, to_db, status = bool(flags & self._log_mask), bool(flags & self._db_mask), response.status
         if not (to_log or to_db):
             return
-        if status >= 300 and (not ctx.flags & self._failed_mask or status in self.not_accounted):
+        if status >= 300 and (not flags & self._failed_mask or status in self.not_accounted):
             return
         is_ours = bool(tx.to_tag) and response.to_tag == tx.to_tag
         # As Kamailio: of a response that was made here the record tells the standard's phrase.
@@ -307,10 +307,10 @@ class Acc(Module):
 class Watch:
     """One transaction that may have to be accounted."""
 
-    __slots__ = ("acc", "ctx", "seen")
+    __slots__ = ("acc", "ctx", "flags", "seen")
 
     def __init__(self, acc: Acc, ctx: Context) -> None:
-        self.acc, self.ctx = acc, ctx
+        self.acc, self.ctx, self.flags = acc, ctx, ctx.flags
         self.seen: set[str] = set()
         """The To-tags whose 2xx is accounted: a forked call has several, each comes more than once."""
 
@@ -325,7 +325,9 @@ class Watch:
             return
         else:
             self.seen.add(response.to_tag)
-        self.acc.answered(self.ctx, tx, status, response)
+        # As in Kamailio: what the script marks after t_newtran counts once it relays.
+        flags = self.ctx.flags if tx.branches else self.flags
+        self.acc.answered(self.ctx, flags, tx, response)
 
     def failing(self, tx: ServerTransaction, branch: int) -> None:
         self.acc.missed(self.ctx, tx, branch)

@@ -106,7 +106,7 @@ class Regex(Module):
         """Whether `text` matches a group of the file, by default the first; -4 when there is no such one."""
         if not 0 <= group < len(self.groups):
             logger.error("pcre_match_group: no group %d, there are %d", group, len(self.groups))
-            return FAILED
+            return FAILED if group >= 0 else -1
         return self._match(self.groups[group], text)
 
     def _match(self, expression: Pcre, text: str) -> int:

@@ -262,7 +262,8 @@ class CfgRpc(Module):
         elif base == "tm":
             text = declaration(type(self.server.modules["tm"])).params[name].doc
         else:
-            text = PARAMETERS[f"tcp_{name}" if base == "tcp" else name].honour.value
+            full = f"tcp_{name}" if base == "tcp" else name
+            text = f"the global parameter {full}: {PARAMETERS[full].honour.value}"
         return [text, f"(parameter type is {'integer' if isinstance(value, int) else 'string'})"]
 
     # Instances

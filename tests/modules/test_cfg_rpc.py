@@ -124,3 +124,4 @@ async def test_variables_are_listed_and_explained(cfg):
     assert cfg.list_variables("pstn") == ["pstn: gw", "pstn: port"]
     assert cfg.help("pstn", "gw") == ["the gateway", "(parameter type is string)"]
     assert cfg.help("core", "debug")[1] == "(parameter type is integer)"
+    assert "tcp_max_connections" in cfg.help("tcp", "max_connections")[0]

@@ -4,8 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kamtool.errors import RpcError
+from kamtool.errors import ConfigError, RpcError
+from kamtool.module import find
 from kamtool.modules.ctl import binrpc
+from kamtool.server.rpc import RpcTable
+from tests.support.host import Host
 
 COOKIE = bytes.fromhex("12345678")
 
@@ -100,3 +103,23 @@ def test_an_answer_nested_without_end_is_refused():
         value = [value]
     with pytest.raises(RpcError, match="nested"):
         binrpc.reply(b"\1", value)
+
+
+async def test_refusals_carry_the_cookie_and_kamailio_s_codes():
+    host = Host()
+    host.rpc = RpcTable()
+    host.rpc.register("one", lambda number: number)
+    ctl = find("ctl")(host)
+    head = bytes.fromhex("a103")
+    for method, code in ((b"nosuch", 500), (b"one", 400)):
+        body = bytes((len(method) + 1 << 4 | 1,)) + method + b"\0"
+        answer = await ctl.answer(head + bytes((len(body),)) + COOKIE + body)
+        assert answer.startswith(b"\xa1\x33")
+        assert answer[3:10] == COOKIE + b"\x20" + code.to_bytes(2)
+    broken = head + b"\x01" + COOKIE + b"\x71"
+    assert (await ctl.answer(broken))[3:7] == COOKIE
+
+
+async def test_the_old_fifo_is_refused_by_name():
+    with pytest.raises(ConfigError, match="old FIFO"):
+        await Host().load("ctl", fifo="/tmp/ctl_fifo")

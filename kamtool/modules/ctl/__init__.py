@@ -13,7 +13,7 @@ from kamtool.errors import ConfigError, RpcError
 from kamtool.module import Host, Module, Param, rpc
 from kamtool.modules.ctl import binrpc
 from kamtool.server import control
-from kamtool.server.rpc import RpcTable
+from kamtool.server.rpc import INVALID_PARAMS, RpcTable
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
@@ -23,6 +23,8 @@ log = logging.getLogger("kamtool.modules.ctl")
 DEFAULT = "unixs:/run/kamailio/kamailio_ctl"
 MOST_CLIENTS = 64
 LEAST_BODY = 64
+CODES = {INVALID_PARAMS: 400}
+"""What Kamailio says where JSON-RPC has a code of its own; anything else of JSON-RPC is 500."""
 Ends = tuple[str, str, str, str, str]
 
 
@@ -128,7 +130,7 @@ class Ctl(Module):
             result = await self.table.call(request.method, request.params)
             answer = binrpc.reply(cookie, result)
         except RpcError as error:
-            return binrpc.fault(cookie, error.code if error.code > 0 else 500, error.message)
+            return binrpc.fault(cookie, CODES.get(error.code, max(error.code, 0) or 500), error.message)
         except Exception:
             # As on the control socket: what rises here is our mistake.
             log.exception("a call failed")

@@ -139,22 +139,16 @@ def _red(text: str) -> str:
 
 
 def _report_config(error: ConfigError, as_json: bool) -> int:
-    errors = error.errors if isinstance(error, ConfigErrors) else (error,)
-    for one in errors:
-        if as_json:
-            span = one.span
-            where = {"file": span.file, "line": span.line, "column": span.column}
-            facts = {"code": one.code, "message": one.message, "hint": one.hint, "where": where}
-            click.echo(json.dumps({"error": facts}), err=True)
-        else:
-            click.echo(_show_config_error(one), err=True)
+    if not as_json:
+        from kamtool.script.render import render
+
+        click.echo(render(error), err=True)
+        return 7
+    for one in error.errors if isinstance(error, ConfigErrors) else (error,):
+        where = {"file": one.span.file, "line": one.span.line, "column": one.span.column}
+        facts = {"code": one.code, "message": one.message, "hint": one.hint, "where": where}
+        click.echo(json.dumps({"error": facts}), err=True)
     return 7
-
-
-def _show_config_error(error: ConfigError) -> str:
-    from kamtool.script import render
-
-    return str(render.render(error))
 
 
 if __name__ == "__main__":

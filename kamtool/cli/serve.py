@@ -161,7 +161,7 @@ def command(version: bool, internals: bool, **given: Any) -> None:
     if wishes.workers != 1:
         raise UsageError("--workers takes only 1 so far: this build runs in one process")
     if wishes.check:
-        load(wishes)
+        show_warnings(load(wishes))
         click.echo("config file ok, exiting...", err=True)
         return
     serve(wishes)
@@ -187,13 +187,21 @@ def show_version(internals: bool) -> None:
 
 
 def load(wishes: Wishes) -> Script:
-    """The script, its warnings shown. Raises ConfigErrors with all that is wrong."""
+    """The script. Raises ConfigErrors with all that is wrong."""
     from kamtool import script
 
     file = wishes.script_file()
     if not file.is_file():
         raise UsageError(f"no cfg {file}", exit_code=3, hint="`kamtool init` writes one to start from")
     return script.load(file, defines=wishes.defines())
+
+
+def show_warnings(script: Script) -> None:
+    """What is not wrong, but may not be meant."""
+    from kamtool.script.render import render
+
+    for warning in script.warnings:
+        click.echo(render(warning), err=True)
 
 
 def serve(wishes: Wishes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kamtool.module import FAILURE_ROUTE, REQUEST_ROUTE, Plain, Routes, function
+from kamtool.module import FAILURE_ROUTE, REQUEST_ROUTE, Plain, RouteName, Routes, function
 from kamtool.modules.tm.base import REQUEST_OR_FAILURE, TIMERS, TM_ROUTES, Part
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Arming(Part):
     max_noninv_lifetime: int
 
     @function("t_on_failure", routes=TM_ROUTES)
-    def t_on_failure(self, ctx: Context, name: str) -> bool:
+    def t_on_failure(self, ctx: Context, name: RouteName) -> bool:
         """Run failure_route[name] when every branch has failed. "0" takes it back."""
         ctx.on_failure = "" if name == "0" else name
         if ctx.transaction is not None:
@@ -30,7 +30,7 @@ class Arming(Part):
         return True
 
     @function("t_on_reply", routes=TM_ROUTES)
-    def t_on_reply(self, ctx: Context, name: str) -> bool:
+    def t_on_reply(self, ctx: Context, name: RouteName) -> bool:
         """Run onreply_route[name] on every reply; in a branch_route, on those of that branch."""
         ctx.on_reply = "" if name == "0" else name
         if ctx.transaction is not None and ctx.route_kind is not Routes.BRANCH:
@@ -38,7 +38,7 @@ class Arming(Part):
         return True
 
     @function("t_on_branch", routes=REQUEST_OR_FAILURE)
-    def t_on_branch(self, ctx: Context, name: str) -> bool:
+    def t_on_branch(self, ctx: Context, name: RouteName) -> bool:
         """Run branch_route[name] on every branch that is about to be sent."""
         ctx.on_branch = "" if name == "0" else name
         if ctx.transaction is not None:

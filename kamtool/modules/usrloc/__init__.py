@@ -138,7 +138,7 @@ class Usrloc(LocationRpc, Columns, Module):
                 await require_version(self.database, name, VERSION if name != "aliases" else 8)
             if self.db_load and not location.db_only:
                 count = await location.load(max(1, self.fetch_rows), keep=self._keeps)
-                logger.info("usrloc: %d contacts loaded from %s", count, name)
+                logger.info("%d contacts loaded from %s", count, name)
         self.locations[name] = location
         self._count(location)
         return location

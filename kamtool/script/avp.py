@@ -14,6 +14,16 @@ Key = int | str
 """The name of an AVP: `$avp(s:x)` and `$avp(x)` are "x"; `$avp(i:12)` is the int 12, not "12"."""
 
 
+def pick_avp(values: list[Scalar], index: Index) -> Value:
+    """The value at `index` of an AVP's stack held newest last.
+
+    A negative index finds only the newest value, by the count of all: so Kamailio 5.6 does it.
+    """
+    if type(index) is int and index < 0:
+        return values[-1] if -index == len(values) else None
+    return pick(values, index)
+
+
 def pick(values: list[Scalar], index: Index) -> Value:
     """The value at `index` of a stack held newest last; `"*"` joins all, newest first."""
     if not values:
@@ -236,7 +246,7 @@ class Avps:
     def get(self, name: Key, index: Index = None) -> Value:
         """`$(avp(name)[index])`."""
         values = self.named.get(name)
-        return None if values is None else pick(values, index)
+        return None if values is None else pick_avp(values, index)
 
     def set(self, name: Key, index: Index, value: Value) -> None:
         """`$(avp(name)[index]) = value`: `*` replaces all, a number pushes too; None removes there."""

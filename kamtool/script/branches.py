@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kamtool.script import uri_text
@@ -32,4 +33,12 @@ def append(ctx: Context, uri: str | None = None, q: str = "") -> bool:
     if q:
         branch.q = parsed_q(q)
     ctx.add_branch(branch)
+    return True
+
+
+def append_copy(ctx: Context, branch: Branch) -> bool:
+    """Add a copy of a branch; false when there is no room or it has no URI."""
+    if len(ctx.branches) >= limit(ctx) or uri_text.parts(branch.uri) is None:
+        return False
+    ctx.add_branch(replace(branch))
     return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ScriptError
@@ -85,8 +84,8 @@ class BranchVariables:
 
     @pv("br", setter="set_br", kind=str)
     def get_br(self, ctx: Context) -> Value:
-        """The first of the additional branches, as a Contact. Assigning a URI appends a branch."""
-        return contact(ctx.branches[0].uri, ctx.branches[0].q) if ctx.branches else None
+        """The URI of the first additional branch. Assigning a URI appends a branch."""
+        return ctx.branches[0].uri if ctx.branches else None
 
     def set_br(self, ctx: Context, value: Value) -> None:
         if value is None:
@@ -112,13 +111,12 @@ class BranchVariables:
         """An attribute of an additional branch: `uri dst_uri path q send_socket flags ruid location_ua`.
 
         `$branch(count)` says how many there are, undefined for none; `$(branch(uri)[1])` is the second's.
+        `q` is in thousandths.
         """
         if not ctx.branches:
             return None
         if inner == "count":
             return len(ctx.branches)
-        if index == "*":
-            return ", ".join(to_str(branch_value(branch, inner)) for branch in ctx.branches)
         number = index if type(index) is int else 0
         if not -len(ctx.branches) <= number < len(ctx.branches):
             return None
@@ -163,7 +161,7 @@ def branch_value(branch: Branch, attribute: str) -> Value:
     if attribute == "path":
         return branch.path or None
     if attribute == "q":
-        return shown_q(branch.q) or None
+        return branch.q if branch.q >= 0 else None
     if attribute == "flags":
         return branch.flags
     if attribute == "ruid":
@@ -188,7 +186,9 @@ def change_branch(ctx: Context, branch: Branch, attribute: str, value: Value) ->
     elif attribute == "path":
         branch.path = text
     elif attribute == "q":
-        branch.q = parsed_q(text)
+        branch.q = (
+            parsed_q(text) if isinstance(value, str) else -1 if value is None else min(max(value, 0), 1000)
+        )
     elif attribute == "flags":
         branch.flags = to_int(value)
     elif attribute == "ruid":
@@ -209,8 +209,3 @@ def current_branch(ctx: Context) -> Branch:
         request_uri(ctx) or "", ctx.dst_uri, ctx.path, ctx.q, ctx.branch_flags, ctx.send_socket,
         ctx.ruid, ctx.user_agent, ctx.instance, 0, ctx.connection,
     )  # fmt: skip
-
-
-def copied(branch: Branch) -> Branch:
-    """A copy that may be changed."""
-    return replace(branch)

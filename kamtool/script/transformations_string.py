@@ -263,14 +263,17 @@ class StringTransformations:
             return None
 
     @transformation("s.fmtlines")
-    def s_fmtlines(self, value: Value, width: Value, indent: Value) -> Value:
-        """The text broken into lines of `width` octets; all but the first are indented by `indent` blanks."""
-        return _lines(value, width, indent, " ")
+    def s_fmtlines(self, value: Value, count: Value, indent: Value) -> Value:
+        """The text in `count` lines: one character each, the rest in the last, indented by `indent` blanks.
+
+        That is what Kamailio 5.6 makes of it.
+        """
+        return _lines(value, count, indent, " ")
 
     @transformation("s.fmtlinet")
-    def s_fmtlinet(self, value: Value, width: Value, indent: Value) -> Value:
-        """The text broken into lines of `width` octets; all but the first are indented by `indent` tabs."""
-        return _lines(value, width, indent, "\t")
+    def s_fmtlinet(self, value: Value, count: Value, indent: Value) -> Value:
+        """Like `s.fmtlines`, indented by tabs."""
+        return _lines(value, count, indent, "\t")
 
 
 def _prefixes(value: Value, count: Value) -> list[str] | None:
@@ -283,12 +286,11 @@ def _prefixes(value: Value, count: Value) -> list[str] | None:
     return [text[:end] for end in range(1, last + 1)]
 
 
-def _lines(value: Value, width: Value, indent: Value, blank: str) -> str | None:
-    size, depth = _number(width), _number(indent)
-    if value is None or size is None or depth is None or size < 1 or not 0 <= depth <= 256:
+def _lines(value: Value, count: Value, indent: Value, blank: str) -> str | None:
+    size, depth = _number(count), _number(indent) or 0
+    if value is None or size is None or size < 1 or not 0 <= depth <= 256:
         return None
     octets = to_octets(to_str(value))
-    pieces = [octets[:size]]
-    step = max(size - depth, 1)
-    pieces += [octets[start : start + step] for start in range(size, len(octets), step)]
-    return from_octets(b"\r\n".join([pieces[0], *((blank * depth).encode() + piece for piece in pieces[1:])]))
+    single = min(size - 1, len(octets))
+    pieces = [octets[place : place + 1] for place in range(single)] + [octets[single:]]
+    return from_octets((b"\r\n" + (blank * depth).encode()).join(piece for piece in pieces if piece))

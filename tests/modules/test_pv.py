@@ -142,6 +142,20 @@ def test_there_is_no_such_place_in_an_xavp(runtime, ctx, text):
         (("is_int", "$sp"), 1),
         (("is_int", "$si"), -1),
         (("is_int", "$avp(x)"), -1),
+        (("typeof", "$sp", "int"), 1),
+        (("typeof", "$sp", "str"), -1),
+        (("typeof", "$rU", "str"), 1),
+        (("typeof", "$avp(x)", "null"), 1),
+        (("typeof", "$avp(x)", "none"), 1),
+        (("not_empty", "$rU"), 1),
+        (("not_empty", "$sp"), -1),
+        (("not_empty", "$avp(x)"), -1),
+        (("sbranch_append",), -1),
+        (("sbranch_set_ruri",), -1),
+        (("xavp_rm", "none"), -1),
+        (("xavp_params_explode", "", "r"), -1),
+        (("xavp_params_implode", "none", "$var(o)"), -1),
+        (("pv_xavp_to_var", "none"), -1),
         (("pv_unset", "$avp(x)"), 1),
     ],
 )
@@ -165,7 +179,7 @@ def test_the_static_branch_keeps_what_it_is_given(runtime, ctx):
     assert runtime.get(ctx, "$sbranch(uri)") is None
     runtime.set(ctx, "$sbranch(uri)", "sip:x")
     runtime.set(ctx, "$sbranch(q)", "1")
-    assert runtime.format("$sbranch(uri) $sbranch(q)")(ctx) == "sip:x 1"
+    assert runtime.format("$sbranch(uri) $sbranch(q)")(ctx) == "sip:x 1000"
 
 
 @pytest.mark.parametrize(
@@ -176,3 +190,81 @@ def test_an_attribute_that_does_not_exist_is_a_mistake(runtime, text):
     ctx.add_branch(Branch("sip:x"))
     with pytest.raises(ScriptError):
         runtime.get(ctx, text)
+
+
+def test_the_static_branch_becomes_the_r_uri_or_a_branch(runtime, ctx):
+    runtime.set(ctx, "$sbranch(uri)", "sip:x@y")
+    runtime.set(ctx, "$sbranch(dst_uri)", "sip:hop")
+    assert runtime.call(ctx, "sbranch_append") == 1
+    runtime.set(ctx, "$sbranch(uri)", "sip:z@y")
+    assert runtime.call(ctx, "sbranch_set_ruri") == 1
+    assert (
+        runtime.format("$ru $du $(branch(uri)[0]) $(branch(dst_uri)[0])")(ctx)
+        == "sip:z@y sip:hop sip:x@y sip:hop"
+    )
+    runtime.call(ctx, "sbranch_reset")
+    assert runtime.get(ctx, "$sbranch(uri)") is None
+
+
+def test_a_record_is_made_of_parameters_and_the_reverse(runtime, ctx):
+    assert runtime.call(ctx, "xavp_params_explode", "a=1;b=two;c", "r") == 1
+    assert runtime.format("$xavp(r=>a) $xavp(r=>b) <$xavp(r=>c)>")(ctx) == "1 two <>"
+    runtime.set(ctx, "$xavp(b=>x)", 1)
+    runtime.set(ctx, "$xavp(b[0]=>y)", "two")
+    assert runtime.call(ctx, "xavp_params_implode", "b", "$var(o)") == 1
+    assert runtime.get(ctx, "$var(o)") == "y=two;x=1;"
+    assert runtime.call(ctx, "xavu_params_explode", "a=1;b=two", "u") == 1
+    assert runtime.format("$xavu(u=>a) $xavu(u=>b)")(ctx) == "1 two"
+    assert runtime.call(ctx, "xavp_slist_explode", "a, b", ",", "t", "l") == 1
+    assert runtime.format("$xavp(l=>v) $xavp(l=>v[1])")(ctx) == "a b"
+
+
+def test_records_are_copied_removed_and_set(runtime, ctx):
+    for value in (1, 2):
+        runtime.set(ctx, "$xavp(b=>x)", value)
+    assert runtime.call(ctx, "xavp_copy", "b", 1, "c") == 1
+    assert runtime.call(ctx, "xavp_copy", "b", 0, "c", 0) == 1
+    assert runtime.format("$xavp(c=>x) $cnt($xavp(c))")(ctx) == "2 1"
+    assert runtime.call(ctx, "xavp_copy", "b", 0, "none", 0) == -1
+    assert runtime.call(ctx, "xavp_copy", "none", 0, "c") == -1
+    assert runtime.call(ctx, "xavp_rm", "b") == 1
+    assert runtime.get(ctx, "$xavp(b=>x)") == 1
+    assert runtime.call(ctx, "xavp_child_rm", "b", "x") == 1
+    assert runtime.get(ctx, "$xavp(b=>x)") is None
+    assert runtime.call(ctx, "xavp_child_seti", "q", "x", "5") == 1
+    assert runtime.call(ctx, "xavp_child_sets", "q", "x", "six") == 1
+    assert runtime.format("$xavp(q=>x) $cnt($xavp(q)) $cnt($xavp(q=>x))")(ctx) == "six 1 1"
+
+
+def test_variables_become_a_record_and_the_reverse(runtime, ctx):
+    runtime.set(ctx, "$var(ch)", "v")
+    assert runtime.call(ctx, "pv_var_to_xavp", "ch", "g") == 1
+    assert runtime.get(ctx, "$xavp(g=>ch)") == "v"
+    assert runtime.call(ctx, "pv_var_to_xavp", "none", "g") == -1
+    runtime.set(ctx, "$xavp(g=>new)", 7)
+    assert runtime.call(ctx, "pv_xavp_to_var", "g") == 1
+    assert runtime.get(ctx, "$var(new)") == 7
+
+
+def test_a_format_is_evaluated_twice(runtime, ctx):
+    runtime.set(ctx, "$var(f)", "$rU")
+    assert runtime.call(ctx, "pv_evalx", "$var(o)", "user $var(f)") == 1
+    assert runtime.get(ctx, "$var(o)") == "user alice"
+    runtime.set(ctx, "$var(f)", "$nosuchvariable")
+    assert runtime.call(ctx, "pv_evalx", "$var(o)", "$var(f)") == -1
+
+
+def test_records_are_printed(runtime, ctx, caplog):
+    import logging
+
+    runtime.set(ctx, "$xavp(b=>x)", 1)
+    runtime.set(ctx, "$xavi(B=>X)", 1)
+    runtime.set(ctx, "$xavu(u)", "v")
+    with caplog.at_level(logging.INFO, "kamtool"):
+        for name in ("pv_xavp_print", "pv_xavi_print", "pv_xavu_print"):
+            assert runtime.call(ctx, name) == 1
+    assert [r.getMessage() for r in caplog.records] == [
+        "$xavp(b[0]) = {x=1}",
+        "$xavi(b[0]) = {x=1}",
+        "$xavu(u) = 'v'",
+    ]

@@ -17,8 +17,9 @@ def test_an_avp_shows_its_newest_value(avps):
     assert avps.top("x") == avps.get("x") == avps.get("x", 0) == "c"
 
 
-def test_an_index_counts_from_the_newest_and_from_the_oldest(avps):
-    assert [avps.get("x", i) for i in (1, 2, 3, -1, -2, -4)] == ["b", "a", None, "a", "b", None]
+def test_an_index_counts_from_the_newest_and_a_negative_one_is_of_no_use(avps):
+    assert [avps.get("x", i) for i in (1, 2, 3)] == ["b", "a", None]
+    assert [avps.get("x", i) for i in (-1, -2, -3, -4)] == [None, None, "c", None]
 
 
 def test_a_star_shows_all_newest_first(avps):

@@ -249,6 +249,11 @@ KAMAILIO = [
     ("$(var(na2){urialias.encode})", "y~5060~1"),
 ]
 
+KAMAILIO += [
+    ("$(var(s){s.fmtlines,3,2})", "H\r\n  e\r\n  llo World"),
+    ("$(var(s){s.fmtlinet,3,2})", "H\r\n\t\te\r\n\t\tllo World"),
+]
+
 OURS = [
     ("$(var(s){s.sha1})", "0a4d55a8d778e5022fab701977c5d840bbc486d0"),
     ("$(var(s){s.encode.base58}{s.decode.base58})", "Hello World"),
@@ -271,7 +276,7 @@ OURS = [
     ("$(var(u3){uri.params})", "phone-context=x"),
     ("$(var(p2){param.value,b,,})", "2"),
     ("$(var(p2){param.count,,})", "3"),
-    ("$(var(s){s.fmtlines,5,2})", "Hello\r\n   Wo\r\n  rld"),
+    ("$(var(s){s.fmtlines,9,-})", "H\r\ne\r\nl\r\nl\r\no\r\n \r\nW\r\no\r\nrld"),
     ("$(var(n){urialias.decode})", ""),
     ("$(var(u){urialias.encode}{urialias.decode})", "sip:Example.com:5070;transport=tcp"),
     ("$(var(u4){urialias.encode})", "[::1]~5061~3"),

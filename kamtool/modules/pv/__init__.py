@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from kamtool.errors import ConfigError, RpcError
-from kamtool.module import ANY, Host, Module, Param, Variable, function, rpc
+from kamtool.module import Host, Module, Param, rpc
+from kamtool.modules.pv.variables import VariableFunctions
+from kamtool.modules.pv.xavp import XavpFunctions
 from kamtool.script.avp import Key
 from kamtool.script.pv_address import FromVariables, ToVariables
 from kamtool.script.pv_branch import BranchVariables, FlagVariables
@@ -25,9 +26,6 @@ from kamtool.script.transformations_param import ParamTransformations
 from kamtool.script.transformations_string import StringTransformations
 from kamtool.script.transformations_uri import UriTransformations
 from kamtool.script.values import text_to_int
-
-if TYPE_CHECKING:
-    from kamtool.script.context import Context
 
 
 class Pv(
@@ -58,6 +56,8 @@ class Pv(
     ParamTransformations,
     AddressTransformations,
     LineTransformations,
+    VariableFunctions,
+    XavpFunctions,
     Module,
 ):
     """Pseudo-variables and transformations: what a script reads and writes of a message and around it."""
@@ -87,22 +87,6 @@ class Pv(
             for piece in filter(None, str(value).split(";")):
                 alias, _, target = piece.partition("=")
                 self.aliases[alias.strip()] = self.avp_key(target.strip())
-
-    @function("pv_isset", routes=ANY)
-    def pv_isset(self, ctx: Context, variable: Variable) -> bool:
-        """True when the pseudo-variable is defined."""
-        return variable.get(ctx) is not None
-
-    @function("pv_unset", routes=ANY)
-    def pv_unset(self, ctx: Context, variable: Variable) -> int:
-        """Assign `$null` to the pseudo-variable."""
-        variable.set(ctx, None)
-        return 1
-
-    @function("is_int", routes=ANY)
-    def is_int(self, ctx: Context, variable: Variable) -> bool:
-        """True when the pseudo-variable holds an int, not a text of digits."""
-        return type(variable.get(ctx)) is int
 
     @rpc("pv.shvGet")
     def rpc_shv_get(self, name: str = "") -> dict[str, int | str]:

@@ -201,5 +201,5 @@ class Tmx(Module):
 
 def ids_of(tx: ServerTransaction) -> tuple[int, int]:
     """The transaction's label as the two numbers that a script knows it by."""
-    number = int(tx.label, 16)
+    number = int(tx.label[-14:], 16)
     return number & 0xFFFF, number >> 16 & 0x7FFFFFFF

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 from kamtool import speed
 from kamtool.errors import TransportError
 from kamtool.script.context import Context
-from kamtool.server.routing import Hop, hop_of, make_hop, source, targets_of, via_start
-from kamtool.sip.flow import Flow, Socket
+from kamtool.server.routing import Hop, hop_of, make_hop, source, via_start
+from kamtool.server.routing import targets_of as targets_of
+from kamtool.sip.flow import Flow
 from kamtool.sip.via import MAGIC_COOKIE
 from kamtool.transport.resolver import Target
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
 
+MAX_FLOWS = 65_536
 _MASK = (1 << 64) - 1
 
 
@@ -36,17 +38,22 @@ def _plain_hop(host: str, port: int) -> Hop:
     return make_hop(host, port or None, "")
 
 
-async def flows_of(server: Server, ctx: Context, hop: Hop) -> list[Target]:
-    """The targets of a hop, DNS asked where it is a name. Raises TransportError."""
-    return await targets_of(hop, server.transports)
-
-
 def flow_for(server: Server, ctx: Context, target: Target) -> Flow:
     """The flow to a target, from the socket the script chose or the one the request came by.
 
     Raises TransportError.
     """
     transports = server.transports
+    if target.transport == "udp" and ctx.send_socket is None:
+        # What follows depends on these two alone; the same few peers come again and again.
+        place = (ctx.flow.local, target.address)
+        flow = server.udp_flows.get(place)
+        if flow is None:
+            if len(server.udp_flows) >= MAX_FLOWS:
+                server.udp_flows.clear()
+            preferred = server.route_socket(target) or transports.socket_of(ctx.flow)
+            flow = server.udp_flows[place] = transports.flow_to("udp", target.address, preferred)
+        return flow
     inbound = transports.socket_of(ctx.flow)
     connect = not (ctx._scratch and ctx._scratch.get("core.forward_no_connect"))
     preferred = ctx.send_socket
@@ -62,8 +69,9 @@ def build(server: Server, ctx: Context, flow: Flow, branch: str) -> bytes:
     outbound = transports.socket_of(flow)
     if outbound is None:
         raise TransportError(f"{flow.transport}:{flow.local}: the socket is closed")
-    prefix = _via(ctx, outbound) + branch.encode()
-    prefix += b";rport\r\n" if ctx.add_local_rport else b"\r\n"
+    host, port = outbound.advertised or outbound.address
+    via = via_start(outbound.transport, ctx.advertised_host or host, ctx.advertised_port or port)
+    prefix = b"%b%b%b" % (via, branch.encode(), b";rport\r\n" if ctx.add_local_rport else b"\r\n")
     if ctx.path:
         prefix += b"Route: " + ctx.path.encode("utf-8", "surrogateescape") + b"\r\n"
     uri = None if ctx.new_uri is None else ctx.new_uri.encode("utf-8", "surrogateescape")
@@ -74,11 +82,6 @@ def build(server: Server, ctx: Context, flow: Flow, branch: str) -> bytes:
         at = msg.first_line_end
         edits = [(at, at, ctx.record_route.lines(inbound, outbound)), *edits]
     return speed.forward(msg, prefix, uri, -1, received, rport, edits)
-
-
-def _via(ctx: Context, outbound: Socket) -> bytes:
-    host, port = outbound.advertised or outbound.address
-    return via_start(outbound.transport, ctx.advertised_host or host, ctx.advertised_port or port)
 
 
 def stateless_branch(ctx: Context) -> str:

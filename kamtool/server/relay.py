@@ -46,18 +46,20 @@ class Relay:
 
     def create(self, ctx: Context) -> ServerTransaction | None:
         """t_newtran: this request's transaction; None when it was a retransmission, which is dealt with."""
-        known = self.transactions.find(ctx.msg)
+        msg, flow, transactions = ctx.msg, ctx.flow, self.transactions
+        key = transactions.key(msg, msg.method)
+        known = transactions.by_key.get(key)
         if known is not None:
-            self.transactions.repeated(known)
+            transactions.repeated(known)
             return None
-        server = self.server
-        back = reply_flow(ctx.msg, ctx.flow, server.transports, ctx.force_rport)
-        tx = self.transactions.create(ctx, back)
+        if msg.via_rport < 0 and flow.transport == "udp" and not ctx.force_rport:
+            flow = reply_flow(msg, flow, self.server.transports, False)
+        tx = transactions.create(ctx, key, flow)
         ctx.transaction = tx
         self.arm(tx, ctx)
         tx.script_running = True
-        server.count("tmx:UAS_transactions")
-        for created in self.transactions.on_created:
+        self.server.stats["tmx:UAS_transactions"] += 1
+        for created in transactions.on_created:
             created(tx, ctx)
         return tx
 
@@ -85,6 +87,65 @@ class Relay:
         if changes:
             tx.timers = self.transactions.settings.but(**changes)
 
+    def at_once(self, ctx: Context) -> int | None:
+        """t_relay for most requests: nothing to wait for, one branch, no route that could stop it.
+
+        None when `relay` must do it; what was done until then, it finds done.
+        """
+        server, method = self.server, ctx.msg.method
+        if ctx.branches or method == "CANCEL" or server.program.onsend_route is not None:
+            return None
+        try:
+            target = outgoing.next_hop(ctx).target
+        except ParseError:
+            return None
+        if target is None:
+            return None
+        if method == "ACK":
+            return self._ack_at_once(ctx, target)
+        tx: ServerTransaction | None = ctx.transaction
+        if tx is None:
+            tx = self.create(ctx)
+            if tx is None:
+                return 0
+        else:
+            self.arm(tx, ctx)
+        if tx.on_branch or tx.branches:
+            return None
+        if method == "INVITE":
+            self._trying(ctx, tx)
+        try:
+            client = self._client(ctx, tx, 0, target)
+        except TransportError:
+            return None
+        server.stats["core:fwd_requests"] += 1
+        if not self.transactions.start(tx, client):
+            client.status, client.is_local = SEND_ERROR, True
+            tx.error = SEND_ERROR
+            return -1
+        tx.script_running = False
+        return 1
+
+    def _ack_at_once(self, ctx: Context, target: Target) -> int | None:
+        known = self.transactions.find(ctx.msg)
+        if known is not None and known.status >= 300:
+            return 0
+        try:
+            flow = outgoing.flow_for(self.server, ctx, target)
+            data = outgoing.build(self.server, ctx, flow, outgoing.stateless_branch(ctx))
+        except TransportError:
+            return None
+        for acknowledged in self.transactions.on_acknowledged:
+            acknowledged(ctx)
+        self.server.stats["core:fwd_requests"] += 1
+        return 1 if self.server.send(flow, data) else -1
+
+    def _trying(self, ctx: Context, tx: ServerTransaction) -> None:
+        """100 at once (§16.2), so that the previous hop stops repeating the INVITE."""
+        if not tx.status and self.auto_100 and tx.auto_100:
+            data = self.server.replies.make(ctx, 100, self.reason_100, "", (), b"", "")
+            self.transactions.respond(tx, 100, data)
+
     async def relay(self, ctx: Context, uri: str = "", transport: str = "") -> int:
         """t_relay: 1 when at least one branch was sent, 0 for a retransmission, else negative.
 
@@ -104,9 +165,8 @@ class Relay:
                 return 0
         else:
             self.arm(tx, ctx)
-        if method == "INVITE" and not tx.status and self.auto_100 and tx.auto_100:
-            data = self.server.replies.make(ctx, 100, self.reason_100, "", (), b"", "")
-            self.transactions.respond(tx, 100, data)
+        if method == "INVITE":
+            self._trying(ctx, tx)
         return await self.forward(ctx, tx, uri, transport)
 
     async def relay_ack(self, ctx: Context, uri: str, transport: str) -> int:
@@ -122,8 +182,8 @@ class Relay:
         server = self.server
         try:
             hop = self._hop(ctx, uri, transport)
-            targets = [hop.target] if hop.target else await outgoing.flows_of(server, ctx, hop)
-            flow = outgoing.flow_for(server, ctx, targets[0])
+            target = hop.target or (await outgoing.targets_of(hop, server.transports))[0]
+            flow = outgoing.flow_for(server, ctx, target)
             data = outgoing.build(server, ctx, flow, outgoing.stateless_branch(ctx))
         except (ParseError, TransportError) as error:
             log.info("%s: not forwarded: %s", ctx.msg.call_id, error)
@@ -140,9 +200,9 @@ class Relay:
         tx.local = lambda status, response: None
         try:
             hop = self._hop(ctx, uri, transport)
-            targets = [hop.target] if hop.target else await outgoing.flows_of(server, ctx, hop)
-            flow = outgoing.flow_for(server, ctx, targets[0])
-            data = outgoing.build(server, ctx, flow, f"{transactions.prefix}{tx.label}.0")
+            target = hop.target or (await outgoing.targets_of(hop, server.transports))[0]
+            flow = outgoing.flow_for(server, ctx, target)
+            data = outgoing.build(server, ctx, flow, f"{tx.label}.0")
         except (ParseError, TransportError) as error:
             log.info("%s: not replicated: %s", ctx.msg.call_id, error)
             transactions.forget(tx)
@@ -207,8 +267,12 @@ class Relay:
         server = self.server
         try:
             hop = self._hop(own, uri, transport)
-            targets = [hop.target] if hop.target else await outgoing.flows_of(server, own, hop)
-            client = self._client(own, tx, number, targets)
+            target = hop.target
+            others: list[Target] = []
+            if target is None:
+                target, *others = await outgoing.targets_of(hop, server.transports)
+            client = self._client(own, tx, number, target)
+            client.targets = tuple(others)
         except (ParseError, TransportError) as error:
             log.info("%s: branch not sent: %s", ctx.msg.call_id, error)
             tx.error = NO_DESTINATION if isinstance(error, ParseError) else SEND_ERROR
@@ -218,27 +282,24 @@ class Relay:
             return False
         if tx.ended or tx.is_answered:
             return False  # answered or cancelled while a name was looked up
-        server.count("core:fwd_requests")
+        server.stats["core:fwd_requests"] += 1
         if not self.transactions.start(tx, client):
             client.status, client.is_local = SEND_ERROR, True
             tx.error = SEND_ERROR
             return False
         return True
 
-    def _client(
-        self, ctx: Context, tx: ServerTransaction, number: int, targets: list[Target]
-    ) -> ClientTransaction:
-        server, transactions = self.server, self.transactions
-        flow = outgoing.flow_for(server, ctx, targets[0])
-        data = outgoing.build(server, ctx, flow, f"{transactions.prefix}{tx.label}.{number}")
-        client = transactions.client(tx, flow, data, ctx.ruri)
+    def _client(self, ctx: Context, tx: ServerTransaction, number: int, target: Target) -> ClientTransaction:
+        server = self.server
+        flow = outgoing.flow_for(server, ctx, target)
+        data = outgoing.build(server, ctx, flow, f"{tx.label}.{number}")
+        client = self.transactions.client(tx, flow, data, ctx.msg.uri if ctx.new_uri is None else ctx.new_uri)
         if ctx.branch_flags:
             client.branch_flags = ctx.branch_flags
         if ctx.on_reply and ctx.on_reply != tx.on_reply:
             client.on_reply = ctx.on_reply
-        client.ruid = ctx.ruid
-        if len(targets) > 1:
-            client.targets = tuple(targets[1:])
+        if ctx.ruid:
+            client.ruid = ctx.ruid
         return client
 
     async def _branch_route(self, ctx: Context, tx: ServerTransaction) -> bool:

@@ -46,7 +46,7 @@ class Responses:
     def receive(self, msg: Response, flow: Flow) -> None:
         """One response from the network."""
         server = self.server
-        server.count("core:rcv_replies")
+        server.stats["core:rcv_replies"] += 1
         if server.program.reply_route is not None:
             server.drive(self._reply_route(msg, flow), msg)
         else:
@@ -73,7 +73,7 @@ class Responses:
             return
         tx, which = found
         status = msg.status
-        self.server.count("tmx:received_replies")
+        self.server.stats["tmx:received_replies"] += 1
         if which < 0:
             transactions.responded(tx, which, status)
             return
@@ -206,13 +206,14 @@ class Responses:
         server = self.server
         if not server.transactions.respond(tx, status, data):
             return False
-        server.count("core:fwd_replies")
-        server.count("tmx:relayed_replies")
+        stats = server.stats
+        stats["core:fwd_replies"] += 1
+        stats["tmx:relayed_replies"] += 1
         return True
 
     def _release(self, tx: ServerTransaction) -> None:
         """The final response is out: what only a failure_route would need may go."""
-        self.server.count(_CLASS_COUNTERS[tx.status // 100])
+        self.server.stats[_CLASS_COUNTERS[tx.status // 100]] += 1
         if not tx.on_reply and tx.ctx is not None:
             tx.ctx.transaction = None
             tx.ctx = None

@@ -27,7 +27,7 @@ from kamtool.server.routing import via_flow
 from kamtool.server.rpc import RpcTable
 from kamtool.server.transactions import Transactions
 from kamtool.server.uac import Uac
-from kamtool.sip.flow import Flow, Socket
+from kamtool.sip.flow import Address, Flow, Socket
 from kamtool.sip.framing import Broken
 from kamtool.sip.message import Message
 from kamtool.store.databases import Databases
@@ -68,6 +68,8 @@ class Server:
         self.started_at = time.time()
         self.now: Callable[[], float] = time.monotonic
         self.stateful = False
+        self.udp_flows: dict[tuple[Address, Address], Flow] = {}
+        """The flow by which a request that came to the first address leaves to the second."""
         self.myself = Myself(())
         self._receive = Receive(self)
         self.receive: Callable[[bytes, Flow], None] = self._receive.message

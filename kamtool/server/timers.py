@@ -13,28 +13,21 @@ Entry = tuple[float, str, int]
 """When, the transaction's label, and which of its machines: see `Transactions.machine`."""
 
 
-class TimerQueues:
-    """`arm` a deadline; `sweep` hands out those that have passed."""
+class TimerQueues(dict[float, "deque[Entry]"]):
+    """`queues[wait].append((deadline, label, machine))` arms, `wait` seconds before the deadline."""
 
-    __slots__ = ("_queues",)
-
-    def __init__(self) -> None:
-        self._queues: dict[float, deque[Entry]] = {}
-
-    def arm(self, wait: float, deadline: float, label: str, machine: int) -> None:
-        """`deadline` is `wait` seconds from now."""
-        queue = self._queues.get(wait)
-        if queue is None:
-            queue = self._queues[wait] = deque()
-        queue.append((deadline, label, machine))
+    def __missing__(self, wait: float) -> deque[Entry]:
+        queue = self[wait] = deque()
+        return queue
 
     def sweep(self, now: float, fire: Callable[[float, str, int], None]) -> None:
         """Call `fire` for every deadline that has passed. An empty queue goes: durations may be many."""
-        for wait, queue in list(self._queues.items()):
+        for wait, queue in list(self.items()):
             while queue and queue[0][0] <= now:
                 fire(*queue.popleft())
-            if not queue and self._queues.get(wait) is queue:
-                del self._queues[wait]
+            if not queue and self.get(wait) is queue:
+                del self[wait]
 
-    def __len__(self) -> int:
-        return sum(map(len, self._queues.values()))
+    def count(self) -> int:
+        """How many deadlines wait, stale ones included."""
+        return sum(map(len, self.values()))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from os import urandom
 from typing import Any, Protocol
 
+from kamtool.errors import ParseError
 from kamtool.script.context import Context
 from kamtool.server.timers import TimerQueues
 from kamtool.sip.flow import Address, Flow
@@ -19,12 +20,12 @@ from kamtool.sip.transaction import (
     ACKED,
     ARM_EXPIRY,
     ARM_RETRANSMIT,
-    ARMED,
     CANCEL,
     ERROR,
     EXPIRE,
     FAILED,
     FAILURE,
+    PROCEEDING,
     PROVISIONAL,
     REPEAT,
     REQUEST,
@@ -33,6 +34,7 @@ from kamtool.sip.transaction import (
     SUCCESS,
     TERMINATED,
     TIMEOUT,
+    TRYING,
     Durations,
     InviteClient,
     InviteServer,
@@ -49,6 +51,9 @@ Local = Callable[[int, Response | None], None]
 
 NOWHERE = Flow("udp", Address("", 0), Address("", 0))
 
+_UNUSUAL = TIMEOUT | FAILED | TERMINATED
+_RARE = _UNUSUAL | ARM_RETRANSMIT
+
 SERVER = -1
 """Which machine of a transaction: its server; 0, 1 … its branches; -2, -3 … the CANCEL of branch 0, 1 …"""
 
@@ -56,78 +61,72 @@ SERVER = -1
 class ClientTransaction(Machine):
     """One branch: the request as it was sent, where, and what has come back."""
 
-    __slots__ = (
-        "branch_flags", "cancel", "cancel_headers", "cancelled", "data", "dropped", "edits", "flow",
-        "is_local", "method", "on_reply", "reason", "replied", "reply", "ruid", "status", "targets", "uri",
-    )  # fmt: skip
+    status: int = 0
+    reason: str = ""
+    reply: Response | None = None
+    edits: Sequence[tuple[int, int, bytes]] = ()
+    is_local: bool = False
+    replied: bool = False
+    dropped: bool = False
+    on_reply: str = ""
+    cancel: ClientTransaction | None = None
+    cancelled: bool = False
+    cancel_headers: tuple[tuple[str, str], ...] = ()
+    targets: tuple[Any, ...] = ()
+    branch_flags: int = 0
+    ruid: str = ""
 
     def __init__(self, durations: Durations, method: str, flow: Flow, data: bytes, uri: str) -> None:
-        Machine.__init__(self, durations)
+        self.durations = durations
         self.method, self.flow, self.data, self.uri = method, flow, data, uri
-        self.status = 0
-        self.reason = ""
-        self.reply: Response | None = None
-        self.edits: Sequence[tuple[int, int, bytes]] = ()
-        self.is_local = False
-        self.replied = False
-        self.dropped = False
-        self.on_reply = ""
-        self.cancel: ClientTransaction | None = None
-        self.cancelled = False
-        self.cancel_headers: tuple[tuple[str, str], ...] = ()
-        self.targets: tuple[Any, ...] = ()
-        self.branch_flags = 0
-        self.ruid = ""
 
 
 class InviteClientTransaction(ClientTransaction):
-    __slots__ = ()
     table = InviteClient.table
 
 
 class NonInviteClientTransaction(ClientTransaction):
-    __slots__ = ()
     table = NonInviteClient.table
 
 
 class ServerTransaction(Machine):
     """One request as it came, its branches, and the last response that was sent for it.
 
-    `status` is the last one sent upstream, 0 before. `ctx` is the request's context; it is let go with the
-    final response. `alive` counts the machines of this transaction that have not ended.
+    `label` is our Via's branch but for the number of the branch. `status` is the last one sent upstream, 0
+    before. `ctx` is the request's context; it is let go with the final response. `alive` counts the machines
+    of this transaction that have not ended.
     """
 
-    __slots__ = (
-        "alive", "auto_100", "branches", "cancelled", "ctx", "dialog", "disable_6xx", "drop_replies", "error",
-        "in_failure_route", "key", "label", "last", "leg", "local", "method", "no_e2e_reason", "no_failover",
-        "on_branch", "on_failure", "on_reply", "relayed_uri", "released", "reply_flow", "script_running",
-        "status", "suspended", "timers", "to_tag", "watchers",
-    )  # fmt: skip
+    ctx: Context | None = None
+    status: int = 0
+    last: bytes = b""
+    alive: int = 1
+    leg: int = 0
+    to_tag: str = ""
+    on_failure: str = ""
+    on_reply: str = ""
+    on_branch: str = ""
+    error: int = 0
+    cancelled: bool = False
+    released: bool = False
+    suspended: bool = False
+    in_failure_route: bool = False
+    script_running: bool = False
+    disable_6xx: bool = False
+    no_e2e_reason: bool = False
+    no_failover: bool = False
+    auto_100: bool = True
+    drop_replies: str = ""
+    relayed_uri: tuple[str | None, str | None] = (None, None)
+    dialog: Key = ()
+    timers: Settings | None = None
+    local: Local | None = None
+    watchers: tuple[Watcher, ...] = ()
 
     def __init__(self, durations: Durations, label: str, key: Key, method: str, reply_flow: Flow) -> None:
-        Machine.__init__(self, durations)
-        self.label, self.key, self.reply_flow = label, key, reply_flow
-        self.ctx: Context | None = None
-        self.method = method
+        self.durations = durations
+        self.label, self.key, self.method, self.reply_flow = label, key, method, reply_flow
         self.branches: list[ClientTransaction] = []
-        self.status = 0
-        self.last = b""
-        self.alive = 1
-        self.leg = 0
-        self.to_tag = ""
-        self.on_failure = self.on_reply = self.on_branch = ""
-        self.error = 0
-        self.cancelled = self.released = self.suspended = False
-        self.in_failure_route = self.script_running = False
-        self.disable_6xx = self.no_e2e_reason = False
-        self.auto_100 = True
-        self.drop_replies = ""
-        self.relayed_uri: tuple[str | None, str | None] = (None, None)
-        self.no_failover = False
-        self.dialog: Key = ()
-        self.timers: Settings | None = None
-        self.local: Local | None = None
-        self.watchers: tuple[Watcher, ...] = ()
 
     @property
     def is_answered(self) -> bool:
@@ -136,13 +135,17 @@ class ServerTransaction(Machine):
 
 
 class InviteServerTransaction(ServerTransaction):
-    __slots__ = ()
+    """It begins where figure 7 does: the request has come."""
+
     table = InviteServer.table
+    state = PROCEEDING
 
 
 class NonInviteServerTransaction(ServerTransaction):
-    __slots__ = ()
+    """It begins where figure 8 does: the request has come."""
+
     table = NonInviteServer.table
+    state = TRYING
 
 
 class Settings:
@@ -159,7 +162,14 @@ class Settings:
     ) -> None:  # fmt: skip
         self.t1, self.t2, self.t4, self.fr, self.fr_inv, self.wait = t1, t2, t4, fr, fr_inv, wait
         self.max_inv, self.max_noninv = max_inv, max_noninv
-        self._tables: dict[tuple[bool, bool], Durations] = {}
+        self._tables = tuple(self._table(invite, reliable) for invite in (0, 1) for reliable in (0, 1))
+
+    def _table(self, invite: int, reliable: int) -> Durations:
+        limit = self.max_inv if invite else self.max_noninv
+        return durations(
+            reliable=bool(reliable), t1=self.t1, t2=self.t2, t4=self.t4, fr=min(self.fr, limit),
+            fr_inv=min(self.fr_inv, limit), wait=self.wait,
+        )  # fmt: skip
 
     def but(self, **changes: float) -> Settings:
         """A copy with some values changed."""
@@ -168,14 +178,7 @@ class Settings:
 
     def durations(self, invite: bool, reliable: bool) -> Durations:
         """The table for one kind of transaction; the same object each time."""
-        table = self._tables.get((invite, reliable))
-        if table is None:
-            limit = self.max_inv if invite else self.max_noninv
-            table = self._tables[invite, reliable] = durations(
-                reliable=reliable, t1=self.t1, t2=self.t2, t4=self.t4, fr=min(self.fr, limit),
-                fr_inv=min(self.fr_inv, limit), wait=self.wait,
-            )  # fmt: skip
-        return table
+        return self._tables[2 * invite + reliable]
 
 
 class Watcher(Protocol):
@@ -214,8 +217,7 @@ class Transactions:
         """Called with every ACK that is relayed: those for a 2xx."""
         # Not to be guessed: who knows a label can forge a response. The prefix marks our branches.
         self.prefix = f"{MAGIC_COOKIE}{urandom(4).hex()}"
-        self._cut = len(self.prefix)
-        self._labels = _labels()
+        self._labels = _labels(self.prefix)
 
     # Matching
 
@@ -239,15 +241,15 @@ class Transactions:
 
     def match(self, msg: Message) -> tuple[ServerTransaction, int] | None:
         """§17.1.3: the transaction and which of its machines sent what this response answers."""
-        branch = msg.branch
-        if not branch.startswith(self.prefix):
-            return None
-        label, _, number = branch[self._cut :].partition(".")
+        label, _, number = msg.branch.partition(".")
         tx = self.by_label.get(label)
-        if tx is None or not number.isdigit() or len(number) > 4:
+        if tx is None:
             return None
-        index = int(number)
-        if index >= len(tx.branches):
+        if number == "0" and tx.branches:
+            index = 0
+        elif number.isdigit() and len(number) < 4 and int(number) < len(tx.branches):
+            index = int(number)
+        else:
             return None
         client = tx.branches[index]
         if msg.cseq_method == client.method:
@@ -267,18 +269,21 @@ class Transactions:
 
     # Server side
 
-    def create(self, ctx: Context, reply_flow: Flow) -> ServerTransaction:
-        """A transaction for the request in `ctx`."""
-        msg = ctx.msg
-        invite = msg.method == "INVITE"
+    def create(self, ctx: Context, key: Key, reply_flow: Flow) -> ServerTransaction:
+        """A transaction for the request in `ctx`, whose key is `key`."""
+        method = ctx.msg.method
         label = next(self._labels)
-        cls = InviteServerTransaction if invite else NonInviteServerTransaction
-        table = self.settings.durations(invite, reply_flow.transport != "udp")
-        tx = cls(table, label, self.key(msg, msg.method), msg.method, reply_flow)
+        reliable = reply_flow.transport != "udp"
+        tx: ServerTransaction
+        if method == "INVITE":
+            tx = InviteServerTransaction(
+                self.settings.durations(True, reliable), label, key, method, reply_flow
+            )
+        else:
+            table = self.settings.durations(False, reliable)
+            tx = NonInviteServerTransaction(table, label, key, method, reply_flow)
         tx.ctx = ctx
-        tx.step(REQUEST, 0.0)
-        self.by_key[tx.key] = tx
-        self.by_label[label] = tx
+        self.by_key[key] = self.by_label[label] = tx
         return tx
 
     def repeated(self, tx: ServerTransaction) -> None:
@@ -301,8 +306,10 @@ class Transactions:
         tx.status, tx.last = status, data
         if not self.send(tx.reply_flow, data) and not self.user.send_elsewhere(tx, data):
             self._after(tx, tx, SERVER, tx.step(ERROR, 0.0) & TERMINATED)
-        if effects > SEND:
-            self._after(tx, tx, SERVER, effects)
+        if effects & ARM_EXPIRY:
+            self.expiries[tx.wait].append((tx.expire_at, tx.label, SERVER))
+        if effects & _RARE:
+            self._after(tx, tx, SERVER, effects & _RARE)
         for watcher in tx.watchers:
             watcher.responded(tx, status, data)
         return True
@@ -347,7 +354,10 @@ class Transactions:
     def _start(self, tx: ServerTransaction, client: ClientTransaction, which: int) -> bool:
         effects = client.step(REQUEST, self.now())
         if self.send(client.flow, client.data):
-            self._after(tx, client, which, effects)
+            if effects & ARM_EXPIRY:
+                self.expiries[client.wait].append((client.expire_at, tx.label, which))
+            if effects & ARM_RETRANSMIT:
+                self.retransmissions[client.interval].append((client.retransmit_at, tx.label, which))
             return True
         self._after(tx, client, which, client.step(ERROR, 0.0) & ~FAILED)
         return False
@@ -367,8 +377,10 @@ class Transactions:
         assert client is not None
         event = PROVISIONAL if status < 200 else SUCCESS if status < 300 else FAILURE
         effects = client.step(event, self.now())
-        if effects & (ARMED | TERMINATED):
-            self._after(tx, client, which, effects)
+        if effects & ARM_EXPIRY:
+            self.expiries[client.wait].append((client.expire_at, tx.label, which))
+        if effects & TERMINATED:
+            self._ended(tx, client, which)
         return effects
 
     def failed(self, data: bytes) -> None:
@@ -377,10 +389,10 @@ class Transactions:
             return
         try:
             sent = Request(data)
-        except Exception:  # it was ours, but nothing may go wrong while a connection closes
+        except ParseError:
             return
-        label, _, number = sent.branch[self._cut :].partition(".")
-        tx = self.by_label.get(label) if sent.branch.startswith(self.prefix) else None
+        label, _, number = sent.branch.partition(".")
+        tx = self.by_label.get(label)
         if tx is None or not number.isdigit():
             return
         which = -2 - int(number) if sent.method == "CANCEL" else int(number)
@@ -419,9 +431,11 @@ class Transactions:
     def _after(self, tx: ServerTransaction, machine: Machine, which: int, effects: int) -> None:
         """Carry out what every step may ask for."""
         if effects & ARM_EXPIRY:
-            self.expiries.arm(machine.wait, machine.expire_at, tx.label, which)
+            self.expiries[machine.wait].append((machine.expire_at, tx.label, which))
         if effects & ARM_RETRANSMIT:
-            self.retransmissions.arm(machine.interval, machine.retransmit_at, tx.label, which)
+            self.retransmissions[machine.interval].append((machine.retransmit_at, tx.label, which))
+        if not effects & _UNUSUAL:
+            return
         if effects & TIMEOUT:
             if which == SERVER:
                 self.user.never_acknowledged(tx)
@@ -456,12 +470,12 @@ class Transactions:
         return len(self.by_label)
 
 
-def _labels() -> Iterator[str]:
-    """Random names of 56 bits, drawn from the system in blocks."""
+def _labels(prefix: str) -> Iterator[str]:
+    """Random names of 56 bits behind `prefix`, drawn from the system in blocks."""
     while True:
         block = urandom(7 * 512).hex()
         for at in range(0, len(block), 14):
-            yield block[at : at + 14]
+            yield prefix + block[at : at + 14]
 
 
 __all__ = ["SERVER", "ClientTransaction", "Local", "ServerTransaction", "Settings", "Transactions", "User"]

@@ -60,9 +60,7 @@ class Uac:
             raise TransportError(f"{target.transport}:{target.address}: no socket to send from")
         tx = transactions.create_local(method)
         tx.local = answered
-        via = (
-            via_start(outbound.transport, *outbound.shown) + f"{transactions.prefix}{tx.label}.0\r\n".encode()
-        )
+        via = via_start(outbound.transport, *outbound.shown) + f"{tx.label}.0\r\n".encode()
         data = _with_via(build.request(method, uri, complete(method, uri, headers, outbound), body), via)
         try:
             ctx = Context(server, Request(data), Flow(flow.transport, flow.local, flow.local))

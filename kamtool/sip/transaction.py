@@ -210,18 +210,19 @@ def _table(transitions: Transitions) -> Table:
 class Machine:
     """One transaction's state and deadlines. Subclasses choose the table.
 
-    `expire_at` and `retransmit_at` are zero when that timer is not running.
+    `expire_at` and `retransmit_at` are zero when that timer is not running. The class attributes are the
+    resting values: a new machine sets only what differs.
     """
 
-    __slots__ = ("durations", "expire_at", "interval", "retransmit_at", "state", "wait")
-
     table: Table
+    state: State = IDLE
+    expire_at: float = 0.0
+    retransmit_at: float = 0.0
+    interval: float = 0.0
+    wait: float = 0.0
 
     def __init__(self, durations: Durations) -> None:
         self.durations = durations
-        self.state = IDLE
-        self.expire_at = self.retransmit_at = 0.0
-        self.interval = self.wait = 0.0
 
     def step(self, event: Event, now: float) -> int:
         """Move by one arrow of the figure and return the effects. An arrow the figure lacks does nothing."""
@@ -266,28 +267,24 @@ class Machine:
 class InviteClient(Machine):
     """RFC 3261 §17.1.1."""
 
-    __slots__ = ()
     table = _table(INVITE_CLIENT)
 
 
 class NonInviteClient(Machine):
     """RFC 3261 §17.1.2."""
 
-    __slots__ = ()
     table = _table(NON_INVITE_CLIENT)
 
 
 class InviteServer(Machine):
     """RFC 3261 §17.2.1, RFC 6026 §7.1."""
 
-    __slots__ = ()
     table = _table(INVITE_SERVER)
 
 
 class NonInviteServer(Machine):
     """RFC 3261 §17.2.2."""
 
-    __slots__ = ()
     table = _table(NON_INVITE_SERVER)
 
 

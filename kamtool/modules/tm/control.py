@@ -47,8 +47,8 @@ class Control(Part):
         return {
             "by_key": len(layer.by_key),
             "by_label": len(layer.by_label),
-            "expiries": len(layer.expiries),
-            "retransmissions": len(layer.retransmissions),
+            "expiries": layer.expiries.count(),
+            "retransmissions": layer.retransmissions.count(),
         }
 
     @rpc("tm.list")

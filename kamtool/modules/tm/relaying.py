@@ -42,7 +42,9 @@ class Relaying(Part):
         1 when at least one branch was sent. On an error nothing is answered here: sl_reply_error() does, or
         the end of the route. 0, which ends the script, for a retransmission: it has been answered.
         """
-        return await self._host.relay.relay(ctx, target(host, port))
+        relay = self._host.relay
+        code = relay.at_once(ctx) if not host else None
+        return await relay.relay(ctx, target(host, port)) if code is None else code
 
     @function("t_relay_to_udp", routes=REQUEST_OR_FAILURE, arities=HOST_AND_PORT)
     async def t_relay_to_udp(self, ctx: Context, host: str = "", port: str = "") -> int:

@@ -22,6 +22,8 @@ from kamtool.script.variables import Reference
 from kamtool.script.walk import routes_in
 
 Key = tuple[Routes, str]
+DEEPEST = 700
+"""What `max_recursive_level` can be at most: Python's own stack must hold the calls."""
 
 
 class _Code(RouteCode):
@@ -61,7 +63,7 @@ class Linker:
             self.blocks.setdefault((route.kind, route.name), []).append(route)
         self.plans = Plans(
             traced=observer is not None,
-            recursion_limit=settings.number("max_recursive_level"),
+            recursion_limit=min(settings.number("max_recursive_level"), DEEPEST),
             loop_limit=settings.number("max_while_loops"),
             flags=settings.flags,
         )

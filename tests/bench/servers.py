@@ -90,7 +90,7 @@ def kamtool_command(setup: Setup, port: int, scratch: Path) -> list[str]:
     if "WITH_TCP" in setup.defines:
         listen += ["-l", f"tcp:127.0.0.1:{port}"]
     serve = [sys.executable, "-m", "kamtool.cli.main", "serve"]
-    return [*serve, "-f", str(setup.cfg), *listen, *defines(setup), "-DD", "-E"]
+    return [*serve, "-f", str(setup.cfg), *listen, *defines(setup), "-s", str(scratch / "sock"), "-DD", "-E"]
 
 
 def defines(setup: Setup) -> list[str]:

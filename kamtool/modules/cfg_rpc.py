@@ -58,20 +58,21 @@ class CfgRpc(Module):
     async def start(self) -> None:
         """Remember what the cfg says, for `cfg.reset`."""
         self._at_start = {group: self._values(group) for group in self._groups()}
-        for key in self._custom:
-            found = re.match(r"(\w+)\[(\d+)\]\.", key)
-            if found:
-                self.instances.setdefault(found[1], set()).add(found[2])
+        for group in self._custom:
+            base, number = self._split(group)
+            if number:
+                self.instances.setdefault(base, set()).add(number)
 
     # Where values live
 
     @property
-    def _custom(self) -> dict[str, Any]:
-        custom: dict[str, Any] = cast("Server", self.server).settings.custom
+    def _custom(self) -> dict[str, dict[str, Number]]:
+        """Custom parameters by group, `group` or `group[1]`, and name."""
+        custom: dict[str, dict[str, Number]] = cast("Server", self.server).settings.custom
         return custom
 
     def _groups(self) -> list[str]:
-        custom = {key.partition(".")[0] for key in self._custom if "[" not in key}
+        custom = {group for group in self._custom if "[" not in group}
         return ["core", "tcp", *(["tm"] if "tm" in self.server.modules else []), *sorted(custom)]
 
     def _values(self, group: str) -> dict[str, Number]:
@@ -87,13 +88,10 @@ class CfgRpc(Module):
             tm = self.server.modules["tm"]
             values = {name: getattr(tm, name) for name in TM}
         else:
-            values = self._starting(f"{base}.")
+            values = dict(self._custom.get(base, {}))
         if number:
-            values |= self._starting(f"{base}[{number}].")
+            values |= self._custom.get(group, {})
         return values
-
-    def _starting(self, prefix: str) -> dict[str, Number]:
-        return {key[len(prefix) :]: value for key, value in self._custom.items() if key.startswith(prefix)}
 
     @staticmethod
     def _split(group: str) -> tuple[str, str]:
@@ -115,7 +113,7 @@ class CfgRpc(Module):
         """The value, if it may be set. Raises RpcError."""
         now = self._find(group, name)
         base, number = self._split(group)
-        is_custom = f"{base}.{name}" in self._custom
+        is_custom = name in self._custom.get(base, {})
         if not is_custom and name not in LIVE.get(base, TM):
             raise RpcError(400, f"Failed to set the variable: {group}.{name} changes only at a restart")
         if number and not is_custom:
@@ -132,12 +130,11 @@ class CfgRpc(Module):
     async def _apply(self, group: str, name: str, value: Number | None) -> None:
         base, number = self._split(group)
         server = cast("Server", self.server)
-        if f"{base}.{name}" in self._custom:
-            key = f"{base}[{number}].{name}" if number else f"{base}.{name}"
-            if value is None:
-                self._custom.pop(key, None)
-            else:
-                self._custom[key] = value
+        if name in self._custom.get(base, {}):
+            if value is not None:
+                self._custom.setdefault(group, {})[name] = value
+            elif number:
+                self._custom.get(group, {}).pop(name, None)
         elif base == "tm" and value is not None:
             tm = server.modules["tm"]
             tm.set_param(name, value)
@@ -283,8 +280,7 @@ class CfgRpc(Module):
         if number not in self.instances.get(base, ()):
             raise RpcError(400, f"Failed to delete the group instance {group}")
         self.instances[base].discard(number)
-        for key in [key for key in self._custom if key.startswith(f"{base}[{number}].")]:
-            del self._custom[key]
+        self._custom.pop(group, None)
 
 
 def _kind(value: Number) -> str:

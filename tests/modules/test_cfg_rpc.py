@@ -30,7 +30,7 @@ class Tm:
 @pytest.fixture
 async def cfg():
     host = Host()
-    host.settings = Settings(values={"debug": 2}, custom={"pstn.gw": "1.2.3.4", "pstn.port": 5060})
+    host.settings = Settings(values={"debug": 2}, custom={"pstn": {"gw": "1.2.3.4", "port": 5060}})
     host.settings.described = {"pstn.gw": SimpleNamespace(description="the gateway")}
     host.modules["tm"] = Tm()
     logger = logging.getLogger("kamtool")
@@ -53,7 +53,7 @@ async def test_debug_takes_effect_at_once(cfg):
 async def test_a_custom_parameter_changes_and_keeps_its_type(cfg):
     await cfg.set_now_string("pstn", "gw", "5.6.7.8")
     await cfg.set_now("pstn", "port", "5070")
-    assert cfg.server.settings.custom == {"pstn.gw": "5.6.7.8", "pstn.port": 5070}
+    assert cfg.server.settings.custom == {"pstn": {"gw": "5.6.7.8", "port": 5070}}
     assert cfg.get("pstn") == {"gw": "5.6.7.8", "port": 5070}
 
 
@@ -109,13 +109,13 @@ async def test_an_instance_has_values_of_its_own_until_they_are_deleted(cfg):
     assert cfg.get("pstn[5]", "port") == 5060
     await cfg.set_now_int("pstn[5]", "port", 1)
     assert (cfg.get("pstn[5]", "port"), cfg.get("pstn", "port")) == (1, 5060)
-    assert cfg.server.settings.custom["pstn[5].port"] == 1
+    assert cfg.server.settings.custom["pstn[5]"] == {"port": 1}
     cfg.delete_delayed("pstn[5]", "port")
     await cfg.commit()
     assert cfg.get("pstn[5]", "port") == 5060
     await cfg.set_now_int("pstn[5]", "port", 2)
     cfg.delete_instance("pstn[5]")
-    assert "pstn[5].port" not in cfg.server.settings.custom
+    assert "pstn[5]" not in cfg.server.settings.custom
 
 
 async def test_variables_are_listed_and_explained(cfg):

@@ -53,7 +53,7 @@ def _read(path: Path) -> str | None:
 
 def pages(cli: click.Group) -> Iterator[tuple[str, str]]:
     """Every generated file: its place in the checkout and its text."""
-    context = click.Context(cli)
+    context = click.Context(cli, help_option_names=["-h", "--help"])
     yield _page(cli, "kamtool", "kamtool-serve(1), kamtool-modules(1)")
     for name in cli.list_commands(context):
         below = cli.get_command(context, name)

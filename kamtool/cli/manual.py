@@ -133,13 +133,18 @@ def _split_examples(help_text: str) -> tuple[list[str], list[str]]:
     return about, examples
 
 
+def _context(command: click.Command, path: str = "kamtool") -> click.Context:
+    """A context as `kamtool` makes it; click keeps the help option of the first one it is asked for."""
+    return click.Context(command, info_name=path, help_option_names=["-h", "--help"])
+
+
 def _synopsis(command: click.Command, path: str) -> str:
-    context = click.Context(command, info_name=path)
+    context = _context(command, path)
     return " ".join((path, *command.collect_usage_pieces(context)))
 
 
 def _options(command: click.Command) -> Iterator[tuple[str, str]]:
-    context = click.Context(command, info_name="kamtool", help_option_names=["-h", "--help"])
+    context = _context(command)
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
         if record is not None:
@@ -147,7 +152,7 @@ def _options(command: click.Command) -> Iterator[tuple[str, str]]:
 
 
 def _commands(group: click.Group, path: str) -> Iterator[tuple[str, str]]:
-    context = click.Context(group)
+    context = _context(group)
     for name in group.list_commands(context):
         below = group.get_command(context, name)
         if below is None or below.hidden:

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ScriptError
-from kamtool.module import Host, Value, pv
+from kamtool.module import Host, Routes, Value, pv
 from kamtool.script import selects
 from kamtool.script.values import wrap
 
@@ -33,6 +33,16 @@ def colour(letters: str) -> str:
     codes.append("39" if foreground in "xX" else str(30 + _COLOURS.index(foreground.lower())))
     codes.append("49" if background in "xX" else str(40 + _COLOURS.index(background.lower())))
     return f"\x1b[{';'.join(codes)}m"
+
+
+_UNNAMED = {
+    Routes.REQUEST: "DEFAULT_ROUTE",
+    Routes.FAILURE: "DEFAULT_FAILURE",
+    Routes.BRANCH: "DEFAULT_BRANCH",
+    Routes.ONREPLY: "DEFAULT_ONREPLY",
+    Routes.REPLY: "DEFAULT_ONREPLY",
+    Routes.ONSEND: "DEFAULT_SEND",
+}
 
 
 class ServerVariables:
@@ -137,7 +147,7 @@ class ScriptVariables:
         if inner == "line":
             return ctx.line
         if inner == "route":
-            return ctx.route_name
+            return ctx.route_name or _UNNAMED.get(ctx.route_kind, "")
         if inner in ("file", "name"):
             return str(getattr(getattr(self.server, "script", None), "name", "")) or None
         raise ScriptError(f"$cfg({inner}): not one of line route file name")

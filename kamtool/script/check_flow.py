@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kamtool.errors import ConfigError, Span
 from kamtool.script.codegen_values import attribute_key
-from kamtool.script.fold import constant, fold, is_null
+from kamtool.script.fold import chain, constant, fold, is_null, spine
 from kamtool.script.nodes import (
     AssignValue,
     Binary,
@@ -119,9 +119,13 @@ class _Flow:
                 )
             case Unary(operator="!", operand=operand):
                 self._texts(operand)
-            case Binary(operator="&&" | "||", left=left, right=right):
-                self._texts(left)
-                self._texts(right)
+            case Binary(operator="&&" | "||"):
+                for node in spine(condition):
+                    if node.operator not in ("&&", "||"):
+                        break
+                else:
+                    for operand in chain(condition):
+                        self._texts(operand)
 
     def _is_text(self, node: PvNode) -> bool:
         if attribute_key(node, self.checker.scope) is not None:

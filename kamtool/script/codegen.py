@@ -14,7 +14,7 @@ from kamtool.script.binding import Namespace
 from kamtool.script.codegen_calls import CallCode, Plans
 from kamtool.script.codegen_values import attribute_key
 from kamtool.script.emit import Lines
-from kamtool.script.fold import constant, fold, has_calls
+from kamtool.script.fold import chain, constant, fold, has_calls, spine
 from kamtool.script.guards import Action
 from kamtool.script.nodes import (
     Assign,
@@ -190,12 +190,10 @@ class RouteCode(CallCode):
                 return not (simple and self.scope.pvs[reference.name][1].inline)
             case Unary(operand=operand):
                 return self.can_fail(operand)
-            case BinaryNode(operator=operator, left=left, right=right):
-                if operator in ("/", "mod") and constant(right) in (None, 0, "0"):
-                    return True
-                if operator == "=~" and not isinstance(right, String):
-                    return True
-                return self.can_fail(left) or self.can_fail(right)
+            case BinaryNode():
+                return any(map(_operator_can_fail, spine(expression))) or any(
+                    map(self.can_fail, chain(expression))
+                )
             case Selval(condition=condition, positive=positive, otherwise=otherwise):
                 return any(map(self.can_fail, (condition, positive, otherwise)))
             case Test(right=right):
@@ -220,14 +218,33 @@ class RouteCode(CallCode):
         code = self._condition(condition, "if")
         self.lines.put(f"if {code}:")
         self._nested(node.then.statements, mode)
-        if node.otherwise is not None:
-            self.lines.put("else:")
-            self._nested(node.otherwise.statements, mode)
-        elif mode == RETURN:
-            self.lines.put("return 1")
-        elif mode:
-            self.lines.put("else:")
-            self.lines.put(f"    {mode} = 1")
+        self._else(node.otherwise, mode)
+
+    def _else(self, otherwise: Block | None, mode: str) -> None:
+        """What follows the first branch: `else if` becomes `elif` when its condition needs no statements."""
+        if otherwise is None:
+            if mode == RETURN:
+                self.lines.put("return 1")
+            elif mode:
+                self.lines.put("else:")
+                self.lines.put(f"    {mode} = 1")
+            return
+        follower = otherwise.statements[0] if len(otherwise.statements) == 1 else None
+        if isinstance(follower, If) and not self.plans.traced and self._is_plain(follower.condition):
+            self.lines.span = follower.span
+            self.nesting += 1
+            self.lines.put(f"elif {truth(self.value(fold(follower.condition)))}:")
+            self._nested(follower.then.statements, mode)
+            self._else(follower.otherwise, mode)
+            self.nesting -= 1
+            return
+        self.lines.put("else:")
+        self._nested(otherwise.statements, mode)
+
+    def _is_plain(self, condition: Expression) -> bool:
+        """Whether a condition is one Python expression that cannot fail, and not known beforehand."""
+        folded = fold(condition)
+        return constant(folded) is None and not has_calls(folded) and not self.can_fail(folded)
 
     def _while(self, node: While, mode: str) -> None:
         self.observe(node.span, node.line, "while")
@@ -374,6 +391,12 @@ class RouteCode(CallCode):
         elif exact:
             tests.insert(0, f"{held} in ({', '.join(exact)})")
         return " or ".join(tests)
+
+
+def _operator_can_fail(node: BinaryNode) -> bool:
+    if node.operator in ("/", "mod"):
+        return to_int(constant(node.right)) == 0
+    return node.operator == "=~" and not isinstance(node.right, String)
 
 
 def _label(case: Case) -> Expression | None:

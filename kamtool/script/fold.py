@@ -53,13 +53,33 @@ def has_calls(expression: Expression | None) -> bool:
             return True
         case Unary(operand=operand):
             return has_calls(operand)
-        case Binary(left=left, right=right):
-            return has_calls(left) or has_calls(right)
+        case Binary():
+            return any(map(has_calls, chain(expression)))
         case Selval(condition=condition, positive=positive, otherwise=otherwise):
             return has_calls(condition) or has_calls(positive) or has_calls(otherwise)
         case Test(right=right):
             return has_calls(right)
     return False
+
+
+def chain(node: Binary) -> list[Expression]:
+    """All operands down the left side of an operator: of `a || b || c` the three, whatever the operators."""
+    operands: list[Expression] = []
+    left: Expression = node
+    while isinstance(left, Binary):
+        operands.append(left.right)
+        left = left.left
+    return [left, *reversed(operands)]
+
+
+def spine(node: Binary) -> list[Binary]:
+    """The operators down the left side, the innermost first."""
+    found: list[Binary] = []
+    left: Expression = node
+    while isinstance(left, Binary):
+        found.append(left)
+        left = left.left
+    return found[::-1]
 
 
 def is_null(expression: Expression) -> bool:
@@ -81,8 +101,13 @@ def fold(expression: Expression) -> Expression:
             if value is not None:
                 return literal(expression, UNARY[operator](value))
             return Unary(span, operator, operand)
-        case Binary(span, operator, left, right, at):
-            return _binary(Binary(span, operator, fold(left), fold(right), at))
+        case Binary():
+            operators = spine(expression)
+            result = fold(operators[0].left)
+            for node in operators:
+                right = fold(node.right)
+                result = _binary(Binary(node.span, node.operator, result, right, node.operator_span))
+            return result
         case Selval(span, condition, positive, otherwise):
             condition, positive, otherwise = fold(condition), fold(positive), fold(otherwise)
             value = constant(condition)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kamtool.errors import ConfigError, Span
 from kamtool.script.preprocess import DIRECTIVES, NEWER, Preprocessor
+from kamtool.script.settings import NAMES
 from kamtool.script.source import Source, join, read
 from kamtool.script.tokens import (
     BARE_FUNCTIONS,
@@ -33,6 +34,8 @@ MOST_REPLACEMENTS = 100_000
 
 RESERVED = (
     STATEMENT_WORDS
+    | NAMES
+    | frozenset(["listen", "alias"])
     | CORE_WORDS
     | BARE_FUNCTIONS
     | ON_WORDS
@@ -48,8 +51,9 @@ _MARKER = re.compile(r"#!(KAMAILIO|OPENSER|SER|MAXCOMPAT|ALL)[ \t]*\r?(?=\n|$)")
 _SKIPPED = re.compile(r"(?:#!|!!)(ifdef|ifndef|ifexp|else|endif|[a-z_]*def[a-z]*)(?![A-Za-z0-9_])", re.ASCII)
 _IPV6 = re.compile(
     r"(?:(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}"
+    r"|(?:[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){0,6})?::(?:[0-9A-Fa-f]{1,4}:){0,5}\d{1,3}(?:\.\d{1,3}){3}"
     r"|(?:[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){0,6})?::(?:[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){0,6})?)"
-    r"(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?(?![0-9A-Za-z_:])",
+    r"(?![0-9A-Za-z_:])",
     re.ASCII,
 )
 _WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)

@@ -127,8 +127,14 @@ class Linker:
             if key[0] is Routes.REQUEST and key[1]:
                 shown = f"route[{key[1]}]"
             for lines, python, block in self._write(name, [route.body for route in routes], routes[0], waits):
-                tree = tree_of(lines, routes[0].span.file, block.span.line)
-                define(tree, routes[0].span.file, self.names.globals, python, shown)
+                try:
+                    tree = tree_of(lines, routes[0].span.file, block.span.line)
+                    define(tree, routes[0].span.file, self.names.globals, python, shown)
+                except (SyntaxError, RecursionError, MemoryError) as error:
+                    # Python has limits of its own: 100 levels of indentation, 20 loops inside each other.
+                    raise ConfigError(
+                        f"{shown} is nested too deeply", routes[0].name_span, code="KT1107"
+                    ) from error
             function = self.names.globals[name]
             entries[key] = function if waits else _waiting(function)
             if key[0] is Routes.REQUEST:

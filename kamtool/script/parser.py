@@ -6,14 +6,12 @@ This is the file's outer level: globals, modules and routes. `parser_statements`
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from kamtool.errors import Span
 from kamtool.module import Routes
 from kamtool.script.nodes import (
     Alias,
-    Block,
     Custom,
     FlagsLine,
     Item,
@@ -392,7 +390,3 @@ class Parser(StatementParser):
         host = self.host()
         port = self._port() if self.accept(":") else 0
         return Alias(join(first, self.last), protocol, host, port)
-
-
-_BLOCK = Block  # the body of a route
-_HOST = re.compile(r"[\w.-]+")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from kamtool.errors import Span
 from kamtool.script.nodes import (
     Assign,
     AssignValue,
@@ -35,6 +34,8 @@ PRECEDENCE = {
 COMPARISONS = frozenset(["==", "!=", "=~", "eq", "ne", "ieq", "ine", "<", ">", "<=", ">="])
 DEEPEST = 120
 """How deep parentheses, operators and blocks may nest."""
+LONGEST_CHAIN = 2000
+"""How many `&&` or `||` may follow each other."""
 
 # Core functions whose arguments are hosts, ports or flags without quotes.
 HOST_ARGUMENTS = frozenset(
@@ -59,12 +60,16 @@ class ExpressionParser(TokenParser):
         """An expression whose operators all bind at least as tightly as `level`."""
         self._deeper()
         left = self._unary()
+        length = 0
         while True:
             token = self.peek()
             binding = PRECEDENCE.get(token.text, 0) if token.kind is T.MARK else 0
             if binding < level or not binding:
                 break
             self.next()
+            length += 1
+            if length > (LONGEST_CHAIN if token.text in ("&&", "||") else DEEPEST):
+                raise self.fail("this expression is too long", token.span, "KT1107")
             right = self.expression(binding + 1)
             left = Binary(join(left.span, right.span), token.text, left, right, token.span)
         self.depth -= 1
@@ -217,7 +222,10 @@ class ExpressionParser(TokenParser):
     def _myself(self) -> Test:
         """`myself == uri`: the same as `uri == myself`."""
         token = self.next()
-        operator = self._comparison()
+        if self.peek().text not in COMPARISONS:
+            hint = "is_myself(uri) takes any expression"
+            raise self.fail("`myself` is compared with `uri` and its kin only", token.span, "KT1108", hint)
+        operator = self.next().text
         keyword = self.next()
         if keyword.text not in TEST_WORDS:
             raise self.fail(
@@ -227,12 +235,6 @@ class ExpressionParser(TokenParser):
                 "is_myself(uri) takes any expression",
             )
         return Test(join(token.span, keyword.span), TEST_WORDS[keyword.text], operator, Myself(token.span))
-
-    def _comparison(self) -> str:
-        token = self.peek()
-        if token.kind is T.MARK and token.text in COMPARISONS:
-            return self.next().text
-        raise self.fail(f"a comparison is expected, not {token.shown}", token.span, "KT1108")
 
     def _test(self) -> Test:
         token = self.next()
@@ -343,11 +345,3 @@ class ExpressionParser(TokenParser):
 
 def _negated(number: int) -> int:
     return number if number == -0x80000000 else -number
-
-
-def reference_line(token: Token) -> int:
-    """The line a look-ahead token is on."""
-    return token.span.line
-
-
-_UNUSED: Span | None = None

@@ -5,15 +5,12 @@ from __future__ import annotations
 from kamtool.script.nodes import (
     Assign,
     Block,
-    Call,
     Case,
     Do,
     Expression,
     If,
     Label,
     Leave,
-    PvNode,
-    RouteCall,
     Statement,
     Switch,
     While,
@@ -289,6 +286,3 @@ class StatementParser(ExpressionParser):
             value = self.expression()
         colon = self.expect(":", f"after `{word.text}`")
         return Label(join(word.span, colon.span), value, is_regex)
-
-
-Callable = Call | RouteCall | PvNode

@@ -26,12 +26,10 @@ def render(finding: ConfigError, text: Text | None = None) -> str:
     place = f"{span.file}:{span.line}:{span.column}: " if span.file and span.line else ""
     lines = [f"{place}{finding.severity}: {finding.message} [{finding.code}]"]
     source = _line(span, text)
-    margin = ""
     if source is not None:
-        margin = " " * (len(str(span.line)) + 4)
         lines += _excerpt(span, source)
     if finding.hint:
-        lines.append(f"{margin[:-1] or '  '} hint: {finding.hint}")
+        lines.append(f"   hint: {finding.hint}")
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from kamtool.errors import ConfigError
@@ -141,23 +142,39 @@ class Scope:
                 f"`{name}` does not take {count} argument{'' if count == 1 else 's'}",
                 f"module {module} has `{signature(function)}`",
             )
-        return f"no function `{name}`", self._hint(name, list(self.functions), "functions", "%s")
+        return f"no function `{name}`", self._function_hint(name, count)
+
+    def _function_hint(self, name: str, count: int) -> str:
+        """Where a function of that name is, else one of nearly that name, best one that takes `count`."""
+        if (module := _module_with(name, "functions", self.modules)) is not None:
+            return f'`{name}` comes with loadmodule "{module}.so"'
+        near = [
+            self.functions[found][-1]
+            for found in difflib.get_close_matches(name, list(self.functions), 3, 0.7)
+        ]
+        for module, function in [pair for pair in near if pair[1].accepts(count)] or near:
+            return f"module {module} has `{signature(function)}`"
+        return self._elsewhere(name, "functions", "%s")
 
     def _hint(self, name: str, here: list[str], kind: str, shape: str) -> str:
-        for module in available():
-            if module not in self.modules and name in _exports(module, kind):
-                return f'`{shape % name}` comes with loadmodule "{module}.so"'
+        """The same for pseudo-variables and transformations."""
+        if (module := _module_with(name, kind, self.modules)) is not None:
+            return f'`{shape % name}` comes with loadmodule "{module}.so"'
         near = difflib.get_close_matches(name, here, 1, 0.7)
-        if near and kind == "functions":
-            module, function = self.functions[near[0]][-1]
-            return f"module {module} has `{signature(function)}`"
-        if near:
-            return f"did you mean `{shape % near[0]}`?"
+        return f"did you mean `{shape % near[0]}`?" if near else self._elsewhere(name, kind, shape)
+
+    @staticmethod
+    def _elsewhere(name: str, kind: str, shape: str) -> str:
+        """A near name in a module that is not loaded."""
         everywhere = {export: module for module in available() for export in _exports(module, kind)}
         near = difflib.get_close_matches(name, list(everywhere), 1, 0.75)
-        if near:
-            return f'`{shape % near[0]}` comes with loadmodule "{everywhere[near[0]]}.so"'
-        return ""
+        return f'`{shape % near[0]}` comes with loadmodule "{everywhere[near[0]]}.so"' if near else ""
+
+
+def _module_with(name: str, kind: str, loaded: Container[str]) -> str | None:
+    """A module that is not loaded and has it."""
+    found = (module for module in available() if module not in loaded and name in _exports(module, kind))
+    return next(found, None)
 
 
 def _exports(module: str, kind: str) -> list[str]:

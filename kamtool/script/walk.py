@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kamtool.script.fold import fold
+from kamtool.script.fold import chain, fold, spine
 from kamtool.script.nodes import (
     Assign,
     AssignValue,
@@ -37,9 +37,10 @@ def inside(expression: Expression | None) -> Iterator[Expression | Statement]:
     match expression:
         case Unary(operand=operand):
             yield from inside(operand)
-        case Binary(left=left, right=right):
-            yield from inside(left)
-            yield from inside(right)
+        case Binary():
+            yield from reversed(spine(expression)[:-1])
+            for operand in chain(expression):
+                yield from inside(operand)
         case Selval(condition=condition, positive=positive, otherwise=otherwise):
             for part in (condition, positive, otherwise):
                 yield from inside(part)

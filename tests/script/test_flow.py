@@ -93,12 +93,18 @@ def test_max_while_loops_can_be_lifted(script):
 
 
 def test_break_leaves_the_loop_only(script):
-    body = '$var(i)=0; while($var(i)<5) { $var(i)=$var(i)+1; if ($var(i)==3) break; xlog("$var(i)"); } xlog("end");'
+    body = (
+        "$var(i)=0; while($var(i)<5) { $var(i)=$var(i)+1; if ($var(i)==3) break; "
+        'xlog("$var(i)"); } xlog("end");'
+    )
     assert logged(script, body) == ["1", "2", "end"]
 
 
 def test_a_break_in_a_switch_in_a_loop_leaves_the_switch(script):
-    body = '$var(i)=0; while($var(i)<3) { $var(i)=$var(i)+1; switch ($var(i)) { case 2: break; default: xlog("$var(i)"); } }'
+    body = (
+        "$var(i)=0; while($var(i)<3) { $var(i)=$var(i)+1; switch ($var(i)) { case 2: break; "
+        'default: xlog("$var(i)"); } }'
+    )
     assert logged(script, body) == ["1", "3"]
 
 
@@ -126,7 +132,10 @@ def test_int_cases_compare_ints_and_string_cases_texts(script):
 
 
 def test_regex_cases_keep_case(script):
-    body = 'switch($rU) { case /"^AL": xlog("upper"); break; case /"^al": xlog("lower"); break; default: xlog("none"); }'
+    body = (
+        'switch($rU) { case /"^AL": xlog("upper"); break; case /"^al": xlog("lower"); break; '
+        'default: xlog("none"); }'
+    )
     assert logged(script, body) == ["lower"]
 
 
@@ -161,8 +170,14 @@ def test_rc_is_what_xlog_left(script):
 
 
 def test_conditions_run_their_calls_in_order_and_only_as_far_as_needed(script):
-    routes = 'route[A] { xlog("A"); return 1; } route[B] { xlog("B"); return -1; } route[C] { xlog("C"); return 1; }'
-    body = 'if (route(A) && route(B) && route(C)) xlog("yes"); else xlog("no"); if (route(B) || route(C)) xlog("or");'
+    routes = (
+        'route[A] { xlog("A"); return 1; } route[B] { xlog("B"); return -1; '
+        '} route[C] { xlog("C"); return 1; }'
+    )
+    body = (
+        'if (route(A) && route(B) && route(C)) xlog("yes"); else xlog("no"); '
+        'if (route(B) || route(C)) xlog("or");'
+    )
     assert logged(script, body, routes) == ["A", "B", "no", "B", "C", "or"]
 
 

@@ -9,6 +9,7 @@ from kamtool.module import ANY, FAILURE_ROUTE, REQUEST_ROUTE, FlagName, Module, 
 from kamtool.script import uri_text
 from kamtool.script.branches import append
 from kamtool.script.levels import python_level
+from kamtool.script.pv_socket import sockets
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
@@ -91,14 +92,19 @@ class Kex(Module):
 
     @function("is_myself", routes=ANY)
     def is_myself(self, ctx: Context, uri: str) -> bool:
-        """True when host, port and transport of the URI are those of this server, or an alias of it."""
+        """True when host, port and transport of the URI are those of this server, or an alias of it.
+
+        Without a port any port that this server listens on will do.
+        """
         server: Any = self.server
         parts = uri_text.parts(uri)
         if parts is None or not parts.host:
             return False
-        return bool(
-            server.is_myself(parts.host, int(parts.port) if parts.port else None, parts.transport.lower())
-        )
+        transport = parts.transport.lower()
+        if parts.port or server.is_myself(parts.host, None, transport):
+            return bool(server.is_myself(parts.host, int(parts.port) if parts.port else None, transport))
+        ports = {socket.address.port for socket in sockets(ctx)}
+        return any(server.is_myself(parts.host, port, transport) for port in ports)
 
     @function("pv_printf", "avp_printf", routes=ANY)
     def pv_printf(self, ctx: Context, variable: Variable, text: str) -> int:

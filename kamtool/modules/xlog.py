@@ -23,7 +23,7 @@ class Xlog(Module):
     """Logs texts with pseudo-variables, at a level of the script's choice, to where the server logs."""
 
     buf_size = Param(4096, "the most octets of one text; what is longer is cut, with an error beside it")
-    force_color = Param(0, "write the colours of `$C(xy)` also when the log is no terminal")
+    force_color = Param(0, "write the colours of `$C(xy)` to syslog too, not to stderr alone")
     long_format = Param(0, "begin the lines of xlogl and xdbgl with the file as well as the line")
     prefix = Param("<script>: ", "what every text begins with")
     log_facility = Param("", "the syslog facility for the script's texts, e.g. LOG_LOCAL3")
@@ -35,12 +35,12 @@ class Xlog(Module):
     def __init__(self, server: Host) -> None:
         super().__init__(server)
         self.logger = logging.getLogger("kamtool.script")
-        self._extra: dict[str, str] | None = None
+        self._extra: dict[str, str | bool] | None = None
 
     async def start(self) -> None:
         """Open the syslog facility, when one of our own is asked for."""
-        if self.prefix != "<script>: ":
-            self._extra = {"prefix": self.prefix}
+        if self.prefix != "<script>: " or self.force_color:
+            self._extra = {"prefix": self.prefix, "force_color": bool(self.force_color)}
         if self.log_facility:
             self._divert()
 

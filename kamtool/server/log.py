@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from typing import TextIO
 
@@ -29,20 +30,24 @@ _COLOURS = {
     NOTICE: "36",
     logging.DEBUG: "2",
 }
+_SCRIPT_COLOUR = re.compile(r"\\x1b(\[0(?:;1)?;3[0-79];4[0-79]m)")
+"""What `$C(xy)` of a script writes: colours, the one escape sequence that is let through."""
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), 127)}
 
 
 class KamailioFormatter(logging.Formatter):
     """Lines as Kamailio writes them: ` 0(8053) ERROR: registrar: what happened`."""
 
-    def __init__(self, *, coloured: bool = False, prefix: str = "") -> None:
+    def __init__(self, *, coloured: bool = False, prefix: str = "", script_colours: bool = False) -> None:
         super().__init__()
-        self.coloured, self.prefix = coloured, prefix
+        self.coloured, self.prefix, self.script_colours = coloured, prefix, script_colours
 
     def format(self, record: logging.LogRecord) -> str:
         """One line and, after an exception of ours, its traceback."""
         # What a peer wrote moves no cursor and forges no line of its own.
         text = record.getMessage().rstrip("\n").translate(_CONTROL)
+        if self.script_colours or getattr(record, "force_color", False):
+            text = _SCRIPT_COLOUR.sub("\x1b\\1", text)
         level = NAMES.get(record.levelno, record.levelname)
         # The module xlog lets a site choose what its texts begin with.
         begin = getattr(record, "prefix", None) or f"{_place(record.name)}: "
@@ -71,7 +76,9 @@ def _place(logger: str) -> str:
 def to_stream(stream: TextIO | None = None, *, coloured: bool = False) -> logging.Handler:
     """Log to stderr, or to a stream."""
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(KamailioFormatter(coloured=coloured, prefix=f" 0({os.getpid()}) "))
+    handler.setFormatter(
+        KamailioFormatter(coloured=coloured, prefix=f" 0({os.getpid()}) ", script_colours=True)
+    )
     return handler
 
 

@@ -47,7 +47,14 @@ def test_the_destination_uri_is_set_asked_for_and_cleared(runtime, ctx):
 
 
 @pytest.mark.parametrize(
-    ("uri", "code"), [("sip:a@127.0.0.1:5060", 1), ("sip:127.0.0.1", 1), ("$ru", -1), ("127.0.0.1:5060", -1)]
+    ("uri", "code"),
+    [
+        ("sip:a@127.0.0.1:5060", 1),
+        ("sip:127.0.0.1", 1),
+        ("$ru", -1),
+        ("sip:127.0.0.1:9", -1),
+        ("127.0.0.1:5060", -1),
+    ],
 )
 def test_myself(runtime, ctx, uri, code):
     assert runtime.call(ctx, "is_myself", uri) == code

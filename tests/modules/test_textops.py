@@ -250,6 +250,7 @@ CODES = [
     (("replace", "nope", "x"), -1),
     (("subst", "/nope/x/"), -1),
     (("search_append", "nope", "x"), -1),
+    (("append_hf", ""), -1),
     (("set_body", "x", ""), -1),
     (("filter_body", "application/sdp"), 1),
     (("filter_body", "text/plain"), -1),

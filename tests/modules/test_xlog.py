@@ -114,3 +114,20 @@ async def test_a_facility_that_does_not_exist_is_a_mistake(runtime):
     runtime.modules["xlog"].set_param("log_facility", "LOG_NOPE")
     with pytest.raises(ConfigError):
         await runtime.modules["xlog"].start()
+
+
+async def test_only_the_colours_of_a_script_reach_the_terminal(runtime, caplog):
+    """And those go to syslog only when force_color says so."""
+    from kamtool.server.log import KamailioFormatter
+
+    text = "$C(rx)$hdr(Subject)$C(xx)"
+    ctx = runtime.message(PLAIN_INVITE.replace("hello world hello", "\x1b[2J"))
+    runtime.call(ctx, "xerr", text)
+    runtime.modules["xlog"].set_param("force_color", 1)
+    await runtime.modules["xlog"].start()
+    runtime.call(ctx, "xerr", text)
+    plain, forced = caplog.records
+    shown = "ERROR: <script>: \x1b[0;31;49m\\x1b[2J\x1b[0;39;49m"
+    assert KamailioFormatter(script_colours=True).format(plain) == shown
+    assert KamailioFormatter().format(forced) == shown
+    assert "\x1b" not in KamailioFormatter().format(plain)

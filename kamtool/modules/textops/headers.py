@@ -32,7 +32,7 @@ class HeaderFunctions:
         return ctx.msg.method in _methods(names)
 
     @function("append_hf", routes=ANY)
-    def append_hf(self, ctx: Context, text: str, after: Plain | None = None) -> int:
+    def append_hf(self, ctx: Context, text: str, after: Plain | None = None) -> bool:
         r"""Add header lines after the last header, or after the last one named `after`.
 
         The text is whole lines: `append_hf("P-Hint: usrloc\r\n")`; a missing line end is added.
@@ -40,15 +40,15 @@ class HeaderFunctions:
         places = ctx.msg.find(after) if after else ()
         at = ctx.msg.row(places[-1])[5] if places else ctx.msg.head_end
         ctx.edit(at, at, to_octets(edits.lines(text)))
-        return 1
+        return text != ""
 
     @function("insert_hf", routes=ANY)
-    def insert_hf(self, ctx: Context, text: str, before: Plain | None = None) -> int:
+    def insert_hf(self, ctx: Context, text: str, before: Plain | None = None) -> bool:
         """Add header lines before the first header, or before the first one named `before`."""
         places = ctx.msg.find(before) if before else ()
         at = ctx.msg.row(places[0])[1] if places else ctx.msg.head_end if before else ctx.msg.first_line_end
         ctx.edit(at, at, to_octets(edits.lines(text)))
-        return 1
+        return text != ""
 
     @function("append_urihf", routes=_REQUESTS)
     def append_urihf(self, ctx: Context, prefix: Plain, suffix: Plain) -> bool:

@@ -423,10 +423,23 @@ class Transactions:
 
     def _expire(self, deadline: float, label: str, which: int) -> None:
         tx = self.by_label.get(label)
-        machine = tx and self.machine(tx, which)
-        if tx and machine and machine.expire_at == deadline:
-            machine.expire_at = 0.0
-            self._after(tx, machine, which, machine.step(EXPIRE, deadline))
+        if tx is None:
+            return
+        machine: Machine | None
+        if which == SERVER:
+            machine = tx
+        elif which >= 0:
+            machine = tx.branches[which]
+        else:
+            machine = tx.branches[-2 - which].cancel
+        if machine is None or machine.expire_at != deadline:
+            return
+        machine.expire_at = 0.0
+        effects = machine.step(EXPIRE, deadline)
+        if effects == TERMINATED:
+            self._ended(tx, machine, which)
+        else:
+            self._after(tx, machine, which, effects)
 
     def _after(self, tx: ServerTransaction, machine: Machine, which: int, effects: int) -> None:
         """Carry out what every step may ask for."""
@@ -447,11 +460,12 @@ class Transactions:
             self._ended(tx, machine, which)
 
     def _ended(self, tx: ServerTransaction, machine: Machine, which: int) -> None:
-        machine.expire_at = machine.retransmit_at = 0.0
-        if which == SERVER and self.by_key.get(tx.key) is tx:
-            del self.by_key[tx.key]
-        elif isinstance(machine, ClientTransaction):
-            machine.data = b""
+        machine.retransmit_at = 0.0
+        if which == SERVER:
+            if self.by_key.get(tx.key) is tx:
+                del self.by_key[tx.key]
+        else:
+            machine.data = b""  # type: ignore[attr-defined]  # all machines but SERVER are clients
         tx.alive -= 1
         if tx.alive <= 0:
             self.forget(tx)

@@ -230,7 +230,9 @@ class Machine:
         if row is None:
             return 0
         self.state, effects, pace, expiry = row
-        if pace:
+        if pace == _QUIET:
+            self.retransmit_at = 0.0
+        elif pace:
             effects |= self._pace(pace, now)
         if expiry >= 0:
             wait = self.durations[expiry]
@@ -243,9 +245,6 @@ class Machine:
         return effects
 
     def _pace(self, pace: int, now: float) -> int:
-        if pace == _QUIET:
-            self.retransmit_at = 0.0
-            return 0
         if pace == _START:
             self.interval = self.durations[0]
             if self.interval <= 0.0:

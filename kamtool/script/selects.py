@@ -326,7 +326,11 @@ def set_custom_parameter(server: Host, name: str, value: Value) -> None:
 def _cfg_get(ctx: Context, steps: tuple[Step, ...]) -> str | None:
     if len(steps) != 3:
         raise _wrong(steps)
-    value = custom_parameter(ctx.host, f"{steps[1][0]}.{steps[2][0]}")
+    group, name = steps[1][0], steps[2][0]
+    chosen = steps[1][1] or (ctx.scratch.get("core.cfg", {}).get(group) if ctx._scratch else None)
+    value = custom_parameter(ctx.host, f"{group}[{chosen}].{name}") if chosen is not None else None
+    if value is None:
+        value = custom_parameter(ctx.host, f"{group}.{name}")
     return None if value is None else to_str(value)
 
 

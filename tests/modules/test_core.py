@@ -329,3 +329,21 @@ def test_a_bare_uri_gets_brackets_with_its_name(runtime):
     )
     runtime.set(ctx, "$tn", "Al")
     assert "To: Al <sip:alice@example.com>;x=1" in runtime.sent(ctx).split("\r\n")
+
+
+def test_an_instance_of_a_custom_group_is_selected_and_reset(runtime):
+    from kamtool.script.settings import Settings
+
+    runtime.settings = Settings(custom={"gw": {"ip": "1.1.1.1", "port": 5060}, "gw[2]": {"ip": "2.2.2.2"}})
+    ctx = runtime.message(PLAIN_INVITE)
+    shown = runtime.format("$sel(cfg_get.gw.ip) $sel(cfg_get.gw.port)")
+    assert shown(ctx) == "1.1.1.1 5060"
+    assert runtime.call(ctx, "cfg_select", "gw", 2) == 1
+    assert shown(ctx) == "2.2.2.2 5060"
+    assert runtime.call(ctx, "cfg_reset", "gw") == 1
+    assert shown(ctx) == "1.1.1.1 5060"
+    runtime.set(ctx, "$ccp(gw.port)", "5080")
+    assert runtime.get(ctx, "$ccp(gw.port)") == 5080
+    with pytest.raises(ScriptError):
+        runtime.set(ctx, "$ccp(gw.nope)", 1)
+    del runtime.settings

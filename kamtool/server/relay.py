@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from kamtool import speed
 from kamtool.errors import ParseError, TransportError
 from kamtool.module import Routes, Variable
 from kamtool.script.context import Branch, Context, Exit
 from kamtool.server import outgoing
-from kamtool.server.routing import Hop, hop_of, make_hop, reply_flow
+from kamtool.server.routing import Hop, hop_of, make_hop, reply_flow, via_start
 from kamtool.server.transactions import ClientTransaction, ServerTransaction
 from kamtool.sip import build
 from kamtool.sip.flow import Flow
@@ -301,6 +302,30 @@ class Relay:
         if ctx.ruid:
             client.ruid = ctx.ruid
         return client
+
+    def again(
+        self, tx: ServerTransaction, client: ClientTransaction, target: Target, others: tuple[Target, ...]
+    ) -> bool:
+        """Send a branch's request once more, as a branch of its own, to another address of the same name."""
+        transports = self.server.transports
+        try:
+            flow = transports.flow_to(target.transport, target.address, transports.socket_of(client.flow))
+        except TransportError as error:
+            log.info("not sent to %s: %s", target.address, error)
+            return False
+        outbound = transports.socket_of(flow)
+        if outbound is None:
+            return False
+        sent = Request(client.data)
+        via = via_start(outbound.transport, *outbound.shown) + f"{tx.label}.{len(tx.branches)}\r\n".encode()
+        data = speed.splice(sent.data, [(sent.via_start, sent.via_end, via)])
+        following = self.transactions.client(tx, flow, data, client.uri)
+        following.targets, following.on_reply = others, client.on_reply
+        following.branch_flags, following.ruid = client.branch_flags, client.ruid
+        if self.transactions.start(tx, following):
+            return True
+        following.status, following.is_local, following.dropped = SEND_ERROR, True, True
+        return False
 
     async def _branch_route(self, ctx: Context, tx: ServerTransaction) -> bool:
         """Run the branch_route; false when it dropped the branch."""

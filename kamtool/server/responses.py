@@ -310,6 +310,8 @@ class Responses:
             return
         client.status, client.is_local, client.reply = 408, True, None
         client.reason = "Request Timeout"
+        if client.targets and self._next_target(tx, client):
+            return
         if tx.method == "INVITE" and client.state is PROCEEDING:
             self.server.relay.cancel_branch(tx, branch)
         self._local_final(tx, 408)
@@ -320,7 +322,23 @@ class Responses:
         if client.status < 200:
             client.status, client.is_local = SEND_ERROR, True
             client.reason = "Unfortunately error on sending to next hop occurred"
+            if client.targets and self._next_target(tx, client):
+                return
             self._local_final(tx, SEND_ERROR)
+
+    def _next_target(self, tx: ServerTransaction, client: ClientTransaction) -> bool:
+        """RFC 3263 §4.3: the name led to more places, and this one did not answer: try the next."""
+        if client.replied or tx.is_answered or tx.cancelled or tx.no_failover or not client.data:
+            return False
+        relay = self.server.relay
+        while client.targets:
+            target, *rest = client.targets
+            client.targets = ()
+            if relay.again(tx, client, target, tuple(rest)):
+                client.dropped = True
+                return True
+            client.targets = tuple(rest)
+        return False
 
     def _local_final(self, tx: ServerTransaction, status: int) -> None:
         if tx.local is not None:

@@ -1,12 +1,15 @@
 """Relaying with a transaction: RFC 3261 §16 and §17, without sockets, time a number."""
 
+import asyncio
 import gc
 import re
 
 import pytest
 
 from kamtool.script.context import Branch, Exit
+from kamtool.transport.resolver import Target
 from tests.support.offline import BOB, CAROL, DAVE, Offline, answer, lines, request
+from tests.support.until import until
 
 CAROLS = "sip:carol@192.0.2.30"
 DAVES = "sip:dave@192.0.2.40"
@@ -583,3 +586,115 @@ def test_reliable_transports_repeat_nothing():
     assert sent[1].msg.top_via.transport == "TCP"
     assert lines(net.wait(29)) == []
     assert lines(net.wait(2))[0] == "alice: 408 Request Timeout"
+
+
+def test_a_name_with_two_addresses_is_tried_at_the_second_when_the_first_is_silent():
+    """RFC 3263 4.3."""
+    net = relaying(params={"fr_timer": 1000})
+
+    async def resolve(host, port, transport, *, secure=False):
+        assert (host, port) == ("phones.example", 5060)
+        return [Target("udp", BOB), Target("udp", CAROL)]
+
+    net.wire.resolver.resolve = resolve
+    first = net.receive(request("OPTIONS", uri="sip:x@phones.example:5060"))
+    assert lines(first) == ["bob: OPTIONS sip:x@phones.example:5060"]
+    second = [sent for sent in net.wait(1.2) if sent.to == "carol"]
+    assert lines(second[:1]) == ["carol: OPTIONS sip:x@phones.example:5060"]
+    assert second[0].msg.items("Via")[0] != first[0].msg.items("Via")[0]
+    assert second[0].msg.items("Via")[1:] == first[0].msg.items("Via")[1:]
+    assert lines(net.receive(answer(second[0], 200, "OK"), CAROL)) == ["alice: 200 OK"]
+
+
+def test_when_every_address_is_silent_the_caller_gets_408():
+    net = relaying(params={"fr_timer": 1000})
+
+    async def resolve(host, port, transport, *, secure=False):
+        return [Target("udp", BOB), Target("udp", CAROL)]
+
+    net.wire.resolver.resolve = resolve
+    net.receive(request("OPTIONS", uri="sip:x@phones.example:5060"))
+    assert "alice: 408 Request Timeout" in lines(net.wait(2.3))
+
+
+def test_serial_forking_by_q():
+    """t_load_contacts and t_next_contacts: the highest q first, equals together, -2 when none is left."""
+    codes = []
+
+    async def route(ctx):
+        ctx.q = 500
+        ctx.add_branch(Branch(CAROLS, q=900))
+        ctx.add_branch(Branch(DAVES, q=900))
+        assert net.tm.t_load_contacts(ctx) == 1
+        codes.append(net.tm.t_next_contacts(ctx))
+        net.tm.t_on_failure(ctx, "NEXT")
+        return await net.tm.t_relay(ctx)
+
+    async def following(ctx):
+        codes.append(net.tm.t_next_contacts(ctx))
+        if codes[-1] == 1:
+            net.tm.t_on_failure(ctx, "NEXT")
+            await net.tm.t_relay(ctx)
+        return 1
+
+    net = Offline(route, failure_routes={"NEXT": following})
+    _, carol, dave = net.receive(request("INVITE"))
+    assert (carol.to, dave.to) == ("carol", "dave")
+    net.receive(answer(carol, 486), CAROL)
+    bob = net.receive(answer(dave, 486), DAVE)[-1]
+    assert str(bob) == "bob: INVITE sip:bob@192.0.2.20"
+    assert net.receive(answer(bob, 404), BOB)[-1].msg.status == 486
+    assert codes == [1, 1, -2]
+
+
+def test_timers_of_one_transaction():
+    """t_set_fr: the second parameter is fr_timer."""
+
+    async def route(ctx):
+        net.tm.t_set_fr(ctx, 0, 700)
+        return await net.tm.t_relay(ctx)
+
+    net = Offline(route)
+    net.receive(request("OPTIONS"))
+    assert "alice: 408 Request Timeout" in lines(net.wait(0.8))
+
+
+def test_replicated_requests_have_no_voice():
+    async def route(ctx):
+        await net.tm.t_replicate(ctx, CAROLS)
+        net.sl.sl_send_reply(ctx, 200, "OK")
+        return 1
+
+    net = Offline(route)
+    sent = net.receive(request("REGISTER"))
+    assert lines(sent) == ["carol: REGISTER sip:bob@192.0.2.20", "alice: 200 OK"]
+    assert lines(net.receive(answer(sent[0], 500), CAROL)) == []
+    net.wait(40)
+    assert len(net.server.transactions) == 0
+
+
+def test_path_becomes_route():
+    """RFC 3327 5.3: the Path of a binding is the Route of what is sent to it."""
+
+    async def route(ctx):
+        ctx.path = "<sip:192.0.2.30;lr>"
+        ctx.dst_uri = "sip:192.0.2.30;lr"
+        return await net.tm.t_relay(ctx)
+
+    net = Offline(route)
+    sent = net.receive(request("OPTIONS"))
+    assert lines(sent) == ["carol: OPTIONS sip:bob@192.0.2.20"]
+    assert sent[0].msg.headers("Route") == ["<sip:192.0.2.30;lr>"]
+
+
+async def test_a_request_of_our_own_gets_its_answer():
+    net = await asyncio.to_thread(Offline)
+    work = asyncio.ensure_future(net.server.uac.request("OPTIONS", "sip:bob@192.0.2.20", []))
+    await until(lambda: net.wire.sent)
+    sent = net.taken()[0]
+    assert sent.to == "bob"
+    assert sent.msg.header("Max-Forwards") == "70"
+    net.receive(answer(sent, 200, "OK"), BOB)
+    status, response = await work
+    assert (status, response.reason) == (200, "OK")
+    assert len(net.server.transactions) == 0

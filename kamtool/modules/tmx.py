@@ -153,9 +153,12 @@ class Tmx(Module):
 
     @pv("T_branch_idx", kind=int)
     def branch_idx(self, ctx: Context) -> Value:
-        """The index of the branch that this route is about; -1 where it is about none."""
-        about = Routes.BRANCH | Routes.FAILURE | Routes.ONREPLY
-        return ctx.branch_index if ctx.transaction is not None and ctx.route_kind in about else -1
+        """The index of the branch in a branch_route and onreply_route; in a failure_route that of the next
+        branch to be added; else 0.
+        """
+        if ctx.transaction is None:
+            return 0
+        return len(ctx.transaction.branches) if ctx.route_kind is Routes.FAILURE else ctx.branch_index
 
     @pv("T_reply_code", kind=int)
     def reply_code(self, ctx: Context) -> Value:

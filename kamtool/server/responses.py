@@ -298,7 +298,7 @@ class Responses:
             edits.append((msg.head_end, msg.head_end, lines))
         if msg.status == 503 and self.remap_503:
             # §16.7 step 6: a 503 says that this server is overloaded, and it is not.
-            edits.append((0, msg.first_line_end, b"SIP/2.0 500 Server Internal Error\r\n"))
+            edits.append((0, msg.first_line_end, build.status_line(500, msg.reason) + b"\r\n"))
         return speed.relay(msg, edits)
 
     # What the transaction layer tells

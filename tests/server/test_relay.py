@@ -698,3 +698,34 @@ async def test_a_request_of_our_own_gets_its_answer():
     status, response = await work
     assert (status, response.reason) == (200, "OK")
     assert len(net.server.transactions) == 0
+
+
+def test_a_503_goes_on_as_500_with_its_reason():
+    """RFC 3261 16.7 step 6; the phrase stays, as in Kamailio 5.6."""
+    net = relaying()
+    bob = net.receive(request("INVITE"))[1]
+    assert (
+        lines(net.receive(answer(bob, 503, "Service Unavailable"), BOB))[-1]
+        == "alice: 500 Service Unavailable"
+    )
+
+
+def test_a_failure_route_keeps_du_and_t_relay_without_a_new_destination_fails():
+    """As Kamailio 5.6.3 does: `$du` is what it was when t_relay ran; the best reply goes on."""
+    codes = []
+
+    async def route(ctx):
+        ctx.dst_uri = "sip:192.0.2.30"
+        net.tm.t_on_failure(ctx, "F")
+        return await net.tm.t_relay(ctx)
+
+    async def failed(ctx):
+        assert ctx.dst_uri == "sip:192.0.2.30"
+        codes.append(await net.tm.t_relay(ctx))
+        return 1
+
+    net = Offline(route, failure_routes={"F": failed})
+    carol = net.receive(request("INVITE"))[1]
+    assert carol.to == "carol"
+    assert lines(net.receive(answer(carol, 404, "Nobody"), CAROL))[-1] == "alice: 404 Nobody"
+    assert codes == [-1]

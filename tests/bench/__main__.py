@@ -26,7 +26,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="short runs")
     parser.add_argument("--server", action="append", choices=("kamailio", "kamtool"), help="only this one")
     parser.add_argument("--runs", type=int, help="runs of each measurement")
-    parser.add_argument("--json", type=Path, default=Path("bench.json"), help="where the figures go")
+    parser.add_argument("--json", type=Path, default=Path("build/bench.json"), help="where the figures go")
     parser.add_argument(
         "--pure", action="store_true", help="also the pure Python kernel, in the live part too"
     )
@@ -98,6 +98,7 @@ def main(words: list[str] | None = None) -> int:
     for name, part in (("replay", run_replay), ("live", run_live), ("memory", run_memory)):
         if options.part in (name, "all"):
             part(options, result)
+            options.json.parent.mkdir(parents=True, exist_ok=True)
             options.json.write_text(json.dumps(result, indent=1) + "\n")
     print(f"figures in {options.json}")
     return 0

@@ -12,7 +12,7 @@ from typing import Any
 from tests.bench.replay import ROOT
 
 
-def callgrind(report: Callable[[str], None], few: int = 50, many: int = 250) -> dict[str, Any]:
+def callgrind(report: Callable[[str], None], few: int = 25, many: int = 125) -> dict[str, Any]:
     """Instructions per call: runs under valgrind that differ in the number of calls, less the phones."""
     if not shutil.which("valgrind"):
         report("callgrind    valgrind is not installed")

@@ -33,6 +33,8 @@ class TcpOptions:
     send_timeout: float = 10.0
     max_queue_bytes: int = 1 << 18
     max_total_bytes: int = 10 << 20
+    max_body_bytes: int = 1 << 18
+    max_partial_bytes: int = 64 << 20
     accept_no_content_length: bool = False
     crlf_pong: bool = True
     accept_aliases: bool = False
@@ -126,7 +128,9 @@ class TcpTransport:
 
     def _add(self, sock: sockets.socket, socket: Socket, remote: Address, *, connecting: bool) -> Connection:
         flow = Flow(socket.transport, socket.address, remote, next(self._numbers))
-        framer = Framer(length_optional=self.options.accept_no_content_length)
+        framer = Framer(
+            max_body=self.options.max_body_bytes, length_optional=self.options.accept_no_content_length
+        )
         connection = Connection(self, sock, flow, framer, connecting=connecting)
         self.connections[flow.connection] = connection
         self.add_key(connection, remote)
@@ -172,6 +176,12 @@ class TcpTransport:
         late = [(c, why) for c in self.connections.values() if (why := c.overdue(now, lifetime))]
         for connection, why in late:
             connection.close(why)
+        partial = sorted(self.connections.values(), key=lambda connection: connection.framer.pending)
+        held = sum(connection.framer.pending for connection in partial)
+        while partial and held > self.options.max_partial_bytes:
+            largest = partial.pop()
+            held -= largest.framer.pending
+            largest.close("too many unfinished messages")
 
     # What a connection tells its owner
 

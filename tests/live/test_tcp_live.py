@@ -176,3 +176,22 @@ async def test_the_reply_of_a_lost_connection_finds_a_new_one(kamtool, peer):
     await until(lambda: not server.transports.tcp.connections)
     bob.send(bob.answer(message, 200), port_of(server))
     await back.expect("200")
+
+
+async def test_a_body_that_is_too_long_is_refused_before_it_comes(kamtool, peer):
+    port = port_of(await kamtool(HERE), "tcp")
+    alice = await peer(tcp=port)
+    alice.send(options(alice, port).replace("Content-Length: 0", "Content-Length: 9999999"))
+    await alice.expect("513")
+    await asyncio.wait_for(alice.closed.wait(), SOON)
+
+
+async def test_unfinished_messages_of_many_peers_are_bounded(kamtool, peer):
+    server = await kamtool(HERE)
+    port = port_of(server, "tcp")
+    server.transports.tcp.options.max_partial_bytes = 10_000
+    small, large = await peer(tcp=port), await peer(tcp=port)
+    small.send("OPTIONS sip:x SIP/2.0\r\nX: " + "y" * 3_000)
+    large.send("OPTIONS sip:x SIP/2.0\r\nX: " + "y" * 30_000)
+    await asyncio.wait_for(large.closed.wait(), SOON)
+    assert not small.closed.is_set()

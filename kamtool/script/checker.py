@@ -211,16 +211,33 @@ class Checker:
             table[name] = number
 
     def _names(self) -> None:
-        """Defines that are asked for but never made."""
+        """Defines that are asked for under a name one slip away from one that exists."""
         for name, span in self.preprocessor.tested.items():
-            known = name in self.preprocessor.ever or name in self.preprocessor.skipped
-            if not known and not name.startswith(("WITH_", "MOD_", "KAMAILIO_", "OPENSER", "ACCDB_COMMENT")):
-                self.warn(
-                    f"`{name}` is asked for but nothing defines it",
-                    span,
-                    "KT1303",
-                    f"define it with `#!define {name}` or -A {name}, or leave it off",
-                )
+            if name in self.preprocessor.ever or name in self.preprocessor.skipped:
+                continue
+            for known in self.preprocessor.ever - self.preprocessor.built_in:
+                if is_slip(name, known):
+                    self.warn(
+                        f"`{name}` is asked for but nothing defines it",
+                        span,
+                        "KT1303",
+                        f"did you mean `{known}`?",
+                    )
+                    break
+
+
+def is_slip(wrong: str, right: str) -> bool:
+    """Whether one letter too many, too few, exchanged or swapped makes one of the other. Digits count."""
+    if len(wrong) < 4 or abs(len(wrong) - len(right)) > 1:
+        return False
+    start = 0
+    while start < min(len(wrong), len(right)) and wrong[start] == right[start]:
+        start += 1
+    one, other = wrong[start:], right[start:]
+    if one[:1].isdigit() and other[:1].isdigit():
+        return False  # FLAG_1 and FLAG_2 are two names
+    swapped = one[1:2] + one[:1] + one[2:] == other
+    return swapped or one[1:] == other[1:] or one[1:] == other or one == other[1:]
 
 
 def _last(span: Span) -> Span:

@@ -43,6 +43,8 @@ class Plans:
     routes: dict[str, RoutePlan] = field(default_factory=dict)
     main: RoutePlan | None = None
     traced: bool = False
+    keeps_rc: bool = True
+    """Whether anything reads `$rc`: else nothing needs to store it."""
     recursion_limit: int = 256
     loop_limit: int = 100
     flags: Mapping[str, int] = field(default_factory=dict)
@@ -90,11 +92,12 @@ class CallCode(ValueCode):
 
     def _code_of(self, held: str, module: str, function: Function) -> Operand:
         if function.is_claim:
-            if module != "core":
+            if module != "core" and self.plans.keeps_rc:
                 self.lines.put(f"ctx.rc = 1 if {held} else -1")
             return Operand(f"(1 if {held} else -1)", "code", truth=held)
         if module != "core":
-            self.lines.put(f"ctx.rc = {held}")
+            if self.plans.keeps_rc:
+                self.lines.put(f"ctx.rc = {held}")
             self.lines.put(f"if not {held}:")
             self.lines.put("    raise Exit(0)")
         return Operand(held, "code", truth=f"{held} > 0")
@@ -208,7 +211,7 @@ class CallCode(ValueCode):
             raise ConfigError(f"there is no route[{name}]", node.name.span, code="KT1153")
         code = f"{'await ' if plan.waits else ''}{plan.python}(ctx)"
         if not plan.recurs:
-            self.lines.put(f"ctx.rc = {held} = {code}")
+            self.lines.put(f"{'ctx.rc = ' if self.plans.keeps_rc else ''}{held} = {code}")
             return
         self._guarded(held, code, node.span)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import ConfigError, ScriptError
 from kamtool.module import Substitution, Value
+from kamtool.script.uri_text import parts
 from kamtool.script.values import text_to_int, to_str
 
 if TYPE_CHECKING:
@@ -62,15 +64,20 @@ def substituted(ctx: Context, change: Substitution, value: Value) -> Value:
 
 def is_myself_uri(ctx: Context, uri: str) -> bool:
     """Whether host, port and transport of a URI mean this server (`uri == myself`)."""
-    from kamtool.script.uri_text import parts
+    place = _place_of(uri)
+    return place is not None and ctx.host.is_myself(*place)
 
+
+@lru_cache(maxsize=4096)
+def _place_of(uri: str) -> tuple[str, int | None, str] | None:
+    """Host, port and transport of a URI, None when it has no host."""
     found = parts(uri)
     if found is None or not found.host:
-        return False
+        return None
     port = int(found.port) if found.port and found.port.isdigit() else None
     if port is None and found.scheme == "sips":
         port = 5061
-    return ctx.host.is_myself(found.host, port, (found.transport or "").lower())
+    return found.host, port, (found.transport or "").lower()
 
 
 def is_myself_address(ctx: Context, address: str) -> bool:

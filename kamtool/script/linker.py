@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from kamtool.errors import ConfigError, Span
-from kamtool.module import Function, Host, Module, Routes, Value, Variable
+from kamtool.module import Function, Module, Routes, Value, Variable
 from kamtool.script.binding import Namespace
 from kamtool.script.codegen import RouteCode, waits_in
 from kamtool.script.codegen_calls import Plans, RoutePlan, parameter_of
@@ -54,15 +54,16 @@ class Linker:
 
     def __init__(
         self, routes: Sequence[Route], scope: Scope, settings: Settings,
-        instances: dict[str, Module] | None, observer: Any, host: Host | None,
+        instances: dict[str, Module] | None, observer: Any = None, *, keeps_rc: bool = True,
     ) -> None:  # fmt: skip
-        self.scope, self.instances, self.host = scope, instances, host
+        self.scope, self.instances = scope, instances
         self.names = Namespace(instances)
         self.blocks: dict[Key, list[Route]] = {}
         for route in routes:
             self.blocks.setdefault((route.kind, route.name), []).append(route)
         self.plans = Plans(
             traced=observer is not None,
+            keeps_rc=keeps_rc or observer is not None,
             recursion_limit=min(settings.number("max_recursive_level"), DEEPEST),
             loop_limit=settings.number("max_while_loops"),
             flags=settings.flags,

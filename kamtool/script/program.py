@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import logging
+import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,8 @@ from kamtool.script.settings import Settings
 from kamtool.script.source import Source, Text, read
 
 logger = logging.getLogger("kamtool.script")
+
+_RC = re.compile(r"\$\(?(?:rc|retcode|\?)(?!\w)")
 
 RouteFunction = Callable[[Context], Coroutine[Any, Any, int]]
 Routine = Mapping[str, RouteFunction]
@@ -76,12 +79,20 @@ class Script:
         With an `observer`, `await observer.at(action, ctx)` comes before each statement; `action` is a
         kamtool.script.guards.Action. Without one there is no trace of it in the code.
         """
-        linker = Linker(self.routes, self.scope, self.settings, host.modules, observer, host)
+        linker = Linker(
+            self.routes, self.scope, self.settings, host.modules, observer, keeps_rc=self.reads_rc
+        )
         return _program(self.routes, linker.link())
 
     def python(self) -> list[tuple[Route, ast.Module]]:
         """The generated Python of each block, as trees placed in the cfg."""
-        return Linker(self.routes, self.scope, self.settings, None, None, None).trees()
+        return Linker(self.routes, self.scope, self.settings, None, keeps_rc=self.reads_rc).trees()
+
+    @property
+    def reads_rc(self) -> bool:
+        """Whether `$rc` stands anywhere, be it in a string or a comment."""
+        defines = (value for value in self.defines.values() if value)
+        return any(_RC.search(text) for text in (*self.text.files.values(), *defines))
 
     def variable(self, text: str, host: Host) -> Variable:
         """The variable that a modparam names. Raises ConfigError."""

@@ -216,9 +216,21 @@ def test_a_hint_names_the_remedy(body, hint):
     assert bool(found[0].hint) == bool(hint)
 
 
-def test_a_define_that_nothing_makes_is_warned_about():
-    report = language.check("#!ifdef WITH_X\n#!endif\n#!ifdef DEBGU\n#!endif\nrequest_route { exit; }")
-    assert [(w.code, w.span.line) for w in report.warnings] == [("KT1303", 3)]
+SLIPS = [
+    ("WITH_NATT", True),
+    ("WTIH_NAT", True),
+    ("WITH_NAY", True),
+    ("WITH_NA", True),
+    ("WITH_NAT", False),
+    ("WITH_TLS", False),
+    ("FLAG_2", False),
+]
+
+
+@pytest.mark.parametrize(("name", "warned"), SLIPS, ids=[row[0] for row in SLIPS])
+def test_a_define_asked_for_under_a_misspelt_name_is_warned_about(name, warned):
+    text = f"#!define WITH_NAT\n#!define FLAG_1\n#!ifdef {name}\n#!endif\nrequest_route {{ exit; }}"
+    assert [w.code for w in language.check(text).warnings] == (["KT1303"] if warned else [])
 
 
 def test_unknown_names_are_attributes_only_without_the_marker():

@@ -50,7 +50,7 @@ def test_a_route_that_calls_an_async_function_awaits_it_and_so_do_its_callers():
     source = python("route(A); route(B);", "route[A] { t_relay(); } route[B] { setflag(1); }", head)
     assert "await f_t_relay(ctx)" in source
     assert "await request_route_A_1(ctx)" in source
-    assert "ctx.rc = t2 = request_route_B_2(ctx)" in source
+    assert "t2 = request_route_B_2(ctx)" in source
 
 
 def test_every_entry_is_a_coroutine_function():
@@ -75,6 +75,11 @@ def test_comparisons_of_known_kinds_are_written_out():
 
 def test_nothing_is_kept_for_statements_whose_code_nobody_asks_for():
     assert python("setflag(1); setflag(2); exit;").count("ctx.rc") == 0
+
+
+def test_rc_is_stored_only_where_the_cfg_reads_it():
+    assert "ctx.rc" not in python('is_method("BYE"); route(A);', "route[A] { exit; }")
+    assert python('is_method("BYE"); xlog("$(rc)");').count("ctx.rc =") == 2
 
 
 def test_a_constant_condition_leaves_one_branch():

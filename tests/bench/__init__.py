@@ -1,6 +1,6 @@
 """Benchmarks: what a SIP message, a contact, a connection costs, in CPU and in bytes.
 
-    python -m tests.bench                 everything, about ten minutes; a table on stdout, JSON in build/bench.json
+    python -m tests.bench                 everything, about ten minutes; a table, and JSON in build/bench.json
     python -m tests.bench --quick         the same with short runs, about two minutes: good to a tenth or so
     python -m tests.bench live call       one part, one case (options register register-db call)
     python -m tests.bench live --server kamtool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ConfigError, Span
@@ -38,11 +39,31 @@ from kamtool.script.variables import parse_variable
 from kamtool.script.walk import walk
 
 if TYPE_CHECKING:
-    from kamtool.script.checker import Checker
     from kamtool.script.check_routes import RouteChecker
+    from kamtool.script.checker import Checker
 
 METHODS = frozenset(
-    ["INVITE", "CANCEL", "ACK", "BYE", "INFO", "REGISTER", "SUBSCRIBE", "NOTIFY", "MESSAGE", "OPTIONS", "PRACK", "UPDATE", "REFER", "PUBLISH", "KDMQ", "GET", "POST", "PUT", "DELETE"]
+    [
+        "INVITE",
+        "CANCEL",
+        "ACK",
+        "BYE",
+        "INFO",
+        "REGISTER",
+        "SUBSCRIBE",
+        "NOTIFY",
+        "MESSAGE",
+        "OPTIONS",
+        "PRACK",
+        "UPDATE",
+        "REFER",
+        "PUBLISH",
+        "KDMQ",
+        "GET",
+        "POST",
+        "PUT",
+        "DELETE",
+    ]
 )
 ARMED_BY = {
     "t_on_failure": Routes.FAILURE,
@@ -50,9 +71,33 @@ ARMED_BY = {
     "t_on_reply": Routes.ONREPLY,
 }
 CONSTANT_ONLY = frozenset(
-    ["sl_send_reply", "send_reply", "sl_reply_error", "t_reply", "xlog", "xlogl", "xdbg", "xdbgl", "xinfo", "xnotice", "xwarn", "xerr", "xcrit", "xbug", "xalert", "append_hf", "insert_hf", "append_to_reply", "remove_hf", "is_present_hf"]
+    [
+        "sl_send_reply",
+        "send_reply",
+        "sl_reply_error",
+        "t_reply",
+        "xlog",
+        "xlogl",
+        "xdbg",
+        "xdbgl",
+        "xinfo",
+        "xnotice",
+        "xwarn",
+        "xerr",
+        "xcrit",
+        "xbug",
+        "xalert",
+        "append_hf",
+        "insert_hf",
+        "append_to_reply",
+        "remove_hf",
+        "is_present_hf",
+    ]
 )
 """Functions that Kamailio gives nothing but constants; it refuses to start with another expression there."""
+
+
+_VARIABLE = re.compile(r"\$(?:\(|[A-Za-z_])")
 
 
 class ValueChecker:
@@ -119,8 +164,12 @@ class ValueChecker:
                 self._report(scope.unknown_pv(parse_variable(node.text, scope.limit)), node.span)
             elif "." not in node.text:
                 error = scope.unknown_pv(parse_variable(node.text, scope.limit))
-                self.checker.warn(f"{error.message}: without `#!KAMAILIO` it is an attribute of old SER",
-                                  node.span, "KT1304", error.hint)  # fmt: skip
+                self.checker.warn(
+                    f"{error.message}: without `#!KAMAILIO` it is an attribute of old SER",
+                    node.span,
+                    "KT1304",
+                    error.hint,
+                )
             return
         try:
             scope.variable(node.text)
@@ -148,8 +197,12 @@ class ValueChecker:
             return  # said already, where the variable was met
         pv: Pv = scope.pvs[reference.name][1]
         if reference.steps:
-            self.checker.error("a transformation cannot stand left of `=`", target.span, "KT1154",
-                               f"assign `${reference.name}` itself")  # fmt: skip
+            self.checker.error(
+                "a transformation cannot stand left of `=`",
+                target.span,
+                "KT1154",
+                f"assign `${reference.name}` itself",
+            )
         elif not pv.setter:
             self.checker.error(f"`{target.text}` is read-only", target.span, "KT1154")
 
@@ -158,8 +211,13 @@ class ValueChecker:
     def _types(self, node: Expression) -> None:
         found = mismatch(node)
         if found is not None:
-            self.checker.error(f"`{found.operator}` takes {found.wanted}, not {found.given}", found.span, "KT1160",
-                               "(int) and (str) convert", node.span)  # fmt: skip
+            self.checker.error(
+                f"`{found.operator}` takes {found.wanted}, not {found.given}",
+                found.span,
+                "KT1160",
+                "(int) and (str) convert",
+                node.span,
+            )
 
     def _pattern(self, text: str, span: Span) -> None:
         try:
@@ -175,8 +233,12 @@ class ValueChecker:
             return
         if isinstance(right, Word) and node.keyword == "method" and right.value not in METHODS:
             near = difflib.get_close_matches(right.value.upper(), METHODS, 1, 0.7)
-            self.checker.warn(f"`{right.value}` is no method known here", right.span, "KT1305",
-                              f"did you mean {near[0]}?" if near else "")  # fmt: skip
+            self.checker.warn(
+                f"`{right.value}` is no method known here",
+                right.span,
+                "KT1305",
+                f"did you mean {near[0]}?" if near else "",
+            )
         if node.operator == "=~" and isinstance(right, String):
             self._pattern(right.value, right.span)
         if isinstance(right, Network):
@@ -191,8 +253,12 @@ class ValueChecker:
         if node.value is not None and isinstance(fold(node.value), String):
             self.checker.error(f"`{node.word}` takes a number, not a string", node.value.span, "KT1161")
         if node.word == "drop" and self.kind is Routes.FAILURE:
-            self.checker.warn("in a failure_route `drop` is the same as `exit`: the reply is sent all the same",
-                              node.span, "KT1306", "t_reply() sends another one")  # fmt: skip
+            self.checker.warn(
+                "in a failure_route `drop` is the same as `exit`: the reply is sent all the same",
+                node.span,
+                "KT1306",
+                "t_reply() sends another one",
+            )
 
     def _switch(self, node: Switch) -> None:
         kinds: set[type] = set()
@@ -213,8 +279,12 @@ class ValueChecker:
             if label.is_regex:
                 self._pattern(str(value), label.value.span)
             elif value in values:
-                self.checker.warn(f"`case {value!r}` stands a second time: it is never reached", label.span, "KT1307",
-                                  f"the first one is at line {values[value].line}")  # fmt: skip
+                self.checker.warn(
+                    f"`case {value!r}` stands a second time: it is never reached",
+                    label.span,
+                    "KT1307",
+                    f"the first one is at line {values[value].line}",
+                )
             else:
                 values[value] = label.span
         if len(kinds) > 1:
@@ -227,14 +297,28 @@ class ValueChecker:
     # Calls --------------------------------------------------------------------------------------------
 
     def _call(self, node: Call) -> None:
-        end = Span(node.span.file, node.span.end_line, max(node.span.end_column - 1, 1), node.span.end_line,
-                   node.span.end_column)  # fmt: skip
-        name_span = Span(node.span.file, node.span.line, node.span.column, node.span.line,
-                         node.span.column + len(node.name))  # fmt: skip
+        end = Span(
+            node.span.file,
+            node.span.end_line,
+            max(node.span.end_column - 1, 1),
+            node.span.end_line,
+            node.span.end_column,
+        )
+        name_span = Span(
+            node.span.file,
+            node.span.line,
+            node.span.column,
+            node.span.line,
+            node.span.column + len(node.name),
+        )
         for argument in node.arguments:
             if has_calls(argument):
-                self.checker.error("a function cannot be called inside the arguments of another", argument.span,
-                                   "KT1157", "keep its result in a `$var` first")  # fmt: skip
+                self.checker.error(
+                    "a function cannot be called inside the arguments of another",
+                    argument.span,
+                    "KT1157",
+                    "keep its result in a `$var` first",
+                )
                 return
         found = self.checker.scope.function(node.name, len(node.arguments))
         if found is None:
@@ -242,9 +326,14 @@ class ValueChecker:
             self._report(ConfigError(message, hint=hint, code="KT1150"), name_span, end)
             return
         function = found[1]
-        if not function.routes & self.kind:
-            self.checker.error(f"`{node.name}` cannot be used in {ROUTE_NAMES[self.kind]}", name_span, "KT1156",
-                               f"it is for {route_names(function.routes)}", end)  # fmt: skip
+        if not function.routes & self.kind and self.kind is not Routes.EVENT:  # there all may be called
+            self.checker.error(
+                f"`{node.name}` cannot be used in {ROUTE_NAMES[self.kind]}",
+                name_span,
+                "KT1156",
+                f"it is for {route_names(function.routes)}",
+                end,
+            )
         for place, argument in enumerate(node.arguments):
             self._argument(node, place, argument)
         if node.name == "is_method" and isinstance(argument := node.arguments[0], String):
@@ -260,13 +349,20 @@ class ValueChecker:
             kind = function.rest or Kind.VALUE
         folded = fold(argument)
         if isinstance(argument, Word) and kind not in (Kind.FLAG, Kind.ROUTE) and found[0] != "core":
-            self.checker.error(f"`{argument.value}` is neither a string nor a define", argument.span, "KT1158",
-                               f'did you mean "{argument.value}"?')  # fmt: skip
+            self.checker.error(
+                f"`{argument.value}` is neither a string nor a define",
+                argument.span,
+                "KT1158",
+                f'did you mean "{argument.value}"?',
+            )
             return
         if node.name in CONSTANT_ONLY and not isinstance(folded, Number | String):
-            self.checker.error(f"`{node.name}` takes a constant here", argument.span, "KT1158",
-                               _as_format(argument))  # fmt: skip
+            self.checker.error(
+                f"`{node.name}` takes a constant here", argument.span, "KT1158", _as_format(argument)
+            )
             return
+        if kind is Kind.PLAIN and isinstance(folded, String) and _VARIABLE.search(folded.value):
+            self._as_written(node.name, folded)
         try:
             code = self.code.argument_of(function, place, argument, node.span)
         except ConfigError as error:
@@ -277,12 +373,27 @@ class ValueChecker:
         if kind is Kind.ROUTE and isinstance(folded, String | Word):
             self.routes.armed(ARMED_BY.get(node.name, Routes.REQUEST), folded.value, argument.span, node.name)
 
+    def _as_written(self, name: str, argument: String) -> None:
+        """A variable in a text that is not expanded: a header cannot even be called so."""
+        if name == "is_present_hf":
+            self.checker.error(
+                f"`{argument.value}` is no header", argument.span, "KT1158", "a name is expected here"
+            )
+            return
+        self.checker.warn(
+            f"`{name}` takes its argument as written: the variable in it stays text", argument.span, "KT1319"
+        )
+
     def _methods(self, node: String) -> None:
         for method in node.value.split("|"):
             if method.strip() and "$" not in method and method.strip().upper() not in METHODS:
                 near = difflib.get_close_matches(method.strip().upper(), METHODS, 1, 0.7)
-                self.checker.error(f"is_method() knows no method {method.strip()!r}", node.span, "KT1159",
-                                   f"did you mean {near[0]}?" if near else "use `$rm ==` for others")  # fmt: skip
+                self.checker.error(
+                    f"is_method() knows no method {method.strip()!r}",
+                    node.span,
+                    "KT1159",
+                    f"did you mean {near[0]}?" if near else "use `$rm ==` for others",
+                )
 
     def _route_call(self, node: RouteCall) -> None:
         target = fold(node.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Container
 from dataclasses import dataclass, field
+from functools import cache
 
 from kamtool.errors import ConfigError
 from kamtool.module import (
@@ -177,6 +178,7 @@ def _module_with(name: str, kind: str, loaded: Container[str]) -> str | None:
     return next(found, None)
 
 
+@cache
 def _exports(module: str, kind: str) -> list[str]:
     try:
         return list(getattr(declaration(find(module)), kind))

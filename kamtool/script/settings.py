@@ -137,7 +137,12 @@ PARAMETERS: dict[str, Parameter] = {
         *_rows(
             Takes.NUMBER,
             Honour.NONE,
-            "memlog mem_log memdbg mem_dbg mem_join mem_safety mem_summary mem_status_mode mem_add_size "
+            "return_mode rpc_exec_delta rpc_exec_locks rpc_exec_locks_mode rt_stimer_prio rt_stimer_policy "
+            "rt_ftimer_prio rt_fast_timer_prio rt_ftimer_policy shm_mem tcp_accept_protos "
+            "tcp_accept_protocols "
+            "tcp_close_rst tcp_listen_backlog tcp_syncnt tcp_wait_data tls_log tlslog tls_threads_mode "
+            "udp_accept_proxy udp_receiver_mode http_reply_hack memlog mem_log memdbg mem_dbg mem_join "
+            "mem_safety mem_summary mem_status_mode mem_add_size "
             "corelog core_log shm_force_alloc shm_mem_size shm mlock_pages real_time rt_prio rt_policy "
             "rt_timer1_prio rt_timer1_policy rt_timer2_prio rt_timer2_policy disable_core_dump "
             "disable_core open_files_limit pv_buffer_size pv_buffer_slots pv_cache_limit "

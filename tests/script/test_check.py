@@ -167,6 +167,12 @@ def test_a_function_in_the_wrong_block_is_refused():
     assert error.place.column == 32
 
 
+def test_an_event_route_may_call_anything():
+    """As Kamailio 5.6.3 has it."""
+    text = HEAD + "request_route { exit; }\nevent_route[a:b] { loose_route(); t_relay(); force_rport(); drop; }"
+    assert language.check(text).errors == ()
+
+
 def test_what_stands_above_its_loadmodule_is_unknown():
     report = language.check('request_route { exit; }\nroute[A] { xlog("a"); }\nloadmodule "xlog.so"\n')
     assert [(e.code, e.span.line) for e in report.errors] == [("KT1150", 2)]

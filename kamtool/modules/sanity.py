@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from kamtool.errors import ParseError
 from kamtool.module import ONREPLY_ROUTE, REQUEST_ROUTE, Module, Param, function
 from kamtool.script import uri_text
 from kamtool.script.address_text import address
@@ -60,7 +62,9 @@ class Sanity(Module):
         """
         wanted = self.default_checks if msg_checks is None else msg_checks
         uris = self.uri_checks if uri_checks is None else uri_checks
-        is_reply = isinstance(ctx.msg, Response)
+        is_reply = not ctx.msg.is_request
+        if not is_reply and not wanted & DUPLICATE_TAGS and _is_plain(ctx.msg, wanted, uris):
+            return 1
         for bit, check in _CHECKS:
             if not wanted & bit or (is_reply and not bit & _FOR_REPLIES):
                 continue
@@ -175,6 +179,42 @@ class Sanity(Module):
             if len(tags) > 1:
                 return _bad(f"Duplicate Tag in {name}")
         return None
+
+
+def _is_plain(msg: Any, wanted: int, uris: int) -> bool:
+    """Whether the request is one of the many that pass, seen from what the parser has established already.
+
+    It has refused other versions, missing headers, a CSeq that does not fit and a wrong Content-Length; what
+    is left are the schemes, the transport of the Via, the URIs, and headers that most requests do not have.
+    """
+    if msg.uri_scheme != "sip" or msg.via_transport not in _TRANSPORTS:
+        return False
+    for bit, name in _RARE:
+        if wanted & bit and msg.find(name):
+            return False
+    if not wanted & PARSE_URIS:
+        return True
+    if uris & URI_CONTACT:
+        return False
+    try:
+        return (not uris & URI_FROM or _uri_parses(msg.from_.uri)) and (
+            not uris & URI_TO or _uri_parses(msg.to.uri)
+        )
+    except ParseError:
+        return False
+
+
+_RARE = (
+    (EXPIRES, "Expires"),
+    (PROXY_REQUIRE, "Proxy-Require"),
+    (DIGEST, "Authorization"),
+    (DIGEST, "Proxy-Authorization"),
+)
+
+
+@lru_cache(maxsize=4096)
+def _uri_parses(uri: str) -> bool:
+    return uri_text.parts(uri) is not None
 
 
 def _parses(value: str) -> bool:

@@ -96,6 +96,8 @@ class Context:
     """In a failure_route: the winning reply, None when it was made here (a timeout)."""
 
     _avps: Avps | None = None
+    _origin: Context | None = None
+    """The context this one was forked from: it holds the AVPs, should either come to want any."""
     _scratch: dict[str, Any] | None = None
 
     def __init__(self, host: Host, msg: Message, flow: Flow) -> None:
@@ -112,9 +114,12 @@ class Context:
     def avps(self) -> Avps:
         """The AVPs, XAVPs and XAVUs of this message, or of its transaction once it has one."""
         if self._avps is None:
-            from kamtool.script.avp import Avps
+            if self._origin is not None:
+                self._avps = self._origin.avps
+            else:
+                from kamtool.script.avp import Avps
 
-            self._avps = Avps()
+                self._avps = Avps()
         return self._avps
 
     @property
@@ -146,6 +151,8 @@ class Context:
         twin.__dict__.update(self.__dict__)
         if self.edits:
             twin.edits = list(self.edits)
-        twin._avps = self.avps
-        twin.branches = [replace(branch) for branch in self.branches]
+        if self._avps is None:
+            twin._origin = self
+        if self.branches:
+            twin.branches = [replace(branch) for branch in self.branches]
         return twin

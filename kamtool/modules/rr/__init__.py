@@ -18,10 +18,9 @@ from kamtool.module import (
     function,
     pv,
 )
-from kamtool.modules.rr.loose import Code, Decision, cuts, follow, hops, param_text
+from kamtool.modules.rr.loose import NO_ROUTE, Decision, Hop, cuts, follow, hops
 from kamtool.modules.rr.record import RecordRoute
 from kamtool.sip.message import Request
-from kamtool.sip.uri import SipUri
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
@@ -125,15 +124,15 @@ class Rr(Module):
             decision = follow(request, ctx.ruri, self._is_ours, double=bool(self.enable_double_rr))
         except ParseError as error:
             log.info("loose_route: %s", error)
-            return Code.NO_ROUTE
-        if decision.code is not Code.NO_ROUTE:
+            return NO_ROUTE
+        if decision.code != NO_ROUTE:
             self._apply(ctx, request, decision)
         return decision.code
 
-    def _is_ours(self, uri: SipUri) -> bool:
-        if self.ignore_user and uri.user == self.ignore_user:
+    def _is_ours(self, hop: Hop) -> bool:
+        if self.ignore_user and hop.user == self.ignore_user:
             return False
-        return self.server.is_myself(uri.host, uri.port, uri.transport)
+        return self.server.is_myself(hop.host, hop.port, hop.transport)
 
     def _apply(self, ctx: Context, request: Request, decision: Decision) -> None:
         ctx.scratch["rr.route_params"] = decision.params
@@ -148,9 +147,9 @@ class Rr(Module):
         if decision.socket is not None and self.force_send_socket:
             self._leave_by(ctx, decision.socket)
 
-    def _leave_by(self, ctx: Context, uri: SipUri) -> None:
-        transport = uri.transport or ("tls" if uri.scheme == "sips" else "udp")
-        address = (uri.host.strip("[]"), uri.port or (5061 if transport == "tls" else 5060))
+    def _leave_by(self, ctx: Context, hop: Hop) -> None:
+        transport = hop.transport or ("tls" if hop.scheme == "sips" else "udp")
+        address = (hop.host.strip("[]"), hop.port or (5061 if transport == "tls" else 5060))
         socket = self.server.socket(transport, address)
         if socket is not None:
             ctx.send_socket = socket
@@ -165,7 +164,7 @@ class Rr(Module):
                 route_set = hops(ctx.msg) if isinstance(ctx.msg, Request) else []
             except ParseError:
                 route_set = []
-            known = param_text(route_set[0].text) if route_set else ""
+            known = route_set[0].params if route_set else ""
             ctx.scratch["rr.route_params"] = known
         return known
 

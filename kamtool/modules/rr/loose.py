@@ -7,22 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import IntEnum
+from functools import lru_cache
+from typing import Final
 
 from kamtool.errors import ParseError
 from kamtool.sip.message import Request
-from kamtool.sip.nameaddr import parse_name_addr
-from kamtool.sip.uri import SipUri, parse_uri
+from kamtool.speed import split_name_addr, split_uri
 
-IsMyself = Callable[[SipUri], bool]
-
-
-class Code(IntEnum):
-    """What loose_route() returns, with Kamailio's numbers."""
-
-    ROUTED = 1
-    NO_ROUTE = -1
-    PRELOADED = -3  # only our own Route, in a request that opens a dialog: nothing says where it should go
+# What loose_route() returns, with Kamailio's numbers.
+ROUTED: Final = 1
+NO_ROUTE: Final = -1
+PRELOADED: Final = -3  # only our own Route, in a request that opens a dialog: nothing says where it should go
 
 
 @dataclass(slots=True)
@@ -33,70 +28,83 @@ class Decision:
     other half of a double Record-Route, by which the request leaves.
     """
 
-    code: Code
+    code: int
     removed: set[int] = field(default_factory=set)
     appended: str = ""
     uri: str | None = None
     dst_uri: str | None = None
     params: str = ""
-    socket: SipUri | None = None
+    socket: Hop | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hop:
-    """One Route entry."""
+    """One URI of a Route set. `params` begin with their semicolon and are as written."""
 
     text: str
-    uri: SipUri
+    scheme: str
+    user: str
+    host: str
+    port: int | None
+    params: str
+
+    def has(self, name: str) -> bool:
+        """Whether there is a parameter of this name (lower case), with a value or without."""
+        params = self.params.lower()
+        at = params.find(f";{name}")
+        while at >= 0:
+            if params[at + len(name) + 1 : at + len(name) + 2] in ("", ";", "=", " "):
+                return True
+            at = params.find(f";{name}", at + 1)
+        return False
 
     @property
-    def loose(self) -> bool:
-        return "lr" in self.uri.params
+    def transport(self) -> str:
+        """The transport parameter in lower case, "" when there is none."""
+        _, name, rest = self.params.lower().partition(";transport=")
+        return rest.partition(";")[0] if name else ""
+
+
+IsMyself = Callable[[Hop], bool]
 
 
 def hops(request: Request) -> list[Hop]:
     """The Route set in order. Raises ParseError when an entry is malformed or no SIP URI."""
-    found = []
-    for item in request.items("Route"):
-        text = parse_name_addr(item).uri
-        uri = parse_uri(text)
-        if not isinstance(uri, SipUri):
-            raise ParseError(f"not a SIP URI: {text!r}", header="Route")
-        found.append(Hop(text, uri))
-    return found
+    return [hop_of(split_name_addr(item)[1]) for item in request.items("Route")]
 
 
-def param_text(uri: str) -> str:
-    """The parameters of a URI with their first semicolon, "" when it has none."""
-    _, semicolon, params = uri.partition("@")[2].partition(";") if "@" in uri else uri.partition(";")
-    return semicolon + params.partition("?")[0]
+# The ACK and the BYE of a dialog carry the same Route.
+@lru_cache(maxsize=1024)
+def hop_of(uri: str) -> Hop:
+    """A URI as a hop. Raises ParseError when it is no SIP URI."""
+    scheme, user, _, host, port, params, _ = split_uri(uri)
+    return Hop(uri, scheme, user or "", host, port, params)
 
 
 def follow(request: Request, uri: str, is_myself: IsMyself, *, double: bool = True) -> Decision:
     """Decide about a request whose R-URI is now `uri`. Raises ParseError when its Route set is malformed."""
     route_set = hops(request)
     if not route_set:
-        return Decision(Code.NO_ROUTE)
-    if request.to_tag and not is_myself(route_set[0].uri):
+        return Decision(NO_ROUTE)
+    if request.to_tag and not is_myself(route_set[0]):
         target = _sip(uri)
         if target is not None and is_myself(target):
-            return _after_strict(route_set, uri)
+            return _after_strict(route_set, target)
     return _after_loose(route_set, uri, bool(request.to_tag), is_myself, double)
 
 
-def _sip(uri: str) -> SipUri | None:
+def _sip(uri: str) -> Hop | None:
     try:
-        parsed = parse_uri(uri)
+        return hop_of(uri)
     except ParseError:
         return None
-    return parsed if isinstance(parsed, SipUri) else None
 
 
-def _after_strict(route_set: list[Hop], uri: str) -> Decision:
+def _after_strict(route_set: list[Hop], target: Hop) -> Decision:
     """§16.4: a strict router put our Record-Route URI into the R-URI, the target behind all Routes."""
-    decision = Decision(Code.ROUTED, params=param_text(uri))
+    decision = Decision(ROUTED, params=target.params)
     first, last = route_set[0], len(route_set) - 1
-    if not first.loose:
+    if not first.has("lr"):
         # The next one is strict as well: it wants to be the R-URI, and the target stays where it is.
         decision.uri, decision.removed = first.text, {0}
         return decision
@@ -109,24 +117,24 @@ def _after_strict(route_set: list[Hop], uri: str) -> Decision:
 def _after_loose(
     route_set: list[Hop], uri: str, in_dialog: bool, is_myself: IsMyself, double: bool
 ) -> Decision:
-    decision = Decision(Code.ROUTED)
-    place = 0
-    if is_myself(route_set[0].uri):
-        decision.params = param_text(route_set[0].text)
+    decision = Decision(ROUTED)
+    place, first = 0, route_set[0]
+    if is_myself(first):
+        decision.params = first.params
         decision.removed.add(0)
         place = 1
         # Both halves of a double Record-Route are ours; the second names the socket to leave by.
-        if double and "r2" in route_set[0].uri.params and place < len(route_set):
-            second = route_set[place].uri
-            if "r2" in second.params and is_myself(second):
+        if double and place < len(route_set) and first.has("r2"):
+            second = route_set[place]
+            if second.has("r2") and is_myself(second):
                 decision.socket = second
                 decision.removed.add(place)
                 place += 1
         if place == len(route_set):
-            decision.code = Code.ROUTED if in_dialog else Code.PRELOADED
+            decision.code = ROUTED if in_dialog else PRELOADED
             return decision
     following = route_set[place]
-    if following.loose:
+    if following.has("lr"):
         decision.dst_uri = following.text
     else:
         # §16.6 step 6: a strict router gets its own URI as the R-URI and the target as the last Route.
@@ -137,10 +145,12 @@ def _after_loose(
 
 def cuts(request: Request, removed: set[int]) -> list[tuple[int, int]]:
     """The spans to delete so that these Route entries are gone: a line whose entries all go, goes whole."""
+    rows = [request.row(number) for number in request.find("Route")]
     entries = request.entries("Route")
+    if len(removed) == len(entries):
+        return [(row[1], row[5]) for row in rows]
     spans: list[tuple[int, int]] = []
-    for number in request.find("Route"):
-        row = request.row(number)
+    for row in rows:
         start, end = row[1], row[5]
         here = [place for place, entry in enumerate(entries) if start <= entry[2] < end]
         gone = [place for place in here if place in removed]

@@ -169,8 +169,8 @@ def test_a_function_in_the_wrong_block_is_refused():
 
 def test_an_event_route_may_call_anything():
     """As Kamailio 5.6.3 has it."""
-    text = HEAD + "request_route { exit; }\nevent_route[a:b] { loose_route(); t_relay(); force_rport(); drop; }"
-    assert language.check(text).errors == ()
+    routes = "request_route { exit; }\nevent_route[a:b] { loose_route(); t_relay(); force_rport(); drop; }"
+    assert language.check(HEAD + routes).errors == ()
 
 
 def test_what_stands_above_its_loadmodule_is_unknown():

@@ -18,7 +18,7 @@ class Myself:
         for socket in sockets:
             for host, port in {socket.address, socket.shown}:
                 self._known.add((socket.transport, host.lower(), port))
-                self._known.add(("", host.lower(), port))
+                self._known.add(("?", host.lower(), port))
         for transport, host, port in aliases:
             self.add(transport, host, port)
 
@@ -40,5 +40,6 @@ class Myself:
 
     def _look(self, host: str, port: int | None, transport: str) -> bool:
         number = port or (5061 if transport == "tls" else 5060)
+        # "" is a name for every transport; "?" one that a URI without a transport may mean.
         kinds = ("", transport) if transport else ("", "?")
         return any((kind, host, place) in self._known for kind in kinds for place in (number, 0))

@@ -389,8 +389,8 @@ def _quoted(text: str) -> str:
 def best(branches: Sequence[ClientTransaction]) -> int:
     """§16.7 step 6: a 6xx if there is one, else from the lowest class; -1 when nothing counts.
 
-    Within 4xx, those come first that let the caller try again; of 5xx a 503 comes last. What was made here
-    (a time-out) comes after what was received with the same rank.
+    Within 4xx, those come first that let the caller try again; of 5xx a 503 comes last. Else the lower status
+    wins, as in Kamailio; what was made here (a time-out) comes after what was received with the same rank.
     """
     ranked = [
         (_rank(client.status), client.is_local, number)
@@ -400,13 +400,13 @@ def best(branches: Sequence[ClientTransaction]) -> int:
     return min(ranked)[2] if ranked else -1
 
 
-def _rank(status: int) -> tuple[int, int]:
+def _rank(status: int) -> tuple[int, int, int]:
     kind = status // 100
     if kind == 6:
-        return (0, 0)
+        return (0, 0, status)
     if kind == 4:
-        return (4, _PREFERRED_4XX.get(status, 2))
-    return (kind, 1 if status == 503 else 0)
+        return (4, _PREFERRED_4XX.get(status, 2), status)
+    return (kind, 1 if status == 503 else 0, status)
 
 
 def prepare_failure_context(ctx: Context, tx: ServerTransaction, number: int, name: str) -> None:

@@ -226,6 +226,51 @@ def test_an_observer_is_told_of_each_statement_before_it_runs(script):
     assert [line for _, line, _, _ in observer.seen] == [7, 8, 9, 11, 18, 19, 15]
 
 
+TRACED = """
+setflag(1)
+;
+$var(a)=1
+;
+is_method("INFO"
+)
+;
+if (1) {
+ setflag(2);
+} else {
+ setflag(3);
+}
+
+switch(1) {
+ case 1: setflag(4);
+}
+
+while(0) {
+ setflag(5);
+}
+
+return
+;
+"""
+
+
+def test_traced_lines_are_those_of_kamailio(script):
+    """The case trace-token-lines, recorded from 5.6.3: a call, an assignment, constants, loops."""
+    observer = Observer()
+    script("request_route {" + TRACED + "}", observer=observer)(OPTIONS)
+    first = BASE.count("\n") + 2  # the line of request_route
+    assert [(line - first, name) for _, _, line, name in observer.seen] == [
+        (1, "setflag"),
+        (4, "assign"),
+        (6, "is_method"),
+        (12, "if"),
+        (9, "setflag"),
+        (16, "block"),
+        (15, "setflag"),
+        (20, "while"),
+        (23, "return"),
+    ]
+
+
 def test_without_an_observer_nothing_of_it_is_in_the_code():
     assert "observe" not in python('setflag(1); if (is_method("BYE")) exit;')
 

@@ -137,11 +137,7 @@ class ValueCode:
         if step.name == "re.subst" and self.custom_format is not None:
             text, make = step.text, self.custom_format
             name = self.names.object("sub", ("sub", text), lambda: compile_substitution(text, make))
-            held = self.temporary()
-            return Operand(
-                f"(None if ({held} := {value.code}) is None else {name}.apply(ctx, to_str({held})) or {held})",
-                "value",
-            )
+            return Operand(f"substituted(ctx, {name}, {raw(value)})", "value")
         arguments = [raw(value)]
         for argument in step.arguments:
             arguments.append(
@@ -313,17 +309,29 @@ class ValueCode:
         return Operand(f"matches({as_str(right)}, {as_str(left)})", "bool")
 
     def _logical(self, node: Binary) -> Operand:
+        """A chain of one operator, as one expression as far as no operand needs statements of its own."""
         word = "and" if node.operator == "&&" else "or"
-        left = nonzero(self.value(node.left))
-        if not has_calls(node.right):
-            return Operand(f"({left} {word} {nonzero(self.value(node.right))})", "bool")
-        held = self.temporary()
-        self.lines.put(f"{held} = {left}")
-        self.lines.put(f"if {held}:" if word == "and" else f"if not {held}:")
-        self.lines.indent += 1
-        self.lines.put(f"{held} = {nonzero(self.value(node.right))}")
-        self.lines.indent -= 1
-        return Operand(held, "bool")
+        operands: list[Expression] = [node.right]
+        left = node.left
+        while isinstance(left, Binary) and left.operator == node.operator:
+            operands.append(left.right)
+            left = left.left
+        code, held = [nonzero(self.value(left))], ""
+        for operand in reversed(operands):
+            if not has_calls(operand):
+                code.append(nonzero(self.value(operand)))
+                continue
+            if not held and len(code) == 1 and code[0].isidentifier():
+                held = code[0]  # a call's own local, which nothing else reads
+            else:
+                held = held or self.temporary()
+                self.lines.put(f"{held} = {f' {word} '.join(code)}")
+            self.lines.put(f"if {held}:" if word == "and" else f"if not {held}:")
+            self.lines.indent += 1
+            self.lines.put(f"{held} = {nonzero(self.value(operand))}")
+            self.lines.indent -= 1
+            code = [held]
+        return Operand(f"({f' {word} '.join(code)})" if len(code) > 1 else code[0], "bool")
 
     def _selval(self, node: Selval) -> Operand:
         condition = truth(self.value(node.condition))

@@ -101,7 +101,7 @@ class StoreError(KamtoolError):
 
 
 class RpcError(KamtoolError):
-    """An RPC that was refused. `code` follows JSON-RPC 2.0 where it has one, else Kamailio's (400, 404, 500)."""
+    """An RPC that was refused. `code` is JSON-RPC 2.0's where it has one, else Kamailio's (400, 404, 500)."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -109,7 +109,7 @@ class RpcError(KamtoolError):
 
 
 class UsageError(KamtoolError):
-    """A command line that cannot be obeyed. `exit_code` follows DESIGN.md §6 (2 usage, 3 not found, 4 exists …)."""
+    """A command line that cannot be obeyed. `exit_code`: 2 usage, 3 not found, 4 exists, 5 unreachable …"""
 
     def __init__(self, message: str, *, exit_code: int = 2, hint: str = "") -> None:
         super().__init__(message)

@@ -25,7 +25,8 @@ class Flow:
     """One pair of addresses and a transport (RFC 5626 §4.2).
 
     `local` is the address of the listening socket, also on a connection that was accepted or opened from it.
-    `connection` is the connection's number, 0 on UDP; a reply must use that connection while it lives (RFC 3261 §18.2.2).
+    `connection` is the connection's number, 0 on UDP; a reply must use that connection while it lives
+    (RFC 3261 §18.2.2).
     """
 
     transport: Transport
@@ -40,7 +41,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Socket:
-    """A listening socket as the cfg names it; `advertised` is what Via and Record-Route show instead of `address`."""
+    """A listening socket as the cfg names it; Via and Record-Route show `advertised` instead of `address`."""
 
     transport: Transport
     address: Address

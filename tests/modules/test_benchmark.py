@@ -62,8 +62,8 @@ async def test_timers_are_switched_over_rpc():
     measure(module, "t")
     assert module.rpc_timer_list()[0]["calls"] == "1"
     assert list(module.rpc_timer_list()[0]) == [
-        "name", "state", "id", "granularity", "period_sum", "period_min", "period_max", "period_media", "calls",
-        "sum", "global_min", "global_max", "global_media",
+        "name", "state", "id", "granularity", "period_sum", "period_min", "period_max", "period_media",
+        "calls", "sum", "global_min", "global_max", "global_media",
     ]  # fmt: skip
     module.rpc_granularity(3)
     module.rpc_loglevel(3)

@@ -126,7 +126,9 @@ class Message(Index):
     @property
     def contacts(self) -> list[NameAddr] | Literal[Star.STAR]:
         """Every Contact in order, or STAR for `*`. Raises ParseError."""
-        items = self.items("Contact")
+        items = self.headers("Contact")
+        if len(items) != 1 or "," in items[0] or not items[0]:
+            items = [item for value in items for item in split_list(value)]
         if items == ["*"]:
             return STAR
         try:

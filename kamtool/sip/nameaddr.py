@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from kamtool.sip.uri import Uri, parse_uri
 from kamtool.speed import split_list, split_name_addr
@@ -12,8 +13,7 @@ from kamtool.speed import split_list, split_name_addr
 _TOKENS = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ ]*")
 
 
-@dataclass(frozen=True, slots=True)
-class NameAddr:
+class NameAddr(NamedTuple):
     """A display name (without quotes and escapes), a URI as text, and the parameters behind it.
 
     Parameter names are lower case; values are as written, a quoted one with its quotes: see `unquote`.
@@ -21,7 +21,7 @@ class NameAddr:
 
     display: str
     uri: str
-    params: Mapping[str, str | None] = field(default_factory=dict)
+    params: Mapping[str, str | None] = MappingProxyType({})
 
     @property
     def tag(self) -> str:

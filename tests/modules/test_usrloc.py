@@ -515,3 +515,11 @@ async def test_a_contact_goes_with_its_connection(hosts):
     closed(TCP)
     assert list(location.table.records) == ["moved"]
     assert host.stats["usrloc:location_contacts"] == 1
+
+
+@pytest.mark.parametrize("now", [0.1 * step + 7e5 for step in range(200)])
+def test_a_contact_just_registered_has_the_seconds_left_that_were_granted(now):
+    # `now + 3600 - now` is a little more than 3600 for some of these.
+    assert Contact("alice", "sip:a@h", "r", now + 3600).remaining(now) == 3600
+    assert Contact("alice", "sip:a@h", "r", now + 1.5).remaining(now) == 2
+    assert Contact("alice", "sip:a@h", "r", now).remaining(now) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kamtool.modules.usrloc.contact import Contact, format_q
+from kamtool.modules.usrloc.contact import PLAIN, Contact, format_q
 from kamtool.modules.usrloc.rpc import aor_hash
 from kamtool.sip.nameaddr import quote
 
@@ -25,6 +25,8 @@ def contact_header(
 
 
 def _entry(contact: Contact, now: float, received_param: str, gruu: tuple[str, str] | None) -> str:
+    if contact.q < 0 and contact.details is PLAIN and not contact.received:
+        return f"<{contact.uri}>;expires={contact.remaining(now)}"
     q = f";q={format_q(contact.q)}" if contact.q >= 0 else ""
     entry = f"<{contact.uri}>{q};expires={contact.remaining(now)}"
     if contact.received and received_param:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kamtool.errors import ParseError
-from kamtool.sip.uri import SipUri, TelUri, parse_uri, unescape
+from kamtool.sip.uri import TelUri, parse_uri, unescape
+from kamtool.speed import split_uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +19,22 @@ class AorRule:
 
     def __call__(self, text: str) -> str:
         """`alice`, or with `use_domain` `alice@example.com`. Raises ParseError."""
-        uri = parse_uri(text)
-        if isinstance(uri, TelUri):
-            return uri.digits.lower()
-        if not isinstance(uri, SipUri):
-            raise ParseError(f"{text!r} is no SIP URI")
-        user = unescape(uri.user or "")
+        if text[:3].lower() != "sip":
+            return self._of_other(text)
+        _, name, _, host, *_ = split_uri(text)
+        user = unescape(name) if name else ""
         if not self.case_sensitive:
             user = user.lower()
         if not self.use_domain:
             if not user:
                 raise ParseError(f"{text!r} names no user")
             return user
-        host = uri.host.lower().removeprefix(self.realm_prefix)
+        host = host.lower().removeprefix(self.realm_prefix)
         return f"{user}@{host}" if user else host
+
+    @staticmethod
+    def _of_other(text: str) -> str:
+        uri = parse_uri(text)
+        if isinstance(uri, TelUri):
+            return uri.digits.lower()
+        raise ParseError(f"{text!r} is no SIP URI")

@@ -148,9 +148,13 @@ class Saver:
         return code
 
     def _new(self, registration: Registration, entry: Wanted) -> Contact:
-        contact = Contact(registration.aor, entry.uri, self.ruids.next())
-        _refresh(contact, registration, entry)
-        return contact
+        now = registration.now
+        return Contact(
+            registration.aor, entry.uri, self.ruids.next(), now + entry.expires, now, entry.q,
+            registration.call_id, registration.cseq, registration.received, registration.user_agent,
+            registration.socket, registration.connection, registration.methods, registration.cflags,
+            _details(registration, entry),
+        )  # fmt: skip
 
 
 def _refresh(contact: Contact, registration: Registration, entry: Wanted) -> None:
@@ -166,11 +170,14 @@ def _refresh(contact: Contact, registration: Registration, entry: Wanted) -> Non
     contact.connection = registration.connection
     contact.methods = registration.methods
     contact.cflags = registration.cflags
+    contact.details = _details(registration, entry)
+
+
+def _details(registration: Registration, entry: Wanted) -> Details:
     path, server_id = registration.extensions.path, registration.server_id
     if path or entry.instance or server_id:
-        contact.details = Details(path, entry.instance, entry.reg_id, server_id)
-    elif contact.details is not PLAIN:
-        contact.details = PLAIN
+        return Details(path, entry.instance, entry.reg_id, server_id)
+    return PLAIN
 
 
 def methods_of(msg: Message) -> int:

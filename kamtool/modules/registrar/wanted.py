@@ -13,6 +13,7 @@ from kamtool.modules.usrloc.table import Contacts
 from kamtool.sip.message import STAR, Message, parse_expires
 from kamtool.sip.nameaddr import NameAddr, unquote
 from kamtool.sip.uri import parse_uri
+from kamtool.speed import split_uri
 
 Q = re.compile(r"\s*(?:0(?:\.(\d*))?|\.(\d+)|1(?:\.0*)?)\s*")
 
@@ -74,7 +75,7 @@ def _read_one(
     contact: NameAddr, default: int | None, limits: Limits, known: Contacts, spread: bool
 ) -> Wanted:
     uri, params = contact.uri, contact.params
-    if uri not in [other.uri for other in known]:
+    if not known or uri not in [other.uri for other in known]:
         _check(uri, limits)
     q, instance, reg_id = limits.default_q or -1, "", 0
     expires: int | None = default
@@ -104,7 +105,10 @@ def _check(uri: str, limits: Limits) -> None:
     if len(uri) > limits.contact_max_size > 0:
         raise Refused(400, f"a Contact URI has more than {limits.contact_max_size} characters")
     try:
-        parse_uri(uri)
+        if uri[:3].lower() == "sip":
+            split_uri(uri)
+        else:
+            parse_uri(uri)
     except ParseError as error:
         raise Refused(400, f"a Contact has no valid URI: {error.reason}") from error
 

@@ -140,7 +140,7 @@ class Usrloc(LocationRpc, Columns, Module):
                 count = await location.load(max(1, self.fetch_rows), keep=self._keeps)
                 logger.info("%d contacts loaded from %s", count, name)
         self.locations[name] = location
-        self._count(location)
+        self._counter(location)(Event.INSERTED)
         return location
 
     def _make(self, name: str) -> Location:
@@ -167,7 +167,7 @@ class Usrloc(LocationRpc, Columns, Module):
             journal,
             durable=bool(self.durable) and self.mode is not DbMode.LOAD_ONLY,
         )
-        table.listeners.append(lambda event, _: self._changed(event, location))
+        table.listeners.append(self._counter(location))
         table.listeners.extend(self.listeners)
         return location
 
@@ -186,17 +186,19 @@ class Usrloc(LocationRpc, Columns, Module):
         is_myself = getattr(self.server, "is_myself", None)
         return is_myself is None or bool(is_myself(host, int(port) if port.isdigit() else None, transport))
 
-    def _changed(self, event: Event, location: Location) -> None:
-        if event is not Event.UPDATED:
-            self._count(location)
+    def _counter(self, location: Location) -> Callable[..., None]:
+        """A listener that keeps the statistics of one table."""
+        stats, table, name = self.server.stats, location.table, location.name
+        users, contacts = f"usrloc:{name}_users", f"usrloc:{name}_contacts"
+        expired, all_users = f"usrloc:{name}_expires", "usrloc:registered_users"
 
-    def _count(self, location: Location) -> None:
-        stats, name = self.server.stats, location.name
-        before = stats.get(f"usrloc:{name}_users", 0)
-        stats[f"usrloc:{name}_users"] = len(location.table.records)
-        stats[f"usrloc:{name}_contacts"] = location.table.count
-        stats[f"usrloc:{name}_expires"] = location.table.expired
-        stats["usrloc:registered_users"] += len(location.table.records) - before
+        def count(event: Event, _: Contact | None = None) -> None:
+            if event is not Event.UPDATED:
+                now = len(table.records)
+                stats[all_users] += now - stats.get(users, 0)
+                stats[users], stats[contacts], stats[expired] = now, table.count, table.expired
+
+        return count
 
     async def tick(self) -> None:
         """What is done every `timer_interval`: drop expired contacts, write."""

@@ -56,7 +56,6 @@ class Contact:
         aor: str,
         uri: str,
         ruid: str,
-        *,
         expires_at: float = 0.0,
         modified_at: float = 0.0,
         q: int = -1,
@@ -93,8 +92,9 @@ class Contact:
 
     def remaining(self, now: float) -> int:
         """Whole seconds left, rounded up: what a 200 lists. 0 once expired, and for a permanent contact."""
-        left = self.expires_at - now
-        return int(left) + (left > int(left)) if left > 0 else 0
+        # A microsecond less, for `now + 3600.0 - now` may be a little more than 3600.
+        left = self.expires_at - now - 1e-6
+        return int(left) + 1 if left > 0 else 0
 
     def __repr__(self) -> str:
         return f"Contact({self.aor!r}, {self.uri!r}, {self.ruid!r})"

@@ -181,6 +181,7 @@ def _waiting(function: Callable[[Any], int]) -> Callable[[Any], Coroutine[Any, A
         return function(ctx)
 
     run.__name__ = run.__qualname__ = function.__name__
+    run.plain = function  # type: ignore[attr-defined]  # see program.plain
     return run
 
 

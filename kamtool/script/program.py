@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import copy
 import logging
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -30,6 +29,11 @@ _RC = re.compile(r"\$\(?(?:rc|retcode|\?)(?!\w)")
 
 RouteFunction = Callable[[Context], Coroutine[Any, Any, int]]
 Routine = Mapping[str, RouteFunction]
+
+
+def plain(route: RouteFunction) -> Callable[[Context], int] | None:
+    """The same route without a coroutine around it, where it has nothing to wait for."""
+    return getattr(route, "plain", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +212,3 @@ def _program(routes: Sequence[Route], functions: Mapping[tuple[Routes, str], Any
         unnamed(Routes.REQUEST), unnamed(Routes.REPLY), unnamed(Routes.ONSEND), named(Routes.REQUEST),
         named(Routes.FAILURE), named(Routes.BRANCH), named(Routes.ONREPLY), named(Routes.EVENT),
     )  # fmt: skip
-
-
-def settings_copy(settings: Settings) -> Settings:
-    """Settings of its own for a second server from one script."""
-    return copy.deepcopy(settings)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kamtool import speed
 from kamtool.errors import ParseError, TransportError
 from kamtool.module import Routes, Variable
 from kamtool.script.context import Branch, Context, Exit
+from kamtool.script.program import plain
 from kamtool.server import outgoing
 from kamtool.server.routing import Hop, hop_of, make_hop, reply_flow, via_start
 from kamtool.server.transactions import ClientTransaction, ServerTransaction
@@ -111,14 +113,29 @@ class Relay:
                 return 0
         else:
             self.arm(tx, ctx)
-        if tx.on_branch or tx.branches:
+        if tx.branches:
             return None
         if method == "INVITE":
             self._trying(ctx, tx)
+        own = ctx
+        if tx.on_branch:
+            route = server.program.branch_routes.get(tx.on_branch)
+            at_once = None if route is None else plain(route)
+            if route is not None and at_once is None:
+                return None
+            own = tx.prepared = self._branch_context(ctx, 0)
+            if at_once is not None and not self._branch_at_once(at_once, own, tx):
+                tx.prepared, tx.error = None, NO_DESTINATION
+                return -1
         try:
-            client = self._client(ctx, tx, 0, target)
-        except TransportError:
+            if own.dst_uri is not ctx.dst_uri or own.new_uri is not ctx.new_uri:
+                target = outgoing.next_hop(own).target
+                if target is None:
+                    return None
+            client = self._client(own, tx, 0, target)
+        except (ParseError, TransportError):
             return None
+        tx.prepared = None
         server.stats["core:fwd_requests"] += 1
         if not self.transactions.start(tx, client):
             client.status, client.is_local = SEND_ERROR, True
@@ -126,6 +143,28 @@ class Relay:
             return -1
         tx.script_running = False
         return 1
+
+    @staticmethod
+    def _branch_at_once(route: Callable[[Context], int], ctx: Context, tx: ServerTransaction) -> bool:
+        """Run a branch_route that never waits; false when it dropped the branch."""
+        kind, name = ctx.route_kind, ctx.route_name
+        ctx.route_kind, ctx.route_name = Routes.BRANCH, tx.on_branch
+        try:
+            route(ctx)
+        except Exit as way_out:
+            return not way_out.dropped
+        finally:
+            ctx.route_kind, ctx.route_name = kind, name
+        return True
+
+    @staticmethod
+    def _branch_context(ctx: Context, number: int) -> Context:
+        """The request's context as a branch has it."""
+        own = ctx.fork()
+        own.on_branch = own.on_reply = own.on_failure = ""
+        own.branches = ()
+        own.branch_index = number
+        return own
 
     def _ack_at_once(self, ctx: Context, target: Target) -> int | None:
         known = self.transactions.find(ctx.msg)
@@ -256,11 +295,10 @@ class Relay:
     ) -> bool:
         own = ctx
         number = len(tx.branches)
-        if branch is not None or tx.on_branch:
-            own = ctx.fork()
-            own.on_branch = own.on_reply = own.on_failure = ""
-            own.branches = ()
-            own.branch_index = number
+        if tx.prepared is not None:
+            own, tx.prepared = tx.prepared, None  # at_once has run the branch_route
+        elif branch is not None or tx.on_branch:
+            own = self._branch_context(ctx, number)
             if branch is not None:
                 _take(own, branch)
             if tx.on_branch and not await self._branch_route(own, tx):

@@ -10,6 +10,7 @@ from kamtool import speed
 from kamtool.errors import ParseError, TransportError
 from kamtool.module import Routes
 from kamtool.script.context import Context, Exit
+from kamtool.script.program import RouteFunction, plain
 from kamtool.server.relay import SEND_ERROR
 from kamtool.server.routing import via_flow
 from kamtool.server.transactions import ClientTransaction, ServerTransaction
@@ -88,34 +89,62 @@ class Responses:
         if client.cancelled and status < 200:
             self.server.relay.provisional(tx, which)
         name = client.on_reply or tx.on_reply
-        if name:
-            self.server.drive(self._onreply_route(name, tx, which, msg, flow, edits), msg)
-        else:
+        route = self.server.program.onreply_routes.get(name) if name else None
+        if route is None:
             self._passed(tx, which, msg, edits)
+            return
+        ctx = self._onreply_context(name, tx, which, msg, flow, edits)
+        at_once = plain(route)
+        if at_once is None:
+            self.server.drive(self._onreply_route(route, ctx, tx), msg)
+            return
+        try:
+            at_once(ctx)
+        except Exit as way_out:
+            self._after_route(ctx, tx, way_out.dropped)
+        except Exception as error:
+            self.server.log_failure(msg, error)
+        else:
+            self._after_route(ctx, tx, False)
 
-    async def _onreply_route(
+    def _onreply_context(
         self, name: str, tx: ServerTransaction, which: int, msg: Response, flow: Flow, edits: Edits
-    ) -> None:
-        route = self.server.program.onreply_routes.get(name)
-        if route is not None:
-            ctx = Context(self.server, msg, flow)
-            ctx.route_kind, ctx.route_name = Routes.ONREPLY, name
+    ) -> Context:
+        ctx = Context(self.server, msg, flow)
+        ctx.route_kind, ctx.route_name = Routes.ONREPLY, name
+        if edits:
             ctx.edits = list(edits)
-            ctx.transaction, ctx.branch_index = tx, which
-            if tx.ctx is not None:
-                ctx._avps, ctx.flags = tx.ctx.avps, tx.ctx.flags
-            ctx.branch_flags = tx.branches[which].branch_flags
-            try:
-                await route(ctx)
-            except Exit as way_out:
-                # A final response cannot be dropped: somebody waits for it.
-                if way_out.dropped and msg.status < 200:
-                    self.server.count("core:drop_replies")
-                    return
-            if tx.ctx is not None:
-                tx.ctx.flags = ctx.flags
-            edits = ctx.edits
-        self._passed(tx, which, msg, edits)
+        ctx.transaction, ctx.branch_index = tx, which
+        request = tx.ctx
+        if request is not None:
+            ctx._avps, ctx._origin = request._avps, request
+            if request.flags:
+                ctx.flags = request.flags
+        flags = tx.branches[which].branch_flags
+        if flags:
+            ctx.branch_flags = flags
+        return ctx
+
+    async def _onreply_route(self, route: RouteFunction, ctx: Context, tx: ServerTransaction) -> None:
+        dropped = False
+        if ctx._origin is not None:
+            ctx._avps = ctx._origin.avps  # while it waits, another response may set the first one
+        try:
+            await route(ctx)
+        except Exit as way_out:
+            dropped = way_out.dropped
+        self._after_route(ctx, tx, dropped)
+
+    def _after_route(self, ctx: Context, tx: ServerTransaction, dropped: bool) -> None:
+        msg = ctx.msg
+        assert isinstance(msg, Response)
+        # A final response cannot be dropped: somebody waits for it.
+        if dropped and msg.status < 200:
+            self.server.count("core:drop_replies")
+            return
+        if tx.ctx is not None and tx.ctx.flags != ctx.flags:
+            tx.ctx.flags = ctx.flags
+        self._passed(tx, ctx.branch_index, msg, ctx.edits)
 
     def _unmatched(self, msg: Response, flow: Flow, edits: Edits) -> None:
         route = self.server.program.onreply_routes.get(self.on_sl_reply) if self.on_sl_reply else None

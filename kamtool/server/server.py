@@ -329,7 +329,7 @@ class Server:
         except StopIteration:
             return
         except Exception as error:
-            self._log_failure(msg, error)
+            self.log_failure(msg, error)
             return
         self.spawn(self._drive_on(work, waiting, msg), "route")
 
@@ -337,15 +337,16 @@ class Server:
         try:
             await resume(work, waiting)
         except Exception as error:
-            self._log_failure(msg, error)
+            self.log_failure(msg, error)
 
-    def _log_failure(self, msg: Message | None, error: Exception) -> None:
+    def log_failure(self, msg: Message | None, error: Exception) -> None:
+        """A route raised what it should not have."""
         self.count("core:script_errors")
         log.error("%s: the script failed: %s", msg.call_id if msg else "-", error, exc_info=error)
 
     def script_failed(self, ctx: Context, error: Exception) -> None:
         """Ours or the script's mistake: logged with the Call-ID; the request is answered 500 if it can be."""
-        self._log_failure(ctx.msg, error)
+        self.log_failure(ctx.msg, error)
         if ctx.route_kind is Routes.REQUEST and ctx.msg.is_request and ctx.msg.method != "ACK":
             tx = ctx.transaction
             if tx is None or not (tx.is_answered or tx.branches):

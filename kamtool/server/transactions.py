@@ -118,6 +118,7 @@ class ServerTransaction(Machine):
     auto_100: bool = True
     drop_replies: str = ""
     relayed_uri: tuple[str | None, str | None] = (None, None)
+    prepared: Context | None = None
     dialog: Key = ()
     timers: Settings | None = None
     local: Local | None = None

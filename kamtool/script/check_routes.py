@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 
 from kamtool.errors import ConfigError, Span
 from kamtool.module import Routes
+from kamtool.script.check_calls import CallChecker
 from kamtool.script.check_flow import check_flow
-from kamtool.script.check_values import ValueChecker
 from kamtool.script.nodes import Item, ModParam, Route
 from kamtool.script.scope import ROUTE_NAMES
 
 if TYPE_CHECKING:
     from kamtool.script.checker import Checker
+
+
+CORE_EVENTS = frozenset(["core", "tcp", "network", "sip", "server"])
+"""What event routes begin with that belong to no module."""
 
 
 class RouteChecker:
@@ -28,7 +32,7 @@ class RouteChecker:
         self.used: dict[tuple[Routes, str], list[tuple[Span, str]]] = {}
         self.is_dynamic = False
         """Whether some `route($x)` may call any route."""
-        self.values = ValueChecker(checker, self)
+        self.values = CallChecker(checker, self)
 
     def collect(self, items: Sequence[Item]) -> None:
         """Note all names first: a route may be called above where it stands."""
@@ -77,6 +81,7 @@ class RouteChecker:
             for span, by in uses:
                 self._missing(kind, name, span, by)
         self._unused()
+        self._events()
         if not any(key == (Routes.REQUEST, "") for key in self.all_names):
             item = self.checker.items[-1] if self.checker.items else None
             if item is not None:
@@ -95,6 +100,21 @@ class RouteChecker:
             self.checker.error(f"there is no {_shown(kind, name)}", span, "KT1153", hint)
         else:
             self.checker.warn(f"there is no {_shown(kind, name)}: `{by}` does nothing", span, "KT1310", hint)
+
+    def _events(self) -> None:
+        """An event route is run by the module it names first: one that is not loaded never runs it."""
+        for (kind, name), route in self.all_names.items():
+            module = name.partition(":")[0]
+            if (
+                kind is Routes.EVENT
+                and module not in self.checker.scope.modules
+                and module not in CORE_EVENTS
+            ):
+                self.checker.warn(
+                    f"module `{module}` is not loaded: nothing runs event_route[{name}]",
+                    route.name_span,
+                    "KT1320",
+                )
 
     def _unused(self) -> None:
         """A block that neither a call nor a modparam names. Event routes are called from outside."""

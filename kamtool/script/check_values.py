@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import re
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ConfigError, Span
-from kamtool.module import Kind, Pv, Routes
+from kamtool.module import Pv, Routes
 from kamtool.script.codegen_calls import Plans, RoutePlan
 from kamtool.script.codegen_values import attribute_key, select_text
 from kamtool.script.emit import Lines
-from kamtool.script.fold import constant, fold, has_calls
+from kamtool.script.fold import constant, fold
 from kamtool.script.linker import CheckedCode
 from kamtool.script.nodes import (
     Assign,
@@ -21,7 +20,6 @@ from kamtool.script.nodes import (
     Expression,
     Leave,
     Network,
-    Number,
     PvNode,
     Route,
     RouteCall,
@@ -33,7 +31,6 @@ from kamtool.script.nodes import (
     Word,
 )
 from kamtool.script.regex import compile_ere
-from kamtool.script.scope import ROUTE_NAMES, route_names
 from kamtool.script.types import mismatch
 from kamtool.script.variables import parse_variable
 from kamtool.script.walk import walk
@@ -65,39 +62,6 @@ METHODS = frozenset(
         "DELETE",
     ]
 )
-ARMED_BY = {
-    "t_on_failure": Routes.FAILURE,
-    "t_on_branch": Routes.BRANCH,
-    "t_on_reply": Routes.ONREPLY,
-}
-CONSTANT_ONLY = frozenset(
-    [
-        "sl_send_reply",
-        "send_reply",
-        "sl_reply_error",
-        "t_reply",
-        "xlog",
-        "xlogl",
-        "xdbg",
-        "xdbgl",
-        "xinfo",
-        "xnotice",
-        "xwarn",
-        "xerr",
-        "xcrit",
-        "xbug",
-        "xalert",
-        "append_hf",
-        "insert_hf",
-        "append_to_reply",
-        "remove_hf",
-        "is_present_hf",
-    ]
-)
-"""Functions that Kamailio gives nothing but constants; it refuses to start with another expression there."""
-
-
-_VARIABLE = re.compile(r"\$(?:\(|[A-Za-z_])")
 
 
 class ValueChecker:
@@ -120,9 +84,9 @@ class ValueChecker:
     def _node(self, node: Expression | Statement) -> None:
         match node:
             case Call():
-                self._call(node)
+                self.call(node)
             case RouteCall():
-                self._route_call(node)
+                self.route_call(node)
             case PvNode():
                 self._variable(node)
             case SelectNode():
@@ -145,6 +109,14 @@ class ValueChecker:
             case _:
                 if not isinstance(node, Statement):
                     self._types(node)
+
+    def call(self, node: Call) -> None:
+        """A function call; the call checker has it."""
+        raise NotImplementedError
+
+    def route_call(self, node: RouteCall) -> None:
+        """`route(…)`; the call checker has it."""
+        raise NotImplementedError
 
     def _report(self, error: ConfigError, span: Span, place: Span | None = None) -> None:
         if not error.span.file:
@@ -293,117 +265,3 @@ class ValueChecker:
             self.checker.error("a switch has one `default`", defaults[1].label.span, "KT1162")
         if not node.cases:
             self.checker.warn("this switch has no cases", node.span, "KT1308")
-
-    # Calls --------------------------------------------------------------------------------------------
-
-    def _call(self, node: Call) -> None:
-        end = Span(
-            node.span.file,
-            node.span.end_line,
-            max(node.span.end_column - 1, 1),
-            node.span.end_line,
-            node.span.end_column,
-        )
-        name_span = Span(
-            node.span.file,
-            node.span.line,
-            node.span.column,
-            node.span.line,
-            node.span.column + len(node.name),
-        )
-        for argument in node.arguments:
-            if has_calls(argument):
-                self.checker.error(
-                    "a function cannot be called inside the arguments of another",
-                    argument.span,
-                    "KT1157",
-                    "keep its result in a `$var` first",
-                )
-                return
-        found = self.checker.scope.function(node.name, len(node.arguments))
-        if found is None:
-            message, hint = self.checker.scope.unknown_function(node.name, len(node.arguments))
-            self._report(ConfigError(message, hint=hint, code="KT1150"), name_span, end)
-            return
-        function = found[1]
-        if not function.routes & self.kind and self.kind is not Routes.EVENT:  # there all may be called
-            self.checker.error(
-                f"`{node.name}` cannot be used in {ROUTE_NAMES[self.kind]}",
-                name_span,
-                "KT1156",
-                f"it is for {route_names(function.routes)}",
-                end,
-            )
-        for place, argument in enumerate(node.arguments):
-            self._argument(node, place, argument)
-        if node.name == "is_method" and isinstance(argument := node.arguments[0], String):
-            self._methods(argument)
-
-    def _argument(self, node: Call, place: int, argument: Expression) -> None:
-        found = self.checker.scope.function(node.name, len(node.arguments))
-        assert found is not None
-        function = found[1]
-        if place < len(function.parameters):
-            kind = function.parameters[place].kind
-        else:
-            kind = function.rest or Kind.VALUE
-        folded = fold(argument)
-        if isinstance(argument, Word) and kind not in (Kind.FLAG, Kind.ROUTE) and found[0] != "core":
-            self.checker.error(
-                f"`{argument.value}` is neither a string nor a define",
-                argument.span,
-                "KT1158",
-                f'did you mean "{argument.value}"?',
-            )
-            return
-        if node.name in CONSTANT_ONLY and not isinstance(folded, Number | String):
-            self.checker.error(
-                f"`{node.name}` takes a constant here", argument.span, "KT1158", _as_format(argument)
-            )
-            return
-        if kind is Kind.PLAIN and isinstance(folded, String) and _VARIABLE.search(folded.value):
-            self._as_written(node.name, folded)
-        try:
-            code = self.code.argument_of(function, place, argument, node.span)
-        except ConfigError as error:
-            self._report(error, argument.span)
-            return
-        if kind is Kind.FLAG and code.lstrip("-").isdigit() and not 0 <= int(code) < 32:
-            self.checker.error("flags are numbered 0 to 31", argument.span, "KT1152")
-        if kind is Kind.ROUTE and isinstance(folded, String | Word):
-            self.routes.armed(ARMED_BY.get(node.name, Routes.REQUEST), folded.value, argument.span, node.name)
-
-    def _as_written(self, name: str, argument: String) -> None:
-        """A variable in a text that is not expanded: a header cannot even be called so."""
-        if name == "is_present_hf":
-            self.checker.error(
-                f"`{argument.value}` is no header", argument.span, "KT1158", "a name is expected here"
-            )
-            return
-        self.checker.warn(
-            f"`{name}` takes its argument as written: the variable in it stays text", argument.span, "KT1319"
-        )
-
-    def _methods(self, node: String) -> None:
-        for method in node.value.split("|"):
-            if method.strip() and "$" not in method and method.strip().upper() not in METHODS:
-                near = difflib.get_close_matches(method.strip().upper(), METHODS, 1, 0.7)
-                self.checker.error(
-                    f"is_method() knows no method {method.strip()!r}",
-                    node.span,
-                    "KT1159",
-                    f"did you mean {near[0]}?" if near else "use `$rm ==` for others",
-                )
-
-    def _route_call(self, node: RouteCall) -> None:
-        target = fold(node.name)
-        if isinstance(target, Word | String | Number):
-            self.routes.called(str(target.value), node.name.span)
-        else:
-            self.routes.is_dynamic = True
-
-
-def _as_format(argument: Expression) -> str:
-    if isinstance(argument, PvNode):
-        return f'variables may stand in a string: "{argument.text}"'
-    return "put the value into a `$var` and write the string with it"

@@ -135,7 +135,7 @@ class Checker:
             return
         wanted = {param.kind for param in found}
         given = type(item.value)
-        if not item.evaluated and given not in wanted:
+        if given not in wanted and not (item.evaluated and str in wanted):
             kind = "a string" if str in wanted else "a number"
             self.error(
                 f"the parameter `{item.name}` takes {kind}",

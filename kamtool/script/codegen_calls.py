@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from kamtool.errors import ConfigError, Span
 from kamtool.module import Function, Kind, Parameter
-from kamtool.script.codegen_values import ValueCode
+from kamtool.script.codegen_tests import TestCode
 from kamtool.script.fold import fold
 from kamtool.script.nodes import (
     BlockValue,
@@ -50,7 +50,7 @@ class Plans:
     flags: Mapping[str, int] = field(default_factory=dict)
 
 
-class CallCode(ValueCode):
+class CallCode(TestCode):
     """Writes calls as statements: `rN = f(ctx, …)`, `ctx.rc = rN`, and the exit when it is 0."""
 
     plans: Plans

@@ -13,16 +13,13 @@ from typing import Any
 from kamtool.module import Pv, Routes
 from kamtool.script.binding import Namespace
 from kamtool.script.emit import Lines
-from kamtool.script.fold import fold, has_calls, is_null
-from kamtool.script.guards import network_test
+from kamtool.script.fold import has_calls, is_null
 from kamtool.script.nodes import (
     AssignValue,
     Binary,
     BlockValue,
     Call,
     Expression,
-    Myself,
-    Network,
     Number,
     PvNode,
     RouteCall,
@@ -207,7 +204,7 @@ class ValueCode:
             case Selval():
                 return self._selval(expression)
             case Test():
-                return self._test(expression)
+                return self.test(expression)
         raise TypeError(f"no code for {expression!r}")
 
     def pv_node(self, node: PvNode) -> Operand:
@@ -231,6 +228,9 @@ class ValueCode:
         raise NotImplementedError
 
     def block_value(self, node: BlockValue) -> Operand:
+        raise NotImplementedError
+
+    def test(self, node: Test) -> Operand:
         raise NotImplementedError
 
     def assignment(self, node: Any) -> None:
@@ -349,52 +349,6 @@ class ValueCode:
         self.lines.indent -= 1
         return Operand(held, "value")
 
-    # Keyword tests ------------------------------------------------------------------------------------
-
-    def _test(self, node: Test) -> Operand:
-        left = KEYWORDS[node.keyword]
-        if node.right is None:
-            return left
-        positive = node.operator not in ("!=", "ne", "ine")
-        if isinstance(node.right, Myself):
-            test = "is_myself_uri" if node.keyword in ("uri", "from_uri", "to_uri") else "is_myself_address"
-            return Operand(f"{'' if positive else 'not '}{test}(ctx, {as_str(left)})", "bool")
-        if isinstance(node.right, Network):
-            address, mask = node.right.address, node.right.mask
-            test = self.names.object("net", ("net", address, mask), lambda: network_test(address, mask))
-            return Operand(f"{'' if positive else 'not '}{test}({as_str(left)})", "bool")
-        if isinstance(node.right, Word):
-            return Operand(f"({equality(left, self._word(node.keyword, node.right), positive)})", "bool")
-        if node.keyword.endswith("_ip") and node.operator in ("==", "!="):
-            right = plain(self.value(fold(node.right)))
-            return Operand(f"{'' if positive else 'not '}address_equal({left.code}, {right.code})", "bool")
-        return self._compare(node, left)
-
-    def _word(self, keyword: str, word: Word) -> Operand:
-        if keyword in ("af", "snd_af"):
-            return of_constant({"INET6": 10, "inet6": 10, "ipv6": 10}.get(word.value, 2))
-        if keyword in ("proto", "snd_proto"):
-            return of_constant(word.value.lower())
-        if keyword == "msg:len":
-            return of_constant(65535)
-        return of_constant(word.value)
-
-    def _compare(self, node: Test, left: Operand) -> Operand:
-        assert node.right is not None
-        if node.operator == "=~" and isinstance(right := fold(node.right), String):
-            return Operand(f"{self.names.pattern(right.value, IGNORE_CASE)}({as_str(left)})", "bool")
-        right_side = plain(self.value(fold(node.right)))
-        match node.operator:
-            case "==" | "!=":
-                return Operand(f"({equality(left, right_side, node.operator == '==')})", "bool")
-            case "=~":
-                return Operand(f"matches({as_str(right_side)}, {as_str(left)})", "bool")
-            case "eq" | "ne":
-                sign = "==" if node.operator == "eq" else "!="
-                return Operand(f"({as_str(left)} {sign} {as_str(right_side)})", "bool")
-        sign = {"ieq": "==", "ine": "!="}.get(node.operator, node.operator)
-        return Operand(f"({as_int(left)} {sign} {as_int(right_side)})", "bool")
-
 
 def _negation(operand: Operand) -> str:
     code = nonzero(operand)
@@ -428,25 +382,3 @@ def attribute_key(node: PvNode, scope: Scope) -> str | None:
         owner, _, attribute = name.partition(".")
         return f"{owner[0]}.{attribute}"
     return None if name in scope.pvs else name
-
-
-KEYWORDS: dict[str, Operand] = {
-    "method": Operand("ctx.msg.method", "str"),
-    "uri": Operand("request_uri(ctx)", "str"),
-    "from_uri": Operand("ctx.msg.from_.uri", "str"),
-    "to_uri": Operand("ctx.msg.to.uri", "str"),
-    "src_ip": Operand("ctx.flow.remote.host", "str"),
-    "dst_ip": Operand("ctx.flow.local.host", "str"),
-    "src_port": Operand("ctx.flow.remote.port", "int"),
-    "dst_port": Operand("ctx.flow.local.port", "int"),
-    "proto": Operand("ctx.flow.transport", "str"),
-    "af": Operand("(10 if ':' in ctx.flow.remote.host else 2)", "int"),
-    "msg:len": Operand("len(ctx.msg.data)", "int"),
-    "max_len": Operand("65535", "int", 65535),
-    "snd_ip": Operand("sent(ctx, 'local', 'host')", "str?"),
-    "snd_port": Operand("sent(ctx, 'local', 'port')", "int?"),
-    "snd_proto": Operand("sent(ctx, '', 'transport')", "str?"),
-    "snd_af": Operand("sent(ctx, '', 'af')", "int?"),
-    "to_ip": Operand("sent(ctx, 'remote', 'host')", "str?"),
-    "to_port": Operand("sent(ctx, 'remote', 'port')", "int?"),
-}

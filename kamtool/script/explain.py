@@ -201,6 +201,9 @@ _TABLE = (
     ("KT1318", "A number compared with a text", "The text is converted to a number, which gives 0."),
     ("KT1319", "A variable in a text that is taken as written",
      "This function does not expand its argument: the `$` and the name stay as they are."),
+    ("KT1320", "An event route that nothing runs",
+     "Event routes are run by the module whose name they begin with, and it is not loaded. Kamailio "
+     "accepts any name and never says so."),
     ("KT1400", "A bad regular expression",
      "Patterns are POSIX extended ones: `\\d` is the letter d (write [0-9]), a brace opens a repeat, "
      "groups need "

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kamtool.errors import ConfigError, Span
+from kamtool.script.literals import number, unescape
 from kamtool.script.preprocess import DIRECTIVES, NEWER, Preprocessor
 from kamtool.script.settings import NAMES
 from kamtool.script.source import Source, join, read
@@ -64,42 +65,6 @@ _MARKS = re.compile(r"&&|\|\||==|!=|=~|<=|>=|<<|>>|[-=<>!+*/|&^~(){}\[\],;:.@%]"
 _PV = re.compile(r"\$(?:\?|[A-Za-z_]\w*)?", re.ASCII)
 _ATTRIBUTE = re.compile(r"\$(?:fu|tu|fd|td|fr|tr|f|t|g)\.[A-Za-z_]\w*", re.ASCII)
 _STRING_TAIL = re.compile(r'(?:[^"\\]|\\.)*"', re.S)
-_ESCAPE = re.compile(r"\\(\r?\n|x[0-9A-Fa-f]{1,2}|[0-7]{2,3}|.)", re.S)
-_LETTERS = {"n": "\n", "r": "\r", "t": "\t", "a": "\a", "\\": "\\", '"': '"'}
-
-
-def unescape(text: str) -> str:
-    """The inside of a double-quoted string; a backslash before any other character stays with it."""
-
-    def one(found: re.Match[str]) -> str:
-        code = found[1]
-        if code in _LETTERS:
-            return _LETTERS[code]
-        if code in ("\n", "\r\n"):
-            return ""
-        if code[0] == "x" and len(code) > 1:
-            return _octet(int(code[1:], 16))
-        if len(code) > 1:
-            return _octet(int(code, 8) & 0xFF)
-        return found[0]
-
-    return _ESCAPE.sub(one, text)
-
-
-def _octet(number: int) -> str:
-    return chr(number) if number < 0x80 else chr(0xDC00 + number)
-
-
-def _number(text: str) -> int:
-    if text[:2] in ("0x", "0X"):
-        value = int(text[2:][-16:], 16)
-    elif text.endswith("b"):
-        value = int(text[:-1][-64:], 2)
-    elif text.startswith("0"):
-        value = int(text[-24:], 8)
-    else:
-        value = int(text[-32:])
-    return ((value + 0x80000000) & 0xFFFFFFFF) - 0x80000000
 
 
 class Lexer:
@@ -200,7 +165,7 @@ class Lexer:
             found = _NUMBER.match(text, offset)
             whole = _DIGITS.match(text, offset)
             if found and whole and found.end() == whole.end():
-                return self._take(T.NUMBER, offset, found.end(), _number(found[0]))
+                return self._take(T.NUMBER, offset, found.end(), number(found[0]))
             end = whole.end() if whole else offset + 1
             return self._take(T.HOSTPART, offset, end)
         if found := _MARKS.match(text, offset):

@@ -6,6 +6,7 @@ This is the file's outer level: globals, modules and routes. `parser_statements`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from kamtool.errors import Span
@@ -25,6 +26,7 @@ from kamtool.script.parser_statements import StatementParser
 from kamtool.script.parser_tokens import Skip
 from kamtool.script.settings import NAMES, NEGATED, PARAMETERS, Takes, settings_name
 from kamtool.script.source import join
+from kamtool.script.substitute import expand
 from kamtool.script.tokens import STATEMENT_WORDS, T, Token
 
 ROUTE_WORDS: dict[str, tuple[Routes, Routes]] = {
@@ -200,15 +202,16 @@ class Parser(StatementParser):
         token = self.peek()
         first = token.span
         value: int | str
-        if token.kind is T.STRING:
+        evaluated = word.text == "modparamx"
+        if token.kind is T.STRING or (token.kind is T.PV and evaluated):
             value = self.next().value
+            if evaluated:
+                value = self._evaluated(str(value))
         elif self.accept("-"):
             number = self.number("a number")
             value, first = -int(number.value), join(first, number.span)
         elif token.kind is T.NUMBER:
             value = self.next().value
-        elif token.kind is T.PV and word.text == "modparamx":
-            value = self.next().text
         else:
             hint = f"is `{token.text}` a define that was not made?" if token.kind is T.WORD else ""
             raise self.fail(
@@ -220,10 +223,16 @@ class Parser(StatementParser):
             str(modules.value),
             str(name.value),
             value,
-            word.text == "modparamx",
+            evaluated,
             first,
             name.span,
         )
+
+    def _evaluated(self, text: str) -> int | str:
+        """The value of a `modparamx`: `$def(ID)` and `$env(NAME)` are read once; digits are a number."""
+        value = expand(text, self.lexer.preprocessor.defines.get)
+        value = value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+        return int(value) if re.fullmatch(r"-?[0-9]{1,9}", value) else value
 
     # Globals ------------------------------------------------------------------------------------------
 

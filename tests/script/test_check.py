@@ -153,6 +153,19 @@ def test_a_route_called_from_anywhere_is_used():
     assert warnings('t_on_failure("F"); t_on_reply("R"); t_on_branch("B");', routes) == []
 
 
+def test_an_event_route_of_a_module_that_is_not_loaded_is_named():
+    routes = "event_route[tm:local-request] { exit; }\nevent_route[core:worker-one-init] { exit; }\n"
+    assert warnings("exit;", routes + "event_route[xhttp:request] { exit; }") == [("KT1320", "xhttp:request")]
+
+
+def test_modparamx_reads_defines_and_the_environment(monkeypatch):
+    monkeypatch.setenv("KT_PREFIX", "<kt>: ")
+    size = '#!define SIZE 500\nmodparamx("xlog", "buf_size", $def(SIZE))\n'
+    report = check("exit;", size + 'modparamx("xlog", "prefix", "$env(KT_PREFIX)")')
+    assert report.errors == ()
+    assert [(p.name, p.value) for p in report.script.modparams] == [("buf_size", 500), ("prefix", "<kt>: ")]
+
+
 def test_a_dynamic_call_may_mean_any_route():
     assert warnings("route($rU);", "route[A] { exit; }") == []
 

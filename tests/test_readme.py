@@ -11,12 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-SHOWN = [
-    line.strip()
-    for block in re.findall(r"^```sh\n(.*?)^```|`(\./run [^`]+)`", README, re.DOTALL | re.MULTILINE)
-    for line in "\n".join(block).splitlines()
-    if line.strip()
-]
+BLOCKS = re.findall(r"^```sh\n(.*?)^```|`(\./run [^`]+)`", README, re.DOTALL | re.MULTILINE)
+SHOWN = list(dict.fromkeys(line for block in BLOCKS for line in "\n".join(block).split("\n") if line.strip()))
 WHOLE_SUITE = "./run test"
 
 
@@ -77,12 +73,12 @@ class Newcomer:
         log = self.folder / f"serve{len(self.servers)}.log"
         environment = self.environment
         if self.servers:  # a second one at the same time has a control socket of its own
-            environment = {**environment, "KAMTOOL_SOCKET": str(self.folder / "second.sock")}
+            environment = {**environment, "KAMTOOL_SOCKET": str(self.folder / f"{len(self.servers)}.sock")}
         with log.open("w") as out:
             server = subprocess.Popen(self.words(command), cwd=ROOT, env=environment, stdout=out, stderr=out)
         self.servers.append(server)
         end = time.monotonic() + 60
-        while "control" not in log.read_text():
+        while "\n  control " not in log.read_text():
             assert server.poll() is None, f"{command}\n{log.read_text()}"
             assert time.monotonic() < end, f"{command}\n{log.read_text()}"
             time.sleep(0.1)

@@ -283,10 +283,13 @@ async def live(wishes: Wishes, loaded: Script, database: str, ready: Callable[[]
         raise UsageError(str(error), exit_code=1, hint="-l chooses other addresses") from error
     try:
         await rpc.start()
-        announce(wishes, server, database, rpc.path)
-        if ready:
-            ready()
-        await until_told(lambda: log_statistics(server))
+
+        def running() -> None:
+            announce(wishes, server, database, rpc.path)
+            if ready:
+                ready()
+
+        await until_told(lambda: log_statistics(server), running)
         log.info("stopping")
     finally:
         await rpc.stop()

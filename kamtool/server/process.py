@@ -30,14 +30,18 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-async def until_told(statistics: Callable[[], None]) -> None:
-    """Wait for SIGTERM or SIGINT. SIGUSR1 calls `statistics`; SIGHUP means nothing, as to Kamailio."""
+async def until_told(statistics: Callable[[], None], heard: Callable[[], None]) -> None:
+    """Wait for SIGTERM or SIGINT. SIGUSR1 calls `statistics`; SIGHUP means nothing, as to Kamailio.
+
+    `heard` is called once no signal can be missed: then is the time to say that the server runs.
+    """
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     loop.add_signal_handler(signal.SIGUSR1, statistics)
     loop.add_signal_handler(signal.SIGHUP, lambda: None)
+    heard()
     await told.wait()
     # A second signal finds the default action: who cannot wait for the orderly stop need not.
     for number in (signal.SIGTERM, signal.SIGINT):

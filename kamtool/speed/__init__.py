@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         respond,
         send_batch,
         splice,
+        split_credentials,
         split_list,
         split_name_addr,
         split_params,
@@ -48,10 +49,11 @@ else:
         _twin.respond,
     )
     split_list, split_params, split_name_addr = _twin.split_list, _twin.split_params, _twin.split_name_addr
-    split_via, split_uri = _twin.split_via, _twin.split_uri
+    split_via, split_uri, split_credentials = _twin.split_via, _twin.split_uri, _twin.split_credentials
     recv_batch, send_batch = _twin.recv_batch, _twin.send_batch
 
 __all__ = [
     "HEADERS", "IDS", "METHODS", "NAMES", "NATIVE", "Index", "forward", "recv_batch", "relay", "respond",
-    "send_batch", "splice", "split_list", "split_name_addr", "split_params", "split_uri", "split_via",
+    "send_batch", "splice", "split_credentials", "split_list", "split_name_addr", "split_params",
+    "split_uri", "split_via",
 ]  # fmt: skip

@@ -30,7 +30,7 @@ cdef class Index:
     cdef int _max_forwards, _content_length, _row_count
     cdef SipUri _uri
     cdef bint _is_sip
-    cdef Span _from_tag, _to_tag, _transport, _host, _received, _reason
+    cdef Span _from_address, _to_address, _from_tag, _to_tag, _transport, _host, _received, _reason
     cdef int _port
     cdef Row* _rows
 
@@ -309,9 +309,9 @@ cdef class Index:
                 break
             at = param.end
         if number == FROM:
-            self._from_tag = tag
+            self._from_tag, self._from_address = tag, address.uri
         else:
-            self._to_tag, self.to_end = tag, <int>address.end
+            self._to_tag, self._to_address, self.to_end = tag, address.uri, <int>address.end
         return 0
 
     cdef int scan_call_id(self, Octets p, int* first, int* second) except -1:
@@ -396,6 +396,14 @@ cdef class Index:
     @property
     def content_length(self):
         return None if self._content_length < 0 else self._content_length
+
+    @property
+    def from_address(self):
+        return text_of_span(self.octets(), self._from_address)
+
+    @property
+    def to_address(self):
+        return text_of_span(self.octets(), self._to_address)
 
     @property
     def from_tag(self):

@@ -100,3 +100,51 @@ def split_uri(str text):
         text_of_span(source.p, found.params),
         "" if found.headers.start < 0 else text_of_span(source.p, found.headers),
     )
+
+
+def split_credentials(str text):
+    cdef Octets p
+    cdef Py_ssize_t at, end, stop
+    cdef Span name, value
+    cdef dict params = {}
+    cdef Py_ssize_t count = 0
+    if text is None:
+        raise TypeError("not a str: None")
+    if not text.isascii():
+        return None
+    p = <Octets>PyUnicode_AsUTF8AndSize(text, &end)
+    at = 0
+    while True:
+        while is_at(p, at, end, c' '):
+            at += 1
+        name.start = at
+        while at < end and KIND[p[at]] & (ALPHA | DIGIT):
+            at += 1
+        name.end = at
+        if name.start == at or not is_at(p, at, end, c'='):
+            return None
+        at += 1
+        if is_at(p, at, end, c'"'):
+            value.start = at + 1
+            stop = value.start
+            while stop < end and 32 <= p[stop] < 127 and p[stop] != c'"' and p[stop] != c'\\':
+                stop += 1
+            if not is_at(p, stop, end, c'"'):
+                return None
+            value.end, at = stop, stop + 1
+        else:
+            value.start = at
+            while at < end and KIND[p[at]] & TOKEN:
+                at += 1
+            value.end = at
+            if value.start == at:
+                return None
+        params[text_of_span(p, name).lower()] = text_of_span(p, value)
+        count += 1
+        while is_at(p, at, end, c' '):
+            at += 1
+        if at == end:
+            return params if len(params) == count else None
+        if p[at] != c',':
+            return None
+        at += 1

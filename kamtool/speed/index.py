@@ -49,6 +49,7 @@ class Index:
     what to delete to take the entry away, `via_line` where its line begins (a new one goes before it),
     `via_insert` where a parameter may be added, `received_*` and `rport_*` the whole parameters with their
     semicolons. `via_rport` is -1 when absent, 0 when it has no value. `to_end` is where a tag may be added.
+    `from_address` and `to_address` are the URIs of From and To, as written.
     """
 
     __slots__ = (
@@ -64,6 +65,7 @@ class Index:
         "cseq_method",
         "data",
         "first_line_end",
+        "from_address",
         "from_memo",
         "from_tag",
         "head_end",
@@ -77,6 +79,7 @@ class Index:
         "rport_end",
         "rport_start",
         "status",
+        "to_address",
         "to_end",
         "to_memo",
         "to_tag",
@@ -118,6 +121,8 @@ class Index:
     branch: str
     cseq: int
     cseq_method: str
+    from_address: str
+    to_address: str
     from_tag: str
     to_tag: str
     to_end: int
@@ -153,6 +158,7 @@ class Index:
         self.data = data
         self.method = self.uri = self.uri_scheme = self.uri_user = self.uri_host = ""
         self.call_id = self.branch = self.cseq_method = self.from_tag = self.to_tag = ""
+        self.from_address = self.to_address = ""
         self.via_transport = self.via_host = self.via_received = ""
         self.status = self.cseq = self.uri_port = self.via_port = 0
         self.uri_start = self.uri_end = self.to_end = self.max_forwards_start = self.max_forwards_end = -1
@@ -310,23 +316,25 @@ class Index:
                 self.via_rport = int(value) if value and digits else 0
                 self.rport_start, self.rport_end = span
 
-    def _tag(self, name_id: int) -> tuple[str, int]:
+    def _address(self, name_id: int) -> tuple[str, str, int]:
+        """The URI and the tag of From or To, and where a parameter may be added."""
         row = self._required(name_id)
         found = grammar.NAME_ADDR.match(self.data, row.value_start, row.value_end)
         if not found or not grammar.END.match(self.data, found.end(), row.value_end):
             raise ParseError("malformed", header=NAMES[name_id], offset=row.value_start)
+        uri = decode(found[2] or found[3])
         at, stop = found.span(4)
         while at < stop and (param := grammar.PARAM.match(self.data, at, stop)):
             if param[1].lower() == b"tag":
-                return decode(param[2] or b""), found.end()
+                return uri, decode(param[2] or b""), found.end()
             at = param.end()
-        return "", found.end()
+        return uri, "", found.end()
 
     def _from(self) -> None:
-        self.from_tag = self._tag(FROM)[0]
+        self.from_address, self.from_tag, _ = self._address(FROM)
 
     def _to(self) -> None:
-        self.to_tag, self.to_end = self._tag(TO)
+        self.to_address, self.to_tag, self.to_end = self._address(TO)
 
     def _call_id(self) -> None:
         row = self._required(CALL_ID)

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from kamtool.speed.datagrams import recv_batch, send_batch
 from kamtool.speed.index import Index
-from kamtool.speed.scanners import split_list, split_name_addr, split_params, split_uri, split_via
+from kamtool.speed.scanners import (
+    split_credentials,
+    split_list,
+    split_name_addr,
+    split_params,
+    split_uri,
+    split_via,
+)
 from kamtool.speed.wire import forward, relay, respond, splice
 
 __all__ = [
@@ -19,6 +26,7 @@ __all__ = [
     "respond",
     "send_batch",
     "splice",
+    "split_credentials",
     "split_list",
     "split_name_addr",
     "split_params",

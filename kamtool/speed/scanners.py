@@ -135,3 +135,23 @@ def split_uri(text: str) -> tuple[str, str | None, str | None, str, int | None, 
         found[1].decode().lower(), user, password, found[4].decode(), port,
         decode(found[6]), decode(found[7] or b""),
     )  # fmt: skip
+
+
+def split_credentials(text: str) -> dict[str, str] | None:
+    """The parameters of a digest header as phones write them, names in lower case, quotes removed.
+
+    None when it is anything but ASCII names and values without escapes, or says a name twice: then it takes
+    a closer look.
+    """
+    data = encode(text)
+    params: dict[str, str] = {}
+    at, count = 0, 0
+    while found := grammar.CREDENTIAL.match(data, at):
+        params[found[1].decode().lower()] = decode(found[3] if found[2] is None else found[2])
+        at, count = found.end(), count + 1
+        if at == len(data):
+            return params if len(params) == count else None
+        if data[at] != 0x2C:
+            return None
+        at += 1
+    return None

@@ -53,6 +53,21 @@ def test_the_scanners_agree_on_scraps_of_grammar(name, pieces):
     assert outcome(getattr(pure, name), text) == outcome(getattr(kernel(), name), text)
 
 
+@settings(max_examples=1000, deadline=None)
+@given(
+    pieces=st.lists(
+        st.sampled_from((
+            'username="alice"', "qop=auth", "nc=00000001", 'nonce="a, b"', "realm=", 'REALM="r"', 'x="\\""',
+            ",", ", ", " ", "=", '"', "\t", "ü", "\udcff", "\x7f", "a=b@c", "a-b=1",
+        )),
+        max_size=9,
+    )
+)  # fmt: skip
+def test_the_twins_agree_on_credentials(pieces):
+    for text in ("".join(pieces), ",".join(pieces)):
+        assert pure.split_credentials(text) == kernel().split_credentials(text)
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.binary(max_size=40),

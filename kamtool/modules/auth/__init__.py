@@ -115,7 +115,9 @@ class Auth(Module):
 
     def find(self, ctx: Context, realm: str, header: str) -> tuple[int, Credentials | None]:
         """The credentials for `realm`: (1, them), or -5 when there are none, -1 when they are malformed."""
-        realm = self.stripped(realm)
+        prefix = self.realm_prefix
+        if prefix:
+            realm = realm.removeprefix(prefix)
         broken = False
         for value in ctx.msg.headers(header):
             try:
@@ -123,7 +125,9 @@ class Auth(Module):
             except ParseError:
                 broken = True
                 continue
-            if credentials is not None and self.stripped(credentials.realm) == realm:
+            if credentials is not None and (
+                credentials.realm == realm or (prefix and self.stripped(credentials.realm) == realm)
+            ):
                 return Code.OK, credentials
         return (Code.ERROR if broken else Code.NO_CREDENTIALS), None
 
@@ -147,7 +151,9 @@ class Auth(Module):
         algorithm = algorithm_of(credentials)
         if algorithm not in (self.algorithms or WITHOUT_CHOICE):
             return Code.ERROR, credentials
-        nonce = self.nonces.check(credentials.nonce, int(time.time()), self._binding(ctx))
+        nonce = self.nonces.check(
+            credentials.nonce, int(time.time()), self._binding(ctx) if self._checks else b""
+        )
         if nonce.validity is Validity.FORGED:
             return Code.ERROR, credentials
         known = secret(credentials)
@@ -346,6 +352,8 @@ class Auth(Module):
 
 def algorithm_of(credentials: Credentials) -> str:
     """The hash that the credentials use: upper case, without `-SESS`."""
+    if credentials.algorithm in ("MD5", ""):
+        return "MD5"
     return credentials.algorithm.upper().removesuffix("-SESS") or "MD5"
 
 

@@ -8,8 +8,8 @@ The hash covers what stands before it and those parts of the request that `auth_
 from __future__ import annotations
 
 import struct
-from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
 from enum import Enum
 from hashlib import blake2b
 from hmac import compare_digest
@@ -37,11 +37,15 @@ class Nonce(NamedTuple):
     validity: Validity
 
 
+NOT_OURS = Nonce(0, 0, Validity.FORGED)
+
+
 class Nonces:
     """Makes and checks nonces. `now` is in seconds since 1970: a nonce may outlive a restart."""
 
     def __init__(self, secret: bytes, expire: int, drift: int, started: int) -> None:
-        self._key = blake2b(secret, digest_size=32, person=b"kamtool nonce").digest()
+        key = blake2b(secret, digest_size=32, person=b"kamtool nonce").digest()
+        self._keyed = blake2b(digest_size=HASH_SIZE, key=key)
         self._expire, self._drift, self._started = expire, drift, started
         self._number = randbits(31)
 
@@ -49,23 +53,25 @@ class Nonces:
         """A new nonce; `binding` is what the next request must have in common with this one."""
         self._number = (self._number + 1) & 0xFFFFFFFF
         head = HEAD.pack(now & 0xFFFFFFFF, self._number, checks)
-        return b64encode(head + self._hash(head, binding)).decode()
+        return b2a_base64(head + self._hash(head, binding), newline=False).decode()
 
     def check(self, text: str, now: int, binding: bytes = b"") -> Nonce:
         """Whether a nonce is ours, meant for this request, and young enough."""
         if len(text) != LENGTH:
-            return Nonce(0, 0, Validity.FORGED)
+            return NOT_OURS
         try:
-            raw = b64decode(text, validate=True)
+            raw = a2b_base64(text, strict_mode=True)
         except (Base64Error, ValueError):
-            return Nonce(0, 0, Validity.FORGED)
+            return NOT_OURS
         head = raw[: HEAD.size]
         if not compare_digest(raw[HEAD.size :], self._hash(head, binding)):
-            return Nonce(0, 0, Validity.FORGED)
+            return NOT_OURS
         created, number, _ = HEAD.unpack(head)
         age = now - created
         fresh = -self._drift <= age <= self._expire and created >= self._started - self._drift
         return Nonce(created, number, Validity.GOOD if fresh else Validity.STALE)
 
     def _hash(self, head: bytes, binding: bytes) -> bytes:
-        return blake2b(head + binding, digest_size=HASH_SIZE, key=self._key).digest()
+        digest = self._keyed.copy()
+        digest.update(head + binding)
+        return digest.digest()

@@ -113,6 +113,23 @@ def test_types_are_refused_exactly_where_kamailio_refuses_them(expression, refus
     assert (found == ["KT1160"]) if refused else (found == [])
 
 
+EXPRESSIONS = [
+    # recorded: what 5.6.3 starts with, and what it refuses because it is not constant
+    ("append_branch($ru);", True), ("setbflag($var(x));", True), ("is_myself($ru);", True),
+    ("setbflag($var(x) + 1);", True), ('t_check_status($var(x));', False), ("t_relay($rd, $rp);", False),
+    ('append_hf($var(h));', False), ("is_method($rm);", False), ('t_on_failure($var(f));', False),
+    ('sl_send_reply("4" + "04", "No");', True), ('xlog("a" + "b");', True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "accepted"), EXPRESSIONS, ids=[row[0] for row in EXPRESSIONS])
+def test_an_argument_may_be_an_expression_where_kamailio_takes_one(call, accepted):
+    head = HEAD + 'loadmodule "corex.so"\nloadmodule "kex.so"\n'
+    found = [e.code for e in check(call, head=head).errors]
+    assert found == ([] if accepted else ["KT1158"] * len(found))
+    assert bool(found) != accepted
+
+
 WARNED = [
     ("if ($rU) exit;", "KT1316", "$rU"),
     ("if (!$fU) exit;", "KT1316", "$fU"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import ScriptError
@@ -22,15 +21,17 @@ def header_address(ctx: Context, name: str) -> AddressText | None:
     return None if value is None else address(value)
 
 
-def _uri(ctx: Context, name: str) -> str | None:
+def _uri(text: str, ctx: Context, name: str) -> str | None:
+    """`text`, which the index of a sound message has; of a broken one, what can be read."""
+    if text:
+        return text
     found = header_address(ctx, name)
     return None if found is None else found.uri
 
 
-@lru_cache(maxsize=4096)
-def _uri_parts(value: str | None) -> UriText | None:
-    found = address(value) if value is not None else None
-    return None if found is None else uri_text.parts(found.uri)
+def _uri_parts(text: str, ctx: Context, name: str) -> UriText | None:
+    uri = text or _uri(text, ctx, name)
+    return None if uri is None else uri_text.parts(uri)
 
 
 def _spans(ctx: Context, name: str) -> tuple[int, AddressText]:
@@ -79,7 +80,7 @@ class FromVariables:
     @pv("fu", "from", setter="set_fu", kind=str)
     def get_fu(self, ctx: Context) -> Value:
         """The URI of the From header."""
-        return _uri(ctx, "From")
+        return _uri(ctx.msg.from_address, ctx, "From")
 
     def set_fu(self, ctx: Context, value: Value) -> None:
         set_uri(ctx, "From", value)
@@ -87,7 +88,7 @@ class FromVariables:
     @pv("fU", "from.user", setter="set_fU", kind=str)
     def get_fU(self, ctx: Context) -> Value:  # noqa: N802
         """The user of the From URI."""
-        parts = _uri_parts(ctx.msg.header("From"))
+        parts = _uri_parts(ctx.msg.from_address, ctx, "From")
         return None if parts is None else parts.user or None
 
     def set_fU(self, ctx: Context, value: Value) -> None:  # noqa: N802
@@ -97,7 +98,7 @@ class FromVariables:
     @pv("fd", "from.domain", setter="set_fd", kind=str)
     def get_fd(self, ctx: Context) -> Value:
         """The host of the From URI."""
-        parts = _uri_parts(ctx.msg.header("From"))
+        parts = _uri_parts(ctx.msg.from_address, ctx, "From")
         return None if parts is None else parts.host or None
 
     def set_fd(self, ctx: Context, value: Value) -> None:
@@ -130,7 +131,7 @@ class ToVariables:
     @pv("tu", "to", setter="set_tu", kind=str)
     def get_tu(self, ctx: Context) -> Value:
         """The URI of the To header."""
-        return _uri(ctx, "To")
+        return _uri(ctx.msg.to_address, ctx, "To")
 
     def set_tu(self, ctx: Context, value: Value) -> None:
         set_uri(ctx, "To", value)
@@ -138,7 +139,7 @@ class ToVariables:
     @pv("tU", "to.user", setter="set_tU", kind=str)
     def get_tU(self, ctx: Context) -> Value:  # noqa: N802
         """The user of the To URI."""
-        parts = _uri_parts(ctx.msg.header("To"))
+        parts = _uri_parts(ctx.msg.to_address, ctx, "To")
         return None if parts is None else parts.user or None
 
     def set_tU(self, ctx: Context, value: Value) -> None:  # noqa: N802
@@ -148,7 +149,7 @@ class ToVariables:
     @pv("td", "to.domain", setter="set_td", kind=str)
     def get_td(self, ctx: Context) -> Value:
         """The host of the To URI."""
-        parts = _uri_parts(ctx.msg.header("To"))
+        parts = _uri_parts(ctx.msg.to_address, ctx, "To")
         return None if parts is None else parts.host or None
 
     def set_td(self, ctx: Context, value: Value) -> None:

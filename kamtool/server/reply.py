@@ -40,8 +40,9 @@ class Replies:
         self.server_line = b""
 
     def stateless_tag(self, msg: Message) -> str:
-        text = f"{msg.branch};{msg.call_id};{msg.from_tag};{msg.cseq}"
-        return f"{self.stateless_key}.{crc32(text.encode('utf-8', 'surrogateescape')):08x}"
+        # Python's hash of text is keyed anew for each process: nobody can foresee a tag.
+        number = hash((msg.branch, msg.call_id, msg.from_tag, msg.cseq)) & 0xFFFFFFFF
+        return f"{self.stateless_key}.{number:08x}"
 
     def stateful_tag(self, tx: ServerTransaction) -> str:
         """The To-tag of the responses that this server makes for a transaction."""
@@ -71,11 +72,14 @@ class Replies:
         server = self.server
         back = reply_flow(msg, flow, server.transports, ctx.force_rport)
         sent = server.send_reply_by(back, msg, data)
-        count = server.count
-        count("sl:sent_replies" if sent else "sl:failures")
+        stats = server.stats
         if sent:
-            count(_class_of(status))
-            count(f"sl:{status}_replies")
+            of_class, of_status = _counted(status)
+            stats["sl:sent_replies"] += 1
+            stats[of_class] += 1
+            stats[of_status] += 1
+        else:
+            stats["sl:failures"] += 1
         if server.program.event_routes.get("sl:local-response"):
             server.run_event("sl:local-response", {}, ctx)
         return sent
@@ -124,12 +128,13 @@ class Replies:
             # Several lines in one piece are the script's right; a line end at the end is not asked for.
             text = line.rstrip("\r\n")
             lines += build.encode(text) + b"\r\n" if text else b""
-        lines += build.header_lines(headers)
+        if headers:
+            lines += build.header_lines(headers)
         if content_type:
             lines += build.header_lines([("Content-Type", content_type)])
         return lines
 
 
 @lru_cache(1024)
-def _class_of(status: int) -> str:
-    return f"sl:{status // 100}xx_replies"
+def _counted(status: int) -> tuple[str, str]:
+    return f"sl:{status // 100}xx_replies", f"sl:{status}_replies"

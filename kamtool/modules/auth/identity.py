@@ -24,9 +24,9 @@ def matches(ctx: Context, credentials: Credentials, realm: str, flags: int, use_
     if flags & SKIP_ANONYMOUS and msg.method in MAY_BE_ANONYMOUS:
         return True
     try:
-        uris = [msg.from_.uri]
+        uris = [msg.from_address or msg.from_.uri]
         if msg.method in ("REGISTER", "PUBLISH"):
-            uris.append(msg.to.uri)
+            uris.append(msg.to_address or msg.to.uri)
         if msg.method == "PUBLISH":
             uris.append(ctx.ruri)
         return all(_names(uri, credentials, realm, use_domain) for uri in uris)

@@ -62,7 +62,7 @@ class Saving(Base):
         msg = ctx.msg
         usrloc = self.usrloc
         try:
-            uri = self._named(ctx, uri, msg.to.uri)
+            uri = self._named(ctx, uri, msg.to_address or msg.to.uri)
             aor = self.aor_of(uri)
             location = usrloc.locations.get(name) or await usrloc.open(name)
             contacts = location.get(aor) if not location.db_only else await location.fetch(aor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kamtool import speed
@@ -41,6 +41,8 @@ class Responses:
         self.disable_6xx = False
         self.remap_503 = True
         self.on_sl_reply = ""
+        self.rewrite: Callable[[Response], Response] | None = None
+        """Another response in the place of one that comes, before anybody sees it."""
 
     # In
 
@@ -48,6 +50,8 @@ class Responses:
         """One response from the network."""
         server = self.server
         server.stats["core:rcv_replies"] += 1
+        if self.rewrite is not None:
+            msg = self.rewrite(msg)
         if server.program.reply_route is not None:
             server.drive(self._reply_route(msg, flow), msg)
         else:

@@ -170,6 +170,10 @@ class Parameter:
     optional: bool
 
 
+Constants = Callable[[Sequence[str | None]], str]
+"""From the arguments of a call, None for what is no constant, to Python; "" where there is none for them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """A function that a cfg may call: `module.attribute(ctx, *arguments) -> return code`."""
@@ -184,6 +188,11 @@ class Function:
     is_claim: bool
     """The method returns a bool: true is the code 1, false -1."""
     doc: str
+    inline: Constants | None = None
+    """Gives a Python expression over `ctx` that cannot fail: code generation uses it in place of the call."""
+    guard: Constants | None = None
+    """Gives the text behind `module.` of an expression; while that is false, the call is 1 and its arguments
+    are not evaluated."""
 
     def accepts(self, count: int) -> bool:
         """Whether the function may be called with so many arguments."""
@@ -260,14 +269,22 @@ def _mark(method: F, export: str, /, **facts: Any) -> F:
     return method
 
 
-def function(*names: str, routes: Routes = ANY, arities: Sequence[int] | None = None) -> Callable[[F], F]:
+def function(
+    *names: str,
+    routes: Routes = ANY,
+    arities: Sequence[int] | None = None,
+    inline: Constants | None = None,
+    guard: Constants | None = None,
+) -> Callable[[F], F]:
     """Export a method to the cfg under `names` (further names are aliases).
 
     `arities` lists the argument counts when not all between required and possible are allowed:
-    `t_relay()` and `t_relay(host, port)`, never one.
+    `t_relay()` and `t_relay(host, port)`, never one. `inline` and `guard`: see `Function`.
     """
     allowed = None if arities is None else frozenset(arities)
-    return lambda method: _mark(method, "function", names=names, routes=routes, arities=allowed)
+    return lambda method: _mark(
+        method, "function", names=names, routes=routes, arities=allowed, inline=inline, guard=guard
+    )
 
 
 def pv(
@@ -371,6 +388,7 @@ def _function(name: str, attribute: str, method: Callable[..., Any], facts: dict
     return Function(
         name, attribute, facts["routes"], tuple(parameters), rest, facts["arities"],
         inspect.iscoroutinefunction(method), hints.get("return") is bool, inspect.getdoc(method) or "",
+        facts["inline"], facts["guard"],
     )  # fmt: skip
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from logging.handlers import SysLogHandler
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ConfigError
-from kamtool.module import ANY, Host, Module, Param, function
+from kamtool.module import ANY, Constants, Host, Module, Param, function
 from kamtool.script.levels import level_of, python_level
 
 if TYPE_CHECKING:
@@ -17,6 +18,21 @@ if TYPE_CHECKING:
     from kamtool.script.context import Context
 
 _ERR = -1
+
+
+def _is_on(level: int | None) -> str:
+    return "" if level is None else f"logger.isEnabledFor({python_level(level)})"
+
+
+def _guard(arguments: Sequence[str | None]) -> str:
+    """Whether the level is on, asked before the text is put together."""
+    if len(arguments) < 2:
+        return _is_on(_ERR)
+    return "" if arguments[0] is None else _is_on(level_of(arguments[0]))
+
+
+def _guard_at(level: int) -> Constants:
+    return lambda _: _is_on(level)
 
 
 class Xlog(Module):
@@ -89,7 +105,7 @@ class Xlog(Module):
         line = f"{frame.f_lineno}: "
         return f"{frame.f_code.co_filename}:{line}" if self.long_format else line
 
-    @function("xlog", routes=ANY)
+    @function("xlog", routes=ANY, guard=_guard)
     def xlog(self, ctx: Context, level: str, text: str | None = None) -> int:
         """Log a text; `xlog("text")` at the level of errors, `xlog("L_INFO", "text")` at another.
 
@@ -98,32 +114,32 @@ class Xlog(Module):
         """
         return self._write_two(ctx, level, text, _ERR)
 
-    @function("xlogl", routes=ANY)
+    @function("xlogl", routes=ANY, guard=_guard)
     def xlogl(self, ctx: Context, level: str, text: str | None = None) -> int:
         """Like `xlog`, beginning with the line of the cfg."""
         return self._write_two(ctx, level, text, _ERR, self._place(sys._getframe(1)))
 
-    @function("xdbg", routes=ANY)
+    @function("xdbg", routes=ANY, guard=_guard_at(3))
     def xdbg(self, ctx: Context, text: str) -> int:
         """Log at L_DBG."""
         return self.write(ctx, 3, text)
 
-    @function("xdbgl", routes=ANY)
+    @function("xdbgl", routes=ANY, guard=_guard_at(3))
     def xdbgl(self, ctx: Context, text: str) -> int:
         """Log at L_DBG, beginning with the line of the cfg."""
         return self.write(ctx, 3, self._place(sys._getframe(1)) + text)
 
-    @function("xinfo", routes=ANY)
+    @function("xinfo", routes=ANY, guard=_guard_at(2))
     def xinfo(self, ctx: Context, text: str) -> int:
         """Log at L_INFO."""
         return self.write(ctx, 2, text)
 
-    @function("xnotice", routes=ANY)
+    @function("xnotice", routes=ANY, guard=_guard_at(1))
     def xnotice(self, ctx: Context, text: str) -> int:
         """Log at L_NOTICE."""
         return self.write(ctx, 1, text)
 
-    @function("xwarn", routes=ANY)
+    @function("xwarn", routes=ANY, guard=_guard_at(0))
     def xwarn(self, ctx: Context, text: str) -> int:
         """Log at L_WARN."""
         return self.write(ctx, 0, text)

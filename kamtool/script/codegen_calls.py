@@ -74,14 +74,23 @@ class CallCode(TestCode):
         module, function = found
         self.observe(node.span, node.line, _TRACE_NAMES.get(function.name, function.name))
         held = self.temporary()
+        constants = [_constant(argument) for argument in node.arguments]
+        if function.inline is not None and (code := function.inline(constants)):
+            self.lines.put(f"{held} = {code}")
+            return self._code_of(held, module, function)
         self.lines.put("try:")
         self.lines.indent += 1
+        guard = function.guard(constants) if function.guard is not None else ""
+        if guard:
+            self.lines.put(f"{held} = 1")
+            self.lines.put(f"if {self.names.module(module)}.{guard}:")
+            self.lines.indent += 1
         arguments = ["ctx"]
         for place, argument in enumerate(node.arguments):
             arguments.append(self.argument(parameter_of(function, place), argument, node.span))
         code = f"{self.names.function(module, function)}({', '.join(arguments)})"
         self.lines.put(f"{held} = {'await ' if function.is_async else ''}{code}")
-        self.lines.indent -= 1
+        self.lines.indent -= 2 if guard else 1
         self.lines.put("except ScriptError as error:")
         self.lines.put(f"    {held} = {self._failure(function, node.span)}")
         return self._code_of(held, module, function)
@@ -262,6 +271,12 @@ def parameter_of(function: Function, place: int) -> Parameter:
         return function.parameters[place]
     assert function.rest is not None
     return Parameter("rest", function.rest, True)
+
+
+def _constant(node: Expression) -> str | None:
+    """The text of an argument that is the same in every call."""
+    node = fold(node)
+    return node.value if isinstance(node, String) and "$" not in node.value else None
 
 
 def _text(node: Expression, what: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -23,10 +24,18 @@ def _methods(text: str) -> frozenset[str]:
     return frozenset(name.strip().upper() for name in text.split("|"))
 
 
+def _inline_is_method(arguments: Sequence[str | None]) -> str:
+    names = arguments[0]
+    if names is None:
+        return ""
+    wanted = ", ".join(map(repr, sorted(_methods(names))))
+    return f"ctx.msg.method in {{{wanted}}}" if "," in wanted else f"ctx.msg.method == {wanted}"
+
+
 class HeaderFunctions:
     """Headers. A name may be the compact one and ignores case."""
 
-    @function("is_method", routes=ANY)
+    @function("is_method", routes=ANY, inline=_inline_is_method)
     def is_method(self, ctx: Context, names: Plain) -> bool:
         """True when the method, of a reply its CSeq's, is one of `INVITE|ACK|…`."""
         return ctx.msg.method in _methods(names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kamtool.module import (
@@ -18,6 +19,14 @@ from kamtool.modules.tm.base import TM_ROUTES, Part
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
+
+
+_ARMED = {"branch_route": "on_branch", "failure_route": "on_failure", "onreply_route": "on_reply"}
+
+
+def _inline_t_is_set(arguments: Sequence[str | None]) -> str:
+    attribute = _ARMED.get(arguments[0] or "")
+    return f"(ctx if ctx.transaction is None else ctx.transaction).{attribute} != ''" if attribute else ""
 
 
 class Asking(Part):
@@ -129,14 +138,10 @@ class Asking(Part):
             tx is not None and bool(tx.branches) and all(c.is_local and c.status == 408 for c in tx.branches)
         )
 
-    @function("t_is_set", routes=TM_ROUTES)
+    @function("t_is_set", routes=TM_ROUTES, inline=_inline_t_is_set)
     def t_is_set(self, ctx: Context, what: Plain) -> bool:
         """Whether a `branch_route`, `failure_route` or `onreply_route` is armed."""
-        attribute = {
-            "branch_route": "on_branch",
-            "failure_route": "on_failure",
-            "onreply_route": "on_reply",
-        }.get(what, "")
+        attribute = _ARMED.get(what, "")
         holder = ctx.transaction if ctx.transaction is not None else ctx
         return bool(attribute and getattr(holder, attribute))
 

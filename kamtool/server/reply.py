@@ -127,7 +127,8 @@ class Replies:
         for line in ctx.reply_headers:
             # Several lines in one piece are the script's right; a line end at the end is not asked for.
             text = line.rstrip("\r\n")
-            lines += build.encode(text) + b"\r\n" if text else b""
+            if text:
+                lines += f"{text}\r\n".encode("utf-8", "surrogateescape")
         if headers:
             lines += build.header_lines(headers)
         if content_type:

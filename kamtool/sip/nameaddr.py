@@ -57,7 +57,9 @@ def unquote(value: str) -> str:
 
 def quote(value: str) -> str:
     """A quoted string (RFC 3261 §25.1)."""
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if "\\" in value or '"' in value:
+        value = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{value}"'
 
 
 def show_display(display: str) -> str:

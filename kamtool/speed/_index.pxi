@@ -20,6 +20,7 @@ cdef enum:
 cdef class Index:
     cdef readonly bytes data
     cdef readonly str method, uri, call_id, branch, cseq_method
+    cdef str _from_text, _to_text
     cdef public object from_memo, to_memo, via_memo, uri_memo
     cdef readonly bint is_request
     cdef readonly int status, first_line_end, head_end, body_start
@@ -399,11 +400,15 @@ cdef class Index:
 
     @property
     def from_address(self):
-        return text_of_span(self.octets(), self._from_address)
+        if self._from_text is None:
+            self._from_text = text_of_span(self.octets(), self._from_address)
+        return self._from_text
 
     @property
     def to_address(self):
-        return text_of_span(self.octets(), self._to_address)
+        if self._to_text is None:
+            self._to_text = text_of_span(self.octets(), self._to_address)
+        return self._to_text
 
     @property
     def from_tag(self):

@@ -19,6 +19,8 @@ def qop_of(flags: int, default: str) -> str:
 
 def header(name: str, realm: str, nonce: str, qop: str, algorithm: str, stale: bool) -> str:
     """One header line. Without an `algorithm` none is named: old phones know MD5 only, and not its name."""
+    if not (qop or algorithm or stale):
+        return f'{name}: Digest realm={quote(realm)}, nonce="{nonce}"'
     parts = [f"Digest realm={quote(realm)}", f'nonce="{nonce}"']
     if qop:
         parts.append(f'qop="{qop}"')

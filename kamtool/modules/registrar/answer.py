@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from kamtool.modules.usrloc.contact import PLAIN, Contact, format_q
 from kamtool.modules.usrloc.rpc import aor_hash
@@ -10,12 +10,14 @@ from kamtool.sip.nameaddr import quote
 
 
 def contact_header(
-    contacts: Iterable[Contact], now: float, received_param: str, gruu: tuple[str, str] | None
+    contacts: Sequence[Contact], now: float, received_param: str, gruu: tuple[str, str] | None
 ) -> str:
     """The one Contact header that lists all valid contacts, "" when there is none.
 
     `gruu` is the user and host of the address-of-record where the phone asked for GRUUs.
     """
+    if len(contacts) == 1 and contacts[0].expires_at > now:
+        return f"Contact: {_entry(contacts[0], now, received_param, gruu)}"
     listed = [
         _entry(contact, now, received_param, gruu)
         for contact in contacts

@@ -11,9 +11,9 @@ from kamtool.errors import ParseError
 from kamtool.modules.registrar.refusal import Refused
 from kamtool.modules.usrloc.table import Contacts
 from kamtool.sip.message import STAR, Message, parse_expires
-from kamtool.sip.nameaddr import NameAddr, unquote
-from kamtool.sip.uri import parse_uri
-from kamtool.speed import split_uri
+from kamtool.sip.nameaddr import unquote
+from kamtool.sip.uri import Params, parse_uri
+from kamtool.speed import split_name_addr, split_uri
 
 Q = re.compile(r"\s*(?:0(?:\.(\d*))?|\.(\d+)|1(?:\.0*)?)\s*")
 
@@ -49,7 +49,11 @@ def read(msg: Message, limits: Limits, known: Contacts = (), *, spread: bool = T
     `known` are the user's contacts: the URI of one of them is not looked at again. With `spread` an expiry is
     shortened at random as `expires_range` says.
     """
+    values = msg.headers("Contact")
     try:
+        if len(values) == 1 and len(values[0]) > 1 and "," not in values[0]:
+            _, uri, params = split_name_addr(values[0])
+            return [_read_one(uri, params, _header_expires(msg), limits, known, spread)]
         contacts = msg.contacts
     except ParseError as error:
         raise Refused(400, f"Contact cannot be read: {error.reason}") from error
@@ -60,7 +64,7 @@ def read(msg: Message, limits: Limits, known: Contacts = (), *, spread: bool = T
     if not contacts:
         return []
     default = _header_expires(msg)
-    wanted = [_read_one(contact, default, limits, known, spread) for contact in contacts]
+    wanted = [_read_one(contact.uri, contact.params, default, limits, known, spread) for contact in contacts]
     if len(wanted) > 1:
         wanted = list({entry.uri: entry for entry in reversed(wanted)}.values())[::-1]
     return wanted
@@ -72,9 +76,8 @@ def _header_expires(msg: Message) -> int | None:
 
 
 def _read_one(
-    contact: NameAddr, default: int | None, limits: Limits, known: Contacts, spread: bool
+    uri: str, params: Params, default: int | None, limits: Limits, known: Contacts, spread: bool
 ) -> Wanted:
-    uri, params = contact.uri, contact.params
     if not known or uri not in [other.uri for other in known]:
         _check(uri, limits)
     q, instance, reg_id = limits.default_q or -1, "", 0

@@ -13,7 +13,8 @@ from kamtool.module import ANY, REQUEST_ROUTE, Module, Param, Variable, function
 from kamtool.modules.auth import challenge
 from kamtool.modules.auth.codes import Code
 from kamtool.modules.auth.identity import matches
-from kamtool.modules.auth.nonce import Nonces, Validity
+from kamtool.modules.auth.nonce import FORGED, Nonces
+from kamtool.modules.auth.nonce import STALE as STALE_NONCE
 from kamtool.modules.auth.replay import Uses
 from kamtool.script.context import Context
 from kamtool.sip.digest import ALGORITHMS, Credentials, ha1, parse_credentials, response
@@ -26,6 +27,9 @@ WWW, PROXY = "Authorization", "Proxy-Authorization"
 
 PASSWORD_IS_HA1 = 1
 CHALLENGE_PLAIN, CHALLENGE_AUTH, CHALLENGE_AUTH_INT = 2, 4, 8
+
+# Looked up once: an enum's members are slow to reach in Python 3.11.
+OK, NO_CREDENTIALS = Code.OK, Code.NO_CREDENTIALS
 
 AUTHORIZED = "auth.authorized"
 STALE = "auth.stale"
@@ -128,8 +132,8 @@ class Auth(Module):
             if credentials is not None and (
                 credentials.realm == realm or (prefix and self.stripped(credentials.realm) == realm)
             ):
-                return Code.OK, credentials
-        return (Code.ERROR if broken else Code.NO_CREDENTIALS), None
+                return OK, credentials
+        return (Code.ERROR if broken else NO_CREDENTIALS), None
 
     def stripped(self, realm: str) -> str:
         return realm.removeprefix(self.realm_prefix) if self.realm_prefix else realm
@@ -154,11 +158,11 @@ class Auth(Module):
         nonce = self.nonces.check(
             credentials.nonce, int(time.time()), self._binding(ctx) if self._checks else b""
         )
-        if nonce.validity is Validity.FORGED:
+        if nonce.validity is FORGED:
             return Code.ERROR, credentials
         known = secret(credentials)
         right = credentials.proves(known or self._nobody[algorithm], method, msg.body) and known is not None
-        if nonce.validity is Validity.STALE:
+        if nonce.validity is STALE_NONCE:
             # RFC 7616 §3.3: stale=true tells a phone to try again without asking for the password,
             # so only one that knew it is told.
             if right:
@@ -172,7 +176,7 @@ class Auth(Module):
         ctx.scratch.setdefault(AUTHORIZED, []).append((header, credentials))
         if self.add_authinfo_hdr and known is not None:
             self._confirm(ctx, credentials, known)
-        return Code.OK, credentials
+        return OK, credentials
 
     def _unused(self, created: int, number: int, credentials: Credentials) -> bool:
         assert self.uses is not None
@@ -245,7 +249,7 @@ class Auth(Module):
         qop = challenge.qop_of(flags, self.qop)
         for line in self.challenge_headers(ctx, name, realm, qop, bool(flags & challenge.WITH_STALE)):
             ctx.add_reply_header(line)
-        return Code.OK if self._reply(ctx, status, REASON[status]) else Code.ERROR
+        return OK if self._reply(ctx, status, REASON[status]) else Code.ERROR
 
     def _reply(self, ctx: Context, status: int, reason: str) -> bool:
         if not self.force_stateless_reply or ctx.transaction is None:

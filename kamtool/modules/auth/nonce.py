@@ -17,6 +17,7 @@ from secrets import randbits
 from typing import NamedTuple
 
 HEAD = struct.Struct(">IIB")
+HEAD_SIZE = HEAD.size
 HASH_SIZE = 12
 LENGTH = 28
 
@@ -29,6 +30,9 @@ class Validity(Enum):
     FORGED = "forged"
 
 
+GOOD, STALE, FORGED = Validity.GOOD, Validity.STALE, Validity.FORGED
+
+
 class Nonce(NamedTuple):
     """A nonce taken apart."""
 
@@ -37,7 +41,7 @@ class Nonce(NamedTuple):
     validity: Validity
 
 
-NOT_OURS = Nonce(0, 0, Validity.FORGED)
+NOT_OURS = Nonce(0, 0, FORGED)
 
 
 class Nonces:
@@ -63,15 +67,14 @@ class Nonces:
             raw = a2b_base64(text, strict_mode=True)
         except (Base64Error, ValueError):
             return NOT_OURS
-        head = raw[: HEAD.size]
-        if not compare_digest(raw[HEAD.size :], self._hash(head, binding)):
+        if not compare_digest(raw[HEAD_SIZE:], self._hash(raw[:HEAD_SIZE], binding)):
             return NOT_OURS
-        created, number, _ = HEAD.unpack(head)
+        created, number, _ = HEAD.unpack_from(raw)
         age = now - created
         fresh = -self._drift <= age <= self._expire and created >= self._started - self._drift
-        return Nonce(created, number, Validity.GOOD if fresh else Validity.STALE)
+        return Nonce(created, number, GOOD if fresh else STALE)
 
     def _hash(self, head: bytes, binding: bytes) -> bytes:
         digest = self._keyed.copy()
-        digest.update(head + binding)
+        digest.update(head + binding if binding else head)
         return digest.digest()

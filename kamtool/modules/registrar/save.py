@@ -11,7 +11,7 @@ from kamtool.modules.registrar.refusal import Refused
 from kamtool.modules.registrar.wanted import Wanted
 from kamtool.modules.usrloc.contact import ALL_METHODS, PLAIN, Contact, Details
 from kamtool.modules.usrloc.location import Location
-from kamtool.modules.usrloc.matching import Matching, Order, find, order
+from kamtool.modules.usrloc.matching import NEWER, Matching, Order, find, order
 from kamtool.modules.usrloc.ruid import Ruids
 from kamtool.modules.usrloc.table import Contacts
 from kamtool.sip.message import METHODS, OTHER_METHOD
@@ -61,7 +61,7 @@ class Saver:
         """`Contact: *`: remove every contact. Raises Refused, and then none is removed."""
         for contact in contacts:
             # Kamailio removes them without a look at CSeq; §10.3 step 6 asks for it.
-            if self._order(contact, registration) is not Order.NEWER:
+            if self._order(contact, registration) is not NEWER:
                 raise Refused(400, "Invalid CSeq number")
         for contact in contacts:
             location.delete(contact)
@@ -110,16 +110,16 @@ class Saver:
                 )
             if known is not None:
                 age = self._order(known, registration)
-                if age is Order.OLDER:
-                    raise Refused(400, "Invalid CSeq number")
-                if age is Order.REPEATED:
-                    continue
+                if age is not NEWER:
+                    if age is Order.OLDER:
+                        raise Refused(400, "Invalid CSeq number")
+                    continue  # a retransmission
             plan.append((entry, known))
         return plan
 
     def _order(self, contact: Contact, registration: Registration) -> Order:
         if not contact.is_valid(registration.now):
-            return Order.NEWER
+            return NEWER
         return order(contact, registration.call_id, registration.cseq, registration.now, self.cseq_delay)
 
     def _count(self, registration: Registration, contacts: Contacts, plan: Plan, most: int) -> None:

@@ -20,7 +20,7 @@ from kamtool.modules.usrloc.matching import Matching
 from kamtool.modules.usrloc.rows import FIELDS, VERSION, Rows
 from kamtool.modules.usrloc.rpc import LocationRpc
 from kamtool.modules.usrloc.ruid import Ruids
-from kamtool.modules.usrloc.table import Event, Listener, Table
+from kamtool.modules.usrloc.table import UPDATED, Event, Listener, Table
 from kamtool.sip.flow import Flow
 from kamtool.store.database import Database
 from kamtool.store.databases import require_version
@@ -193,7 +193,7 @@ class Usrloc(LocationRpc, Columns, Module):
         expired, all_users = f"usrloc:{name}_expires", "usrloc:registered_users"
 
         def count(event: Event, _: Contact | None = None) -> None:
-            if event is not Event.UPDATED:
+            if event is not UPDATED:
                 now = len(table.records)
                 stats[all_users] += now - stats.get(users, 0)
                 stats[users], stats[contacts], stats[expired] = now, table.count, table.expired

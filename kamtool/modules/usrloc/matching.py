@@ -19,12 +19,18 @@ class Matching(Enum):
     CALLID_ONLY = 3
 
 
+CONTACT_ONLY, CALLID_ONLY = Matching.CONTACT_ONLY, Matching.CALLID_ONLY
+
+
 class Order(Enum):
     """What the CSeq of a REGISTER says about a binding with the same Call-ID (RFC 3261 §10.3 step 7)."""
 
     NEWER = "newer"
     REPEATED = "repeated"
     OLDER = "older"
+
+
+NEWER = Order.NEWER
 
 
 def find(
@@ -38,12 +44,12 @@ def find(
                 return contact
         return None
     for contact in contacts:
-        if mode is Matching.CALLID_ONLY:
+        if mode is CALLID_ONLY:
             if contact.call_id == call_id:
                 return contact
-        elif contact.uri == uri and _agrees(contact, call_id, path, mode):
+        elif contact.uri == uri and (mode is CONTACT_ONLY or _agrees(contact, call_id, path, mode)):
             return contact
-    if contacts and mode is not Matching.CALLID_ONLY:
+    if contacts and mode is not CALLID_ONLY:
         return _find_equivalent(contacts, uri, call_id, path, mode)
     return None
 
@@ -74,7 +80,7 @@ def _find_equivalent(contacts: Contacts, uri: str, call_id: str, path: str, mode
 def order(contact: Contact, call_id: str, cseq: int, now: float, cseq_delay: int) -> Order:
     """Whether a REGISTER is newer than `contact`, repeats it (for `cseq_delay` seconds), or is older."""
     if contact.call_id != call_id or cseq > contact.cseq:
-        return Order.NEWER
+        return NEWER
     if cseq == contact.cseq and now < contact.modified_at + cseq_delay:
         return Order.REPEATED
     return Order.OLDER

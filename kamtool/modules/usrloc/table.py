@@ -19,6 +19,9 @@ class Event(Enum):
     EXPIRED = "expired"
 
 
+# Looked up once: an enum's members are slow to reach in Python 3.11.
+INSERTED, UPDATED = Event.INSERTED, Event.UPDATED
+
 Listener = Callable[[Event, Contact], None]
 
 
@@ -54,7 +57,7 @@ class Table:
         self.records[contact.aor] = self._placed(self.records.get(contact.aor, ()), contact)
         self.count += 1
         self._schedule(contact)
-        self.tell(Event.INSERTED, contact)
+        self.tell(INSERTED, contact)
 
     def refreshed(self, contact: Contact, reorder: bool) -> None:
         """A contact's fields were changed in place; `reorder` when its q did."""
@@ -63,8 +66,8 @@ class Table:
         if reorder or (self.newest_first and self.records[contact.aor][0] is not contact):
             others = tuple(c for c in self.records[contact.aor] if c is not contact)
             self.records[contact.aor] = self._placed(others, contact)
-        if self.listeners:
-            self.tell(Event.UPDATED, contact)
+        for listener in self.listeners:
+            listener(UPDATED, contact)
 
     def delete(self, contact: Contact, event: Event = Event.DELETED) -> bool:
         """Take a contact out; false when it was not there (any more)."""

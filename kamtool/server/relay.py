@@ -50,7 +50,7 @@ class Relay:
     def create(self, ctx: Context) -> ServerTransaction | None:
         """t_newtran: this request's transaction; None when it was a retransmission, which is dealt with."""
         msg, flow, transactions = ctx.msg, ctx.flow, self.transactions
-        key = transactions.key(msg, msg.method)
+        key = transactions.key_of(msg) if msg.method != "ACK" else transactions.key(msg, "ACK")
         known = transactions.by_key.get(key)
         if known is not None:
             transactions.repeated(known)
@@ -140,7 +140,7 @@ class Relay:
         if not self.transactions.start(tx, client):
             client.status, client.is_local = SEND_ERROR, True
             tx.error = SEND_ERROR
-            return -1
+            return -SEND_ERROR
         tx.script_running = False
         return 1
 
@@ -282,7 +282,9 @@ class Relay:
                 self._drop_earlier(tx, first)
             tx.script_running = False
             return 1
-        tx.error = tx.error or NO_DESTINATION
+        if tx.error:
+            return -tx.error
+        tx.error = NO_DESTINATION
         return -1
 
     def _drop_earlier(self, tx: ServerTransaction, first: int) -> None:
@@ -314,7 +316,7 @@ class Relay:
             client.targets = tuple(others)
         except (ParseError, TransportError) as error:
             log.info("%s: branch not sent: %s", ctx.msg.call_id, error)
-            tx.error = NO_DESTINATION if isinstance(error, ParseError) else SEND_ERROR
+            tx.error = NO_DESTINATION
             return False
         if server.program.onsend_route is not None and not await self.onsend(own, client.flow, client.data):
             tx.error = SEND_ERROR

@@ -76,7 +76,7 @@ class Server:
         """One datagram, or one message cut from a stream: what the transports call."""
         self.transports = Transports(self, tcp=self._tcp_options(), resolver=self._resolver())
         self.responses = Responses(self)
-        self.transactions = Transactions(self.responses, self.send, self.now)
+        self.transactions = Transactions(self.responses, self.transports.send, self.now)
         self.replies = Replies(self)
         self.relay = Relay(self)
         self.uac = Uac(self)

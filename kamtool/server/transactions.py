@@ -219,6 +219,8 @@ class Transactions:
         # Not to be guessed: who knows a label can forge a response. The prefix marks our branches.
         self.prefix = f"{MAGIC_COOKIE}{urandom(4).hex()}"
         self._labels = _labels(self.prefix)
+        self._known: Message | None = None
+        self._known_key: Key = ()
 
     # Matching
 
@@ -231,10 +233,18 @@ class Transactions:
         via = msg.data[msg.via_start : msg.via_end]
         return msg.uri, msg.from_tag, msg.call_id, msg.cseq, via, method
 
+    def key_of(self, msg: Message) -> Key:
+        """The key by which `find` looks; the last one is kept, for a script asks several times."""
+        if msg is self._known:
+            return self._known_key
+        method = msg.method
+        key = self.key(msg, "INVITE" if method == "ACK" else method)
+        self._known, self._known_key = msg, key
+        return key
+
     def find(self, msg: Message) -> ServerTransaction | None:
         """The transaction that this request is a retransmission of; for an ACK, the INVITE's."""
-        method = msg.method
-        return self.by_key.get(self.key(msg, "INVITE" if method == "ACK" else method))
+        return self.by_key.get(self.key_of(msg))
 
     def find_invite(self, msg: Message) -> ServerTransaction | None:
         """The INVITE that this CANCEL (or ACK) is about (§9.2)."""

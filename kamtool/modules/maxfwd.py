@@ -10,6 +10,8 @@ from kamtool.script import edits
 if TYPE_CHECKING:
     from kamtool.script.context import Context
 
+NUMBERS = tuple(b"%d" % number for number in range(256))
+
 
 class Maxfwd(Module):
     """Counts Max-Forwards down and tells when it has run out."""
@@ -31,14 +33,15 @@ class Maxfwd(Module):
                 msg.head_end, msg.head_end, b"Max-Forwards: %d\r\n" % min(max(max_value, 1), self.max_limit)
             )
             return 2
-        start, end = msg.max_forwards_start, msg.max_forwards_end
+        start, end, limit = msg.max_forwards_start, msg.max_forwards_end, self.max_limit
         if ctx.edits:
             queued = edits.pending(ctx, start, end)
             value = int(queued) if queued.isdigit() else value
-        if value == 0:
-            return -1
-        edits.put(ctx, start, end, b"%d" % (min(value, self.max_limit) - 1))
-        return 1
+            if value:
+                edits.put(ctx, start, end, b"%d" % (min(value, limit) - 1))
+        elif value:
+            ctx.edits = [(start, end, NUMBERS[value - 1] if value <= limit else b"%d" % (limit - 1))]
+        return 1 if value else -1
 
     @function("is_maxfwd_lt", "mf_lowlimit", routes=REQUEST_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE)
     def is_maxfwd_lt(self, ctx: Context, limit: int) -> int:

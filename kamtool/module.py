@@ -16,6 +16,7 @@ The annotation of a function's parameter decides what the cfg may write there an
     int           a number, a numeric string, or a pseudo-variable that holds one
     Value         any expression, its type kept
     Plain         the text as written, never expanded
+    Phrase        the text as written, unless it is one pseudo-variable and nothing else
     Regex         a POSIX extended regular expression, compiled at load
     Substitution  `/regex/replacement/flags`, compiled at load; variables in the replacement are expanded
     Variable      a pseudo-variable to read and write
@@ -75,6 +76,7 @@ class Kind(Enum):
     INTEGER = "integer"
     VALUE = "value"
     PLAIN = "plain"
+    PHRASE = "phrase"
     REGEX = "regex"
     SUBSTITUTION = "substitution"
     VARIABLE = "variable"
@@ -102,6 +104,7 @@ class Substitution(Protocol):
 
 
 Plain = Annotated[str, Kind.PLAIN]
+Phrase = Annotated[str, Kind.PHRASE]
 Regex = Annotated[re.Pattern[str], Kind.REGEX]
 FlagName = Annotated[int, Kind.FLAG]
 RouteName = Annotated[str, Kind.ROUTE]

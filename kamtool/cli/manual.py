@@ -61,7 +61,7 @@ def usage(function: Function) -> str:
 _KIND_WORDS = {
     Kind.INTEGER: "number", Kind.REGEX: "regular expression", Kind.PLAIN: "text, never expanded",
     Kind.VARIABLE: "pseudo-variable", Kind.FLAG: "flag", Kind.ROUTE: "route name",
-    Kind.SUBSTITUTION: "/regex/replacement/flags",
+    Kind.PHRASE: "text as written, or one pseudo-variable", Kind.SUBSTITUTION: "/regex/replacement/flags",
 }  # fmt: skip
 
 

@@ -107,7 +107,11 @@ class CallChecker(ValueChecker):
                 f"`{node.name}` takes a constant here", argument.span, "KT1158", _as_format(argument)
             )
             return
-        if kind is Kind.PLAIN and isinstance(folded, String) and _VARIABLE.search(folded.value):
+        if (
+            kind in (Kind.PLAIN, Kind.PHRASE)
+            and isinstance(folded, String)
+            and _VARIABLE.search(folded.value)
+        ):
             self._as_written(node.name, folded)
         try:
             code = self.code.argument_of(function, place, argument, node.span)

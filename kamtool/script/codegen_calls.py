@@ -26,6 +26,8 @@ from kamtool.script.substitution import compile_substitution
 from kamtool.script.values import text_to_int
 from kamtool.script.variables import Reference
 
+_ONE_VARIABLE = re.compile(r"\$(?:\([^$]*\)|[\w?.]+(?:\([^$]*\))?)")
+
 
 @dataclass(frozen=True, slots=True)
 class RoutePlan:
@@ -131,6 +133,10 @@ class CallCode(TestCode):
                 return self._value_argument(node)
             case Kind.PLAIN | Kind.ROUTE:
                 return as_str(plain(self.value(node)))
+            case Kind.PHRASE:
+                if isinstance(node, String) and not _ONE_VARIABLE.fullmatch(node.value):
+                    return repr(node.value)
+                return self._format_argument(node)
             case Kind.REGEX:
                 return self._regex_argument(node)
             case Kind.SUBSTITUTION:

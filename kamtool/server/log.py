@@ -45,7 +45,7 @@ class KamailioFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line and, after an exception of ours, its traceback."""
         # What a peer wrote moves no cursor and forges no line of its own.
-        text = record.getMessage().rstrip("\n").translate(_CONTROL)
+        text = record.getMessage().rstrip("\n").translate(_CONTROL).replace("\\x0d\n", "\r\n")
         if self.script_colours or getattr(record, "force_color", False):
             text = _SCRIPT_COLOUR.sub("\x1b\\1", text)
         level = NAMES.get(record.levelno, record.levelname)

@@ -220,3 +220,32 @@ async def test_a_port_in_use_is_one_clear_error(kamtool, peer):
     second = Server(load("request_route { drop; }"), options=Options(listens=[taken], freeze=False))
     with pytest.raises(TransportError, match=r"cannot listen on udp:127\.0\.0\.1:.*in use"):
         await second.start()
+
+
+async def test_the_reason_of_t_reply_is_no_format_unless_it_is_one_variable(kamtool, peer):
+    server = await kamtool("""
+request_route {
+    t_newtran();
+    if (is_method("MESSAGE")) { t_reply("404", "Nope $rU"); exit; }
+    t_reply("404", "$rU");
+}
+""")
+    alice, port = await peer(), port_of(server)
+    alice.send(alice.request("MESSAGE", "sip:bob@127.0.0.1", branch="1", cseq=1), port)
+    await alice.expect("404 Nope $rU")
+    alice.send(alice.request("OPTIONS", "sip:bob@127.0.0.1", branch="2", cseq=2), port)
+    await alice.expect("404 bob")
+
+
+async def test_a_destination_that_cannot_be_resolved_gives_478(kamtool, peer):
+    """The code of t_relay and, when the script says nothing, the reply; both as in Kamailio 5.6.3."""
+    server = await kamtool("""
+request_route {
+    $du = "sip:256.1.1.1.invalid:5060";
+    if (!t_relay()) $var(code) = $rc;
+}
+""")
+    alice, port = await peer(), port_of(server)
+    alice.send(alice.request("MESSAGE", "sip:bob@127.0.0.1", branch="1", cseq=1), port)
+    await alice.expect("478 Unresolvable destination (478/TM)")
+    assert server.modules["pv"].variables["code"] == -478

@@ -7,7 +7,7 @@ import logging
 import socket
 from typing import TYPE_CHECKING
 
-from kamtool.module import FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Plain, function
+from kamtool.module import FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Phrase, Plain, function
 from kamtool.modules.tm.base import REQUEST_OR_FAILURE, Part
 from kamtool.server.transactions import ServerTransaction
 
@@ -34,8 +34,11 @@ class Replying(Part):
         return 1 if self._host.relay.create(ctx) is not None else 0
 
     @function("t_reply", routes=REQUEST_ROUTE | FAILURE_ROUTE | ONREPLY_ROUTE)
-    def t_reply(self, ctx: Context, code: int, reason: str) -> bool:
-        """Answer the transaction's request; a final reply cancels the branches that are still pending."""
+    def t_reply(self, ctx: Context, code: int, reason: Phrase) -> bool:
+        """Answer the transaction's request; a final reply cancels the branches that are still pending.
+
+        As in Kamailio the reason is not a format: pseudo-variables inside a longer text stay as they are.
+        """
         tx = self._transaction(ctx)
         if tx is None:
             log.error("t_reply: no transaction; t_newtran makes one")

@@ -9,7 +9,6 @@ from kamtool.errors import ScriptError
 from kamtool.module import (
     ANY,
     FAILURE_ROUTE,
-    ONSEND_ROUTE,
     REQUEST_ROUTE,
     Module,
     Value,
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("kamtool.modules.corex")
 
-_NOT_ONSEND = ANY & ~ONSEND_ROUTE
 _IFLAGS = {"USE_UAC_FROM": 0, "USE_UAC_TO": 1, "UAC_AUTH": 2}
 
 
@@ -43,7 +41,7 @@ class Corex(Module):
         """
         return append(ctx, uri, q)
 
-    @function("set_send_socket", routes=_NOT_ONSEND)
+    @function("set_send_socket", routes=ANY)
     def set_send_socket(self, ctx: Context, socket: str) -> bool:
         """Send from this listening socket: `proto:ip:port`."""
         try:
@@ -53,7 +51,7 @@ class Corex(Module):
             return False
         return True
 
-    @function("set_send_socket_name", routes=_NOT_ONSEND)
+    @function("set_send_socket_name", routes=ANY)
     def set_send_socket_name(self, ctx: Context, name: str) -> bool:
         """Send from the listening socket of that name."""
         for socket in sockets(ctx):
@@ -62,7 +60,7 @@ class Corex(Module):
                 return True
         return False
 
-    @function("set_recv_socket", routes=_NOT_ONSEND)
+    @function("set_recv_socket", routes=ANY)
     def set_recv_socket(self, ctx: Context, socket: str) -> bool:
         """Take the message for received on this listening socket."""
         try:
@@ -72,7 +70,7 @@ class Corex(Module):
         ctx.flow = Flow(ctx.flow.transport, found.address, ctx.flow.remote, ctx.flow.connection)
         return True
 
-    @function("set_source_address", routes=_NOT_ONSEND)
+    @function("set_source_address", routes=ANY)
     def set_source_address(self, ctx: Context, address: str) -> bool:
         """Take the message for sent from `proto:ip:port`, as behind a relay that says who the sender is."""
         source = _socket_address(address)
@@ -81,17 +79,17 @@ class Corex(Module):
         ctx.flow = Flow(ctx.flow.transport, ctx.flow.local, source, ctx.flow.connection)
         return True
 
-    @function("msg_iflag_set", routes=_NOT_ONSEND)
+    @function("msg_iflag_set", routes=ANY)
     def msg_iflag_set(self, ctx: Context, flag: str) -> bool:
         """Set an internal flag: USE_UAC_FROM, USE_UAC_TO, UAC_AUTH."""
         return self._iflag(ctx, flag, True)
 
-    @function("msg_iflag_reset", routes=_NOT_ONSEND)
+    @function("msg_iflag_reset", routes=ANY)
     def msg_iflag_reset(self, ctx: Context, flag: str) -> bool:
         """Clear an internal flag."""
         return self._iflag(ctx, flag, False)
 
-    @function("msg_iflag_is_set", routes=_NOT_ONSEND)
+    @function("msg_iflag_is_set", routes=ANY)
     def msg_iflag_is_set(self, ctx: Context, flag: str) -> bool:
         """True when the internal flag is set."""
         return bool(ctx.scratch.get("corex.iflags", 0) >> _IFLAGS[flag] & 1) if flag in _IFLAGS else False

@@ -73,7 +73,7 @@ class Sanity(Module):
                 return self._refuse(ctx, refusal)
         return 1
 
-    @function("sanity_reply", routes=REQUEST_ROUTE)
+    @function("sanity_reply", routes=REQUEST_ROUTE | ONREPLY_ROUTE)
     def sanity_reply(self, ctx: Context) -> bool:
         """Answer what the last `sanity_check()` found, when `noreply` kept it from answering."""
         refusal: Refusal | None = ctx.scratch.pop("sanity.refusal", None)

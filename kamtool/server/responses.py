@@ -68,7 +68,8 @@ class Responses:
             if way_out.dropped or way_out.code == 0:
                 self.server.count("core:drop_replies")
                 return
-        self._match(msg, flow, ctx.edits)
+        assert isinstance(ctx.msg, Response)
+        self._match(ctx.msg, flow, ctx.edits)
 
     def _match(self, msg: Response, flow: Flow, edits: Edits) -> None:
         transactions = self.server.transactions

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.server import port_of
+from tests.support.server import MODULES, port_of
 
 pytestmark = pytest.mark.live
 
@@ -249,3 +249,28 @@ request_route {
     alice.send(alice.request("MESSAGE", "sip:bob@127.0.0.1", branch="1", cseq=1), port)
     await alice.expect("478 Unresolvable destination (478/TM)")
     assert server.modules["pv"].variables["code"] == -478
+
+
+@pytest.mark.parametrize("route", ["reply_route", "onreply_route[R]"])
+async def test_msg_apply_changes_shows_a_reply_as_it_leaves(kamtool, peer, route):
+    server = await kamtool(
+        MODULES
+        + """
+loadmodule "textopsx.so"
+request_route { t_on_reply("R"); t_relay(); }
+onreply_route[R] { ; }
+""".replace("onreply_route[R] { ; }\n", "" if "R" in route else "onreply_route[R] { ; }\n")
+        + route
+        + """ {
+    append_hf("X-One: 1\\r\\n");
+    msg_apply_changes();
+    append_hf("X-Two: $hdr(X-One)2\\r\\n");
+}
+"""
+    )
+    alice, bob, port = await peer(), await peer(), port_of(server)
+    alice.send(alice.request("MESSAGE", bob.uri), port)
+    message = await bob.expect("MESSAGE")
+    bob.send(bob.answer(message, 200), port)
+    answer = await alice.expect("200")
+    assert (answer.header("X-One"), answer.header("X-Two")) == ("1", "12")

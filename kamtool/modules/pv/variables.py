@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kamtool.module import ANY, FAILURE_ROUTE, REQUEST_ROUTE, Host, Plain, Variable, function
+from kamtool.module import ANY, Host, Plain, Variable, function
 from kamtool.script.branches import append_copy
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class VariableFunctions:
         ctx.ruid, ctx.user_agent, ctx.connection = held.ruid, held.user_agent, held.connection
         return True
 
-    @function("sbranch_append", routes=REQUEST_ROUTE | FAILURE_ROUTE)
+    @function("sbranch_append", routes=ANY)
     def sbranch_append(self, ctx: Context) -> bool:
         """Add the static branch to the destination set."""
         held = ctx.scratch.get(_STATIC)

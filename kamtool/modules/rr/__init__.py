@@ -103,7 +103,7 @@ class Rr(Module):
             ctx.record_route = self._record(ctx)
         return True
 
-    @function("remove_record_route", routes=REQUEST_ROUTE)
+    @function("remove_record_route", routes=REQUEST_ROUTE | FAILURE_ROUTE)
     def remove_record_route(self, ctx: Context) -> bool:
         """Take back what record_route() asked for."""
         ctx.record_route = None

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ParseError
-from kamtool.module import ANY, REQUEST_ROUTE, Plain, Value, Variable, function, transformation
+from kamtool.module import (
+    ANY,
+    BRANCH_ROUTE,
+    FAILURE_ROUTE,
+    REQUEST_ROUTE,
+    Plain,
+    Value,
+    Variable,
+    function,
+    transformation,
+)
 from kamtool.script import uri_text
 from kamtool.script.address_text import uri_of
 from kamtool.script.pv_uri import change_ruri, request_uri, ruri_parts
@@ -16,20 +26,21 @@ if TYPE_CHECKING:
     from kamtool.script.context import Context
     from kamtool.script.uri_text import UriText
 
+_ASKING = REQUEST_ROUTE | BRANCH_ROUTE | FAILURE_ROUTE
 _PROTOCOLS = ("", "udp", "tcp", "tls", "sctp", "ws", "wss")
 
 
 class UriFunctions:
     """URIs compared and changed."""
 
-    @function("uri_param", routes=REQUEST_ROUTE)
+    @function("uri_param", routes=_ASKING)
     def uri_param(self, ctx: Context, name: Plain, value: Plain | None = None) -> bool:
         """True when the R-URI has the parameter without a value, or with this one."""
         parts = ruri_parts(ctx)
         held = None if parts is None else uri_text.param(parts.params, name)
         return held is not None and held.lower() == (value or "").lower()
 
-    @function("uri_param_any", routes=REQUEST_ROUTE)
+    @function("uri_param_any", routes=_ASKING)
     def uri_param_any(self, ctx: Context, name: str) -> bool:
         """True when the R-URI has the parameter, whatever its value."""
         parts = ruri_parts(ctx)
@@ -54,7 +65,7 @@ class UriFunctions:
         change_ruri(ctx, params=f"{parts.params};{param}" if parts.params else param)
         return True
 
-    @function("uri_param_rm", routes=REQUEST_ROUTE)
+    @function("uri_param_rm", routes=_ASKING)
     def uri_param_rm(self, ctx: Context, name: str) -> bool:
         """Remove a parameter from the R-URI; false when it has none of that name."""
         parts = ruri_parts(ctx)

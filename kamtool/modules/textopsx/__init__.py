@@ -31,20 +31,22 @@ class Textopsx(ValueFunctions, IteratorFunctions, Module):
 
     name = "textopsx"
 
-    @function("msg_apply_changes", routes=REQUEST_ROUTE)
+    @function("msg_apply_changes", routes=REQUEST_ROUTE | ONREPLY_ROUTE)
     def msg_apply_changes(self, ctx: Context) -> bool:
         """Carry out the edits queued so far: what follows sees the changed message.
 
-        Not after the transaction exists, which keeps the request as it was.
+        Not in a request after the transaction exists, which keeps it as it was.
         """
-        if ctx.transaction is not None:
+        if ctx.transaction is not None and ctx.msg.is_request:
             return False
         return _replace(ctx, edits.applied(ctx))
 
-    @function("msg_set_buffer", routes=REQUEST_ROUTE)
+    @function("msg_set_buffer", routes=REQUEST_ROUTE | ONREPLY_ROUTE)
     def msg_set_buffer(self, ctx: Context, text: str) -> bool:
         """Go on with another message in place of this one; false when `text` is none."""
-        return ctx.transaction is None and _replace(ctx, to_octets(text))
+        if ctx.transaction is not None and ctx.msg.is_request:
+            return False
+        return _replace(ctx, to_octets(text))
 
     @function("change_reply_status", routes=ONREPLY_ROUTE)
     def change_reply_status(self, ctx: Context, code: int, reason: str) -> bool:

@@ -76,6 +76,9 @@ class Context:
     """What record_route() asked for: its `lines(inbound, outbound)` are put above the first header of each
     branch, for the socket that the branch leaves by is only known then."""
 
+    route_params: str | None = None
+    """The parameters of the Route URI by which the request found us, once somebody has looked."""
+
     rc: int = 1
     depth: int = 1
     """How many blocks and routes are open, as far as routes that can call themselves keep count."""

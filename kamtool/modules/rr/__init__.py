@@ -18,7 +18,17 @@ from kamtool.module import (
     function,
     pv,
 )
-from kamtool.modules.rr.loose import NO_ROUTE, Decision, Hop, cuts, follow, hops
+from kamtool.modules.rr.loose import (
+    NO_ROUTE,
+    PRELOADED,
+    ROUTED,
+    Decision,
+    Hop,
+    cuts,
+    follow,
+    hops,
+    only_hop,
+)
 from kamtool.modules.rr.record import RecordRoute
 from kamtool.sip.message import Request
 
@@ -119,6 +129,17 @@ class Rr(Module):
         but our own Route.
         """
         request = ctx.msg
+        places = request.find("Route")
+        if len(places) == 1:
+            # Most requests in a dialog: one Route, ours, so that what follows has nothing to decide.
+            hop = only_hop(request.value(places[0]))
+            if hop is not None and self._is_ours(hop):
+                row = request.row(places[0])
+                ctx.edit(row[1], row[5], b"")
+                ctx.dst_uri, ctx.route_params = None, hop.params
+                return ROUTED if request.to_tag else PRELOADED
+        elif not places:
+            return NO_ROUTE
         assert isinstance(request, Request)
         try:
             decision = follow(request, ctx.ruri, self._is_ours, double=bool(self.enable_double_rr))
@@ -135,7 +156,7 @@ class Rr(Module):
         return self.server.is_myself(hop.host, hop.port, hop.transport)
 
     def _apply(self, ctx: Context, request: Request, decision: Decision) -> None:
-        ctx.scratch["rr.route_params"] = decision.params
+        ctx.route_params = decision.params
         for start, end in cuts(request, decision.removed) if decision.removed else ():
             ctx.edit(start, end, b"")
         if decision.appended:
@@ -158,14 +179,14 @@ class Rr(Module):
 
     def _params(self, ctx: Context) -> str:
         """The parameters of the URI by which the request found us, also when loose_route() was not called."""
-        known: str | None = ctx.scratch.get("rr.route_params")
+        known = ctx.route_params
         if known is None:
             try:
                 route_set = hops(ctx.msg) if isinstance(ctx.msg, Request) else []
             except ParseError:
                 route_set = []
             known = route_set[0].params if route_set else ""
-            ctx.scratch["rr.route_params"] = known
+            ctx.route_params = known
         return known
 
     @function("check_route_param", routes=REQUEST_ROUTE)

@@ -39,7 +39,9 @@ class Decision:
 
 @dataclass(slots=True)
 class Hop:
-    """One URI of a Route set. `params` begin with their semicolon and are as written."""
+    """One URI of a Route set. `params` begin with their semicolon and are as written; `transport` of them
+    is in lower case, "" when there is none.
+    """
 
     text: str
     scheme: str
@@ -47,6 +49,7 @@ class Hop:
     host: str
     port: int | None
     params: str
+    transport: str
 
     def has(self, name: str) -> bool:
         """Whether there is a parameter of this name (lower case), with a value or without."""
@@ -57,12 +60,6 @@ class Hop:
                 return True
             at = params.find(f";{name}", at + 1)
         return False
-
-    @property
-    def transport(self) -> str:
-        """The transport parameter in lower case, "" when there is none."""
-        _, name, rest = self.params.lower().partition(";transport=")
-        return rest.partition(";")[0] if name else ""
 
 
 IsMyself = Callable[[Hop], bool]
@@ -78,7 +75,19 @@ def hops(request: Request) -> list[Hop]:
 def hop_of(uri: str) -> Hop:
     """A URI as a hop. Raises ParseError when it is no SIP URI."""
     scheme, user, _, host, port, params, _ = split_uri(uri)
-    return Hop(uri, scheme, user or "", host, port, params)
+    transport = params.lower().partition(";transport=")[2].partition(";")[0] if params else ""
+    return Hop(uri, scheme, user or "", host, port, params, transport)
+
+
+@lru_cache(maxsize=1024)
+def only_hop(value: str) -> Hop | None:
+    """The hop of a Route header that has just one; None when it has more, or what `hops` refuses."""
+    if "," in value:
+        return None
+    try:
+        return hop_of(split_name_addr(value)[1])
+    except ParseError:
+        return None
 
 
 def follow(request: Request, uri: str, is_myself: IsMyself, *, double: bool = True) -> Decision:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from kamtool.errors import ParseError
 from kamtool.module import ONREPLY_ROUTE, REQUEST_ROUTE, Module, Param, function
 from kamtool.script import uri_text
 from kamtool.script.address_text import address
@@ -189,19 +188,17 @@ def _is_plain(msg: Any, wanted: int, uris: int) -> bool:
     """
     if msg.uri_scheme != "sip" or msg.via_transport not in _TRANSPORTS:
         return False
-    for bit, name in _RARE:
-        if wanted & bit and msg.find(name):
+    find = msg.find
+    for name in _rare(wanted):
+        if find(name):
             return False
     if not wanted & PARSE_URIS:
         return True
     if uris & URI_CONTACT:
         return False
-    try:
-        return (not uris & URI_FROM or _uri_parses(msg.from_.uri)) and (
-            not uris & URI_TO or _uri_parses(msg.to.uri)
-        )
-    except ParseError:
-        return False
+    return (not uris & URI_FROM or _uri_parses(msg.from_address)) and (
+        not uris & URI_TO or _uri_parses(msg.to_address)
+    )
 
 
 _RARE = (
@@ -210,6 +207,11 @@ _RARE = (
     (DIGEST, "Authorization"),
     (DIGEST, "Proxy-Authorization"),
 )
+
+
+@lru_cache(maxsize=64)
+def _rare(wanted: int) -> tuple[str, ...]:
+    return tuple(name for bit, name in _RARE if wanted & bit)
 
 
 @lru_cache(maxsize=4096)

@@ -171,16 +171,16 @@ async def quiet(served):
 
 
 async def test_malformed_datagrams_cost_nothing_that_lasts(server):
-    """Twice all of them: after the second time the server is no larger than after the first."""
+    """Three times all of them: once the peak and the caches are paid for, the server grows no more."""
     caller = Caller(server.port)
     datagrams = list(messages(caller.socket.getsockname()[1]))
     assert len(datagrams) > 9_000
-    await caller.throw(datagrams)
-    await quiet(server)
-    before = resident_bytes(server)
-    await caller.throw(datagrams)
-    await quiet(server)
-    assert resident_bytes(server) - before < 6_000_000
+    sizes = []
+    for _ in range(3):
+        await caller.throw(datagrams)
+        await quiet(server)
+        sizes.append(resident_bytes(server))
+    assert sizes[2] - sizes[1] < 6_000_000, sizes
 
 
 async def test_malformed_streams_end_their_connection_only(server):

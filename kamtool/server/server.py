@@ -127,7 +127,7 @@ class Server:
             raise
         self._header()
         self._sweep()
-        for name in ("core:worker-one-init", "htable:mod-init"):
+        for name in ("htable:mod-init", "core:worker-one-init"):
             if name in self.program.event_routes:
                 self.run_event(name, {})
         if self.options.freeze:

@@ -1,0 +1,74 @@
+"""sht_lock: a key that only one route at a time may hold, while others wait."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import weakref
+from typing import Any
+
+logger = logging.getLogger("kamtool.modules.htable")
+
+PATIENCE = 5.0
+"""Seconds after which a lock that was never given back is taken away from its holder."""
+
+
+class Lock:
+    """One held key: by whom, how many times over, and who waits."""
+
+    __slots__ = ("depth", "holder", "waiters")
+
+    def __init__(self, holder: object) -> None:
+        self.holder = weakref.ref(holder)
+        self.depth = 1
+        self.waiters: list[asyncio.Future[None]] = []
+
+
+class Locks:
+    """The held keys. Who holds one may lock it again; a route that ended without unlocking holds nothing."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, str], Lock] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    async def acquire(self, key: tuple[str, str], holder: Any) -> None:
+        """Hold `key` as soon as nobody else does."""
+        end = None
+        while (lock := self._held.get(key)) is not None:
+            owner = lock.holder()
+            if owner is holder:
+                lock.depth += 1
+                return
+            now = asyncio.get_running_loop().time()
+            end = end or now + PATIENCE
+            if owner is None or now >= end:
+                if owner is not None:
+                    logger.error("the lock on %s=>%s was held for %g s and is taken away", *key, PATIENCE)
+                self._free(key)
+                continue
+            await self._wait(lock, min(end - now, 0.1))
+        self._held[key] = Lock(holder)
+
+    async def _wait(self, lock: Lock, seconds: float) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        lock.waiters.append(waiter)
+        await asyncio.wait([waiter], timeout=seconds)
+        if waiter in lock.waiters:
+            lock.waiters.remove(waiter)
+
+    def release(self, key: tuple[str, str], holder: Any) -> bool:
+        """Give `key` back once; false when the holder is another or nobody."""
+        lock = self._held.get(key)
+        if lock is None or lock.holder() is not holder:
+            return False
+        lock.depth -= 1
+        if lock.depth == 0:
+            self._free(key)
+        return True
+
+    def _free(self, key: tuple[str, str]) -> None:
+        for waiter in self._held.pop(key).waiters:
+            if not waiter.done():
+                waiter.set_result(None)

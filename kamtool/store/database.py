@@ -165,6 +165,11 @@ class Database:
         """All rows of a SELECT. It sees what was committed, not what is still posted."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._select, sql, arguments)
 
+    async def table(self, sql: str, arguments: Row = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """The names of the columns and all rows, as `query`."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._select_table, sql, arguments)
+
     def read(self, sql: str, arguments: Row = ()) -> list[tuple[Any, ...]]:
         """All rows of a SELECT, on the calling thread: for one indexed row only (about 5 µs)."""
         try:
@@ -205,14 +210,20 @@ class Database:
     # ----- reader threads
 
     def _select(self, sql: str, arguments: Row) -> list[tuple[Any, ...]]:
+        return self._select_table(sql, arguments)[1]
+
+    def _select_table(self, sql: str, arguments: Row) -> tuple[list[str], list[tuple[Any, ...]]]:
         connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
         if connection is None:
             connection = self._readers.connection = connect(self.path, read_only=True)
             self._reader_connections.append(connection)
         try:
-            return connection.execute(sql, arguments).fetchall()
+            cursor = connection.execute(sql, arguments)
+            return [column[0] for column in cursor.description or ()], cursor.fetchall()
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: {explain(error)}") from error
+        except sqlite3.Warning as error:  # more than one statement
+            raise StoreError(f"{self.path}: {error}") from error
 
     # ----- the writer thread
 
@@ -277,7 +288,7 @@ class Database:
                 job.changed += max(0, self._writer.execute(sql, row).rowcount)
             if several:
                 self._writer.execute("RELEASE job")
-        except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:
+        except (sqlite3.Error, sqlite3.Warning, ValueError, TypeError, OverflowError) as error:
             if isinstance(error, sqlite3.Error) and not is_statement_error(error):
                 raise
             if several:

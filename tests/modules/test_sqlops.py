@@ -121,7 +121,7 @@ def tell(text):
         ('sql_query("ca", "select * from t", "ra")', 1),
         ('sql_query("ca", "select * from t where id=99", "ra")', 2),
         ('sql_query("ca", "select * from t")', 3),
-        ('sql_query("ca", "select * from t", "")', 3),
+        ('sql_query("ca", "select * from t", "")', 1),
         ('sql_query("ca", "select * from t where id=99")', 2),
         ('sql_query("ca", "insert into u values(5)")', 2),
         ('sql_query("ca", "insert into t(id) values(1)")', -1),

@@ -112,16 +112,18 @@ class Sqlops(Module):
     # Queries
 
     @function("sql_query", routes=ANY)
-    async def sql_query(self, ctx: Context, connection: Plain, query: str, result: Plain = "") -> int:
+    async def sql_query(
+        self, ctx: Context, connection: Plain, query: str, result: Plain | None = None
+    ) -> int:
         """Send a query; `$dbr(result=>…)` reads what it gave."""
         outcome = await self._run(ctx, connection, query)
-        if result:
+        if result is not None:
             self._keep(ctx, result, EMPTY if outcome is None else outcome.result)
         if outcome is None:
             return FAILED
         if not outcome.result.rows:
             return NO_ROWS
-        return ROWS if result else IGNORED
+        return IGNORED if result is None else ROWS
 
     @function("sql_xquery", routes=ANY)
     async def sql_xquery(self, ctx: Context, connection: Plain, query: str, result: str) -> int:

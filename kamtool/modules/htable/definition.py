@@ -20,7 +20,7 @@ class Definition:
     """What a table is to be."""
 
     name: str
-    size: int = 3
+    size: int = 4
     """The table has 2 to this power slots, as far as anyone can see."""
     autoexpire: int = 0
     dbtable: str = ""
@@ -65,7 +65,7 @@ def read_definition(text: str) -> Definition:
 
 
 def _definition(text: str, name: str, settings: dict[str, str]) -> Definition:
-    size = _number(text, settings, "size", 3)
+    size = _number(text, settings, "size", 4)
     initval = settings.get("initval")
     if initval is not None and _SIGNED.fullmatch(initval) is None:
         raise _bad(text, f"`initval={initval}` is no number")
@@ -81,7 +81,7 @@ def _definition(text: str, name: str, settings: dict[str, str]) -> Definition:
         raise _bad(text, "`dbmode` with `cols`", "a table of chosen columns is read, never written")
     return Definition(
         name,
-        min(max(size, 2), 14) if "size" in settings else 3,
+        min(max(size, 3), 31),
         _number(text, settings, "autoexpire", 0),
         table,
         columns,

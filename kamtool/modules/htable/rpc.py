@@ -48,7 +48,7 @@ class HtableRpc(Tables):
         """The hashes and keys of all items by slot, gathered without holding up the loop."""
         slots: dict[int, list[tuple[int, str]]] = {}
         mask = table.definition.slots - 1
-        for number, (key, _) in enumerate(list(table.items()), 1):
+        for number, key in enumerate(table.keys(), 1):
             hashed = hash_of(key)
             slots.setdefault(hashed & mask, []).append((hashed, key))
             if number % SLICE == 0:
@@ -114,8 +114,13 @@ class HtableRpc(Tables):
         """All items of a table, by slot."""
         found = self._asked(table)
         result: list[Tree] = []
+        breath = SLICE
         for slot, keys in sorted((await self._slots(found)).items()):
             items = []
+            breath -= len(keys)
+            if breath < 0:
+                breath = SLICE
+                await asyncio.sleep(0)
             for _, key in sorted(keys):
                 value = found.find(key)
                 if value is not None:

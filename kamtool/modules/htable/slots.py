@@ -6,8 +6,8 @@ from kamtool.script.values import to_octets
 
 
 def hash_of(key: str) -> int:
-    """Kamailio's 32-bit hash of a key: four octets at a time, big-endian."""
-    octets = to_octets(key)
+    """Kamailio's 32-bit hash of a key: four octets at a time, big-endian, without regard to case."""
+    octets = to_octets(key).lower()
     total = 0
     whole = len(octets) & ~3
     for place in range(0, whole + 1, 4):
@@ -18,10 +18,5 @@ def hash_of(key: str) -> int:
 
 
 def slot_of(key: str, slots: int) -> int:
+    """The number of the slot, of so many, a power of 2."""
     return hash_of(key) & (slots - 1)
-
-
-def order(key: str, slots: int) -> tuple[int, int]:
-    """What keys are sorted by: the slot, and in it the hash."""
-    number = hash_of(key)
-    return number & (slots - 1), number

@@ -232,7 +232,6 @@ class Database:
         while True:
             last = self._gather(batch)
             batch = self._commit(batch)
-            self._kept = len(batch)
             if batch and not last:
                 self._closing.wait(RETRY)
             elif last:
@@ -274,6 +273,7 @@ class Database:
         if self.trouble:
             logger.warning("%s: writing again, nothing was lost", self.path)
             self.trouble = ""
+        self._kept = 0
         self._finish(batch)
         return []
 
@@ -306,10 +306,12 @@ class Database:
             logger.error("%s: %s; %d writes are kept and tried again", self.path, reason, len(batch))
             self.trouble = reason
         told = [job for job in batch if job.waiter]
+        kept = [job for job in batch if not job.waiter]
+        self._kept = len(kept)  # before the waiters wake: they may look at the backlog
         for job in told:
             job.error = StoreError(f"{self.path}: {reason}")
         self._finish(told)
-        return [job for job in batch if not job.waiter]
+        return kept
 
     def _finish(self, jobs: list[_Job]) -> None:
         loops = {job.waiter.get_loop() for job in jobs if job.waiter}

@@ -64,3 +64,31 @@ async def ask(peer, port, number):
     request = peer.request("OPTIONS", "sip:a@b", branch=f"b{number}", call_id=f"call{number}")
     peer.send(request, port)
     return await peer.expect("200")
+
+
+LOCKED = (
+    MODULES
+    + """
+loadmodule "cfgutils.so"
+loadmodule "htable.so"
+modparam("htable", "htable", "h=>size=4;initval=0;")
+request_route {
+    sht_lock("h=>n");
+    $avp(n) = $sht(h=>n) + 1;
+    usleep("5000");
+    $sht(h=>n) = $avp(n);
+    sht_unlock("h=>n");
+    sl_send_reply("200", "OK");
+}
+"""
+)
+
+
+async def test_routes_that_wait_inside_a_lock_lose_no_count(kamtool, peer):
+    server = await kamtool(LOCKED)
+    alice, port = await peer(), port_of(server)
+    for number in range(12):
+        alice.send(alice.request("OPTIONS", "sip:a@b", branch=f"b{number}", call_id=f"call{number}"), port)
+    for _ in range(12):
+        await alice.expect("200")
+    assert (await server.rpc.call("htable.get", ["h", "n"]))["item"]["value"] == 12

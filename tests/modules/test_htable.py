@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import inspect
 import sqlite3
 import time
@@ -366,11 +367,16 @@ async def test_a_locked_key_is_waited_for_and_its_holder_may_lock_it_again():
 
 
 async def test_a_route_that_ended_holds_no_lock():
-    locks, first = Locks(), Holder()
+    locks, first, second = Locks(), Holder(), Holder()
     await locks.acquire(("t", "k"), first)
+    waiting = asyncio.create_task(locks.acquire(("t", "k"), second))
+    await asyncio.sleep(0)
     del first
-    await locks.acquire(("t", "k"), Holder())
+    await asyncio.wait_for(waiting, 4)
     assert len(locks) == 1
+    del second, waiting
+    gc.collect()
+    assert len(locks) == 0
 
 
 async def test_a_lock_that_is_never_given_back_is_taken_away(monkeypatch, caplog):

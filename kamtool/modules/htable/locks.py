@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 logger = logging.getLogger("kamtool.modules.htable")
@@ -18,8 +19,8 @@ class Lock:
 
     __slots__ = ("depth", "holder", "waiters")
 
-    def __init__(self, holder: object) -> None:
-        self.holder = weakref.ref(holder)
+    def __init__(self, holder: object, ended: Callable[[Lock], None]) -> None:
+        self.holder = weakref.ref(holder, lambda _: ended(self))
         self.depth = 1
         self.waiters: list[asyncio.Future[None]] = []
 
@@ -37,19 +38,22 @@ class Locks:
         """Hold `key` as soon as nobody else does."""
         end = None
         while (lock := self._held.get(key)) is not None:
-            owner = lock.holder()
-            if owner is holder:
+            if lock.holder() is holder:  # no name for the holder here: it would live as long as the wait
                 lock.depth += 1
                 return
             now = asyncio.get_running_loop().time()
             end = end or now + PATIENCE
-            if owner is None or now >= end:
-                if owner is not None:
-                    logger.error("the lock on %s=>%s was held for %g s and is taken away", *key, PATIENCE)
+            if now >= end:
+                logger.error("the lock on %s=>%s was held for %g s and is taken away", *key, PATIENCE)
                 self._free(key)
                 continue
-            await self._wait(lock, min(end - now, 0.1))
-        self._held[key] = Lock(holder)
+            await self._wait(lock, end - now)
+
+        def ended(lock: Lock) -> None:
+            if self._held.get(key) is lock:
+                self._free(key)
+
+        self._held[key] = Lock(holder, ended)
 
     async def _wait(self, lock: Lock, seconds: float) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -23,7 +23,7 @@ class Tm(Relaying, Replying, Arming, Asking, Contacts, Control, Module):
     Timers are those of RFC 3261 table 4. Where a parameter names one, it is said which.
     """
 
-    events = ("tm:local-request", "tm:local-response", "tm:branch-failure:*")
+    events = ("tm:local-request",)
 
     fr_timer = Param(30_000, "ms to wait for a final response, and for the ACK of one (timers B, F, H)")
     fr_inv_timer = Param(120_000, "ms to wait for a final response once a provisional one has come (timer C)")
@@ -85,8 +85,8 @@ class Tm(Relaying, Replying, Arming, Asking, Contacts, Control, Module):
     local_ack_mode = Param(0, "taken and not used: the ACK of a local request follows its Route set")
     failure_reply_mode = Param(
         0,
-        "which replies count after serial forking: 0 all, 1 and 3 those of the new branches only, "
-        "2 all but those of the leg before",
+        "which replies count after serial forking: 0 all, 3 those of the new branches only; "
+        "1 and 2 are taken and mean 0",
     )
     faked_reply_prio = Param(0, "taken and not used: a reply made here (408) ranks behind a received one")
     local_cancel_reason = Param(1, "say in CANCEL why we cancel (RFC 3326): `Reason: SIP;cause=200`")

@@ -226,6 +226,8 @@ class Pv:
     """PLAIN or VARIABLE when `inner` is annotated so: the text as written, or a Variable."""
     has_inner: bool = False
     """Whether the method takes `inner`; one whose first parameter is `index` does not."""
+    form: str = ""
+    """A regular expression that `inner` as written must match as a whole; "" for any text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,12 +293,16 @@ def function(
 
 
 def pv(
-    *names: str, setter: str = "", kind: type | None = None, inner_required: bool = False, inline: str = ""
+    *names: str,
+    setter: str = "",
+    kind: type | None = None,
+    inner_required: bool = False,
+    inline: str = "",
+    form: str = "",
 ) -> Callable[[F], F]:
     """Export a method as the pseudo-variable `$name`; `setter` names the method that assigns it."""
-    return lambda method: _mark(
-        method, "pv", names=names, setter=setter, kind=kind, inner_required=inner_required, inline=inline
-    )
+    facts = {"setter": setter, "kind": kind, "inner_required": inner_required, "inline": inline, "form": form}
+    return lambda method: _mark(method, "pv", names=names, **facts)
 
 
 def transformation(*names: str) -> Callable[[F], F]:
@@ -402,7 +408,7 @@ def _pv(name: str, attribute: str, method: Callable[..., Any], facts: dict[str, 
     return Pv(
         name, attribute, facts["setter"], len(takes), facts["inner_required"], facts["kind"],
         facts["inline"], inspect.getdoc(method) or "",
-        kinds.get(takes[0].annotation) if has_inner else None, has_inner,
+        kinds.get(takes[0].annotation) if has_inner else None, has_inner, facts["form"],
     )  # fmt: skip
 
 

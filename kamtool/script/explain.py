@@ -204,6 +204,8 @@ _TABLE = (
     ("KT1320", "An event route that nothing runs",
      "Event routes are run by the module whose name they begin with, and it is not loaded. Kamailio "
      "accepts any name and never says so."),
+    ("KT1321", "Not what this variable is about",
+     "The text in its parentheses has a form of its own: `$sht(table=>key)`, `$cnt($avp(x))`."),
     ("KT1400", "A bad regular expression",
      "Patterns are POSIX extended ones: `\\d` is the letter d (write [0-9]), a brace opens a repeat, "
      "groups need "

@@ -102,7 +102,7 @@ class AvpStore:
     def set_avp(self, ctx: Context, inner: str, index: Index, value: Value) -> None:
         ctx.avps.set(self.avp_key(inner), index, value)
 
-    @pv("cnt", kind=int, inner_required=True)
+    @pv("cnt", kind=int, inner_required=True, form=r"\s*\$?\(?(avp|xavp|xavi)\([^()]*\)\)?\s*")
     def get_cnt(self, ctx: Context, inner: Plain) -> Value:
         """How many values an AVP, or records and values an XAVP has: `$cnt($avp(x))`."""
         found = _COUNTED.fullmatch(inner.strip())

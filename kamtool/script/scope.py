@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Container
 from dataclasses import dataclass, field
 from functools import cache
@@ -100,6 +101,12 @@ class Scope:
             raise ConfigError(f"`${pv.name}` needs a name in parentheses: `${pv.name}(…)`", code="KT1131")
         if pv.takes == 0 and reference.inner is not None:
             raise ConfigError(f"`${pv.name}` takes nothing in parentheses", code="KT1131")
+        if pv.form and not re.fullmatch(pv.form, reference.inner_text, re.DOTALL):
+            raise ConfigError(
+                f"`{reference.inner_text}` is nothing that `${pv.name}(…)` knows",
+                code="KT1321",
+                hint=pv.doc.partition("\n")[0],
+            )
         if reference.inner:
             self._verify_all(reference.inner)
         if isinstance(reference.index, Reference):

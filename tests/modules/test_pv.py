@@ -3,6 +3,7 @@
 import pytest
 
 from kamtool.errors import ConfigError, RpcError, ScriptError
+from kamtool.script import check
 from kamtool.script.context import Branch
 from tests.support.messages import PLAIN_INVITE
 from tests.support.runtime import Runtime
@@ -268,3 +269,17 @@ def test_records_are_printed(runtime, ctx, caplog):
         "$xavi(b[0]) = {x=1}",
         "$xavu(u) = 'v'",
     ]
+
+
+@pytest.mark.parametrize("inner", ["$hdr(X-List)", "x", "$avp(x"])
+def test_cnt_of_what_cannot_be_counted_is_refused_at_load(inner):
+    """Kamailio 5.6.3 refuses the start."""
+    text = f'loadmodule "pv.so"\nrequest_route {{ $var(n) = $cnt({inner}); }}\n'
+    errors = check(text).errors
+    assert errors
+    assert all(error.span.line == 2 for error in errors)
+
+
+def test_cnt_of_an_avp_is_accepted_at_load():
+    text = 'loadmodule "pv.so"\nrequest_route { $var(n) = $cnt($avp(x)) + $cnt($xavp(a=>b)); }\n'
+    assert check(text).errors == ()

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from kamtool.modules.htable.table import Table
     from kamtool.script.context import Context
 
+_FORM = r".+=>.*"
+
 RECORD = "htable.record"
 """Where a message keeps the item that its event_route is about."""
 
@@ -35,7 +37,7 @@ class HtableVariables(Tables):
             raise ScriptError(f"there is no htable {inner.partition('=>')[0]!r}")
         return table, key
 
-    @pv("sht", setter="set_sht", inner_required=True)
+    @pv("sht", setter="set_sht", inner_required=True, form=_FORM)
     def get_sht(self, ctx: Context, inner: str) -> Value:
         """An item of a table: `$sht(t=>key)`. It keeps its type, `$null` deletes it, `initval` stands in."""
         name, arrow, key = inner.partition("=>")
@@ -52,7 +54,7 @@ class HtableVariables(Tables):
         else:
             self.put(table, key, value)
 
-    @pv("shtex", setter="set_shtex", kind=int, inner_required=True)
+    @pv("shtex", setter="set_shtex", kind=int, inner_required=True, form=_FORM)
     def get_shtex(self, ctx: Context, inner: str) -> Value:
         """The seconds until an item of a table with `autoexpire` expires; assigning sets them, 0 is never."""
         table, key = self._place(inner)
@@ -62,12 +64,12 @@ class HtableVariables(Tables):
         table, key = self._sure(inner)
         table.keep(key, to_int(value))
 
-    @pv("shtcn", kind=int, inner_required=True)
+    @pv("shtcn", kind=int, inner_required=True, form=_FORM)
     def get_shtcn(self, ctx: Context, inner: str) -> Value:
         """How many keys match: `$shtcn(t=>~~regex)`, `~%` for an ending, `%~` a beginning, `==`, `**` all."""
         return self._count(inner, of_names=True)
 
-    @pv("shtcv", kind=int, inner_required=True)
+    @pv("shtcv", kind=int, inner_required=True, form=_FORM)
     def get_shtcv(self, ctx: Context, inner: str) -> Value:
         """How many values match, as `$shtcn`; all but `**` and `eqNUMBER` look at texts only."""
         return self._count(inner, of_names=False)
@@ -81,13 +83,13 @@ class HtableVariables(Tables):
             return 0
         return sum(test(key if of_names else value) for key, value in table.items())
 
-    @pv("shtinc", kind=int, inner_required=True)
+    @pv("shtinc", kind=int, inner_required=True, form=_FORM)
     def get_shtinc(self, ctx: Context, inner: str) -> Value:
         """Add 1 to an item and give the result; undefined where there is neither a number nor `initval`."""
         table, key = self._place(inner)
         return None if table is None else table.add(key, 1)
 
-    @pv("shtdec", kind=int, inner_required=True)
+    @pv("shtdec", kind=int, inner_required=True, form=_FORM)
     def get_shtdec(self, ctx: Context, inner: str) -> Value:
         """Subtract 1 from an item and give the result, as `$shtinc`."""
         table, key = self._place(inner)

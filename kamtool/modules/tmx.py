@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from kamtool.module import ANY, ONREPLY_ROUTE, REQUEST_ROUTE, Module, Plain, Routes, Value, function, pv
+from kamtool.modules.tm.base import Part
 from kamtool.server.transactions import ServerTransaction
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
-    from kamtool.server.server import Server
 
 COUNTED = (
     "UAS_transactions", "UAC_transactions", "2xx_transactions", "3xx_transactions", "4xx_transactions",
@@ -19,7 +19,7 @@ COUNTED = (
 )  # fmt: skip
 
 
-class Tmx(Module):
+class Tmx(Part, Module):
     """Extensions of tm: cancelling and answering by Call-ID, suspended transactions, `$T_…` variables."""
 
     depends = ("tm",)
@@ -28,16 +28,6 @@ class Tmx(Module):
         for name in COUNTED:
             self.server.stats.setdefault(f"tmx:{name}", 0)
         self._suspended: dict[tuple[int, int], tuple[ServerTransaction, Context]] = {}
-
-    @property
-    def _host(self) -> Server:
-        return cast("Server", self.server)
-
-    def _transaction(self, ctx: Context) -> ServerTransaction | None:
-        if ctx.transaction is not None:
-            known: ServerTransaction = ctx.transaction
-            return known
-        return self._host.transactions.find(ctx.msg) if ctx.msg.is_request else None
 
     # Cancelling and answering ------------------------------------------------------------------------------
 
@@ -163,17 +153,7 @@ class Tmx(Module):
     @pv("T_reply_code", kind=int)
     def reply_code(self, ctx: Context) -> Value:
         """The status of the reply: the winning one in a failure_route, else the last that was sent."""
-        return self._reply_code(ctx)
-
-    def _reply_code(self, ctx: Context) -> int:
-        if not ctx.msg.is_request:
-            return ctx.msg.status
-        tx = self._transaction(ctx)
-        if tx is None:
-            return 0
-        if ctx.route_kind is Routes.FAILURE and ctx.branch_index < len(tx.branches):
-            return tx.branches[ctx.branch_index].status
-        return tx.status
+        return self._reply_status(ctx)
 
     @pv("T", inner_required=True)
     def about(self, ctx: Context, inner: str) -> Value:
@@ -187,7 +167,7 @@ class Tmx(Module):
             index, label = ids_of(tx)
             return index if inner.startswith("id_index") else label
         if inner == "reply_code":
-            return self._reply_code(ctx)
+            return self._reply_status(ctx)
         if inner == "branch_index":
             return ctx.branch_index
         branch = tx.branches[ctx.branch_index] if ctx.branch_index < len(tx.branches) else None

@@ -8,7 +8,6 @@ from kamtool.errors import Span
 from kamtool.script.nodes import (
     Binary,
     Expression,
-    Number,
     PvNode,
     SelectNode,
     Selval,
@@ -63,8 +62,3 @@ def mismatch(expression: Expression) -> Mismatch | None:
             if type_of(left) is int and type_of(right) is str:
                 return Mismatch(right.span, operator, "an int on its right when its left is one", "a string")
     return None
-
-
-def is_number(expression: Expression) -> bool:
-    """Whether it is a number as written."""
-    return isinstance(expression, Number)

@@ -15,8 +15,3 @@ def hash_of(key: str) -> int:
         total += word ^ (word >> 3)
     total &= 0xFFFFFFFF
     return (total + (total >> 11) + (total >> 13) + (total >> 23)) & 0xFFFFFFFF
-
-
-def slot_of(key: str, slots: int) -> int:
-    """The number of the slot, of so many, a power of 2."""
-    return hash_of(key) & (slots - 1)

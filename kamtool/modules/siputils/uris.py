@@ -18,7 +18,7 @@ from kamtool.module import (
 )
 from kamtool.script import uri_text
 from kamtool.script.address_text import uri_of
-from kamtool.script.pv_uri import change_ruri, request_uri, ruri_parts
+from kamtool.script.pv_uri import change_ruri, ruri_parts
 from kamtool.script.values import to_str
 from kamtool.sip.uri import SipUri, parse_uri
 
@@ -142,8 +142,3 @@ class UriFunctions:
 
 def _aor(parts: UriText) -> tuple[str, str, str]:
     return parts.user or "", parts.host.lower(), parts.port_or_default
-
-
-def current_uri(ctx: Context) -> str:
-    """The R-URI, empty in a reply."""
-    return request_uri(ctx) or ""

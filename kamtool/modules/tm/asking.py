@@ -77,17 +77,7 @@ class Asking(Part):
         """Whether the status matches: of the winning reply in a failure_route, of the reply in an
         onreply_route, else of the last reply that was sent.
         """
-        return pattern.search(str(self._status(ctx))) is not None
-
-    def _status(self, ctx: Context) -> int:
-        if not ctx.msg.is_request:
-            return ctx.msg.status
-        tx = self._transaction(ctx)
-        if tx is None:
-            return 0
-        if ctx.route_kind is Routes.FAILURE and ctx.branch_index < len(tx.branches):
-            return tx.branches[ctx.branch_index].status
-        return tx.status
+        return pattern.search(str(self._reply_status(ctx))) is not None
 
     @function("t_grep_status", routes=TM_ROUTES)
     def t_grep_status(self, ctx: Context, code: int) -> bool:
@@ -158,4 +148,4 @@ class Asking(Part):
     @function("t_get_status_code", routes=TM_ROUTES)
     def t_get_status_code(self, ctx: Context) -> int:
         """The status of the transaction's last reply, -1 when there is none."""
-        return self._status(ctx) or -1
+        return self._reply_status(ctx) or -1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from kamtool.module import BRANCH_ROUTE, FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Host
+from kamtool.module import BRANCH_ROUTE, FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Host, Routes
 from kamtool.server.transactions import ServerTransaction, Settings
 
 if TYPE_CHECKING:
@@ -34,6 +34,17 @@ class Part:
             found = self._host.transactions.match(ctx.msg)
             return found[0] if found else None
         return self._host.transactions.find(ctx.msg)
+
+    def _reply_status(self, ctx: Context) -> int:
+        """The status of the reply at hand: in a failure_route the winning one, else the last one sent."""
+        if not ctx.msg.is_request:
+            return ctx.msg.status
+        tx = self._transaction(ctx)
+        if tx is None:
+            return 0
+        if ctx.route_kind is Routes.FAILURE and ctx.branch_index < len(tx.branches):
+            return tx.branches[ctx.branch_index].status
+        return tx.status
 
     def _change_timers(self, ctx: Context, **changes: float) -> None:
         """Change timers of this transaction, or of the one that this message will make."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from kamtool.modules.usrloc.contact import ALL_METHODS, PLAIN, Contact, Details
@@ -18,13 +17,6 @@ FIELDS = (
     "connection_id",
 )  # fmt: skip
 """The parameters `<field>_column` name their columns; `user_column` is `username`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """The loop's clock against the calendar: `epoch = at + offset`."""
-
-    offset: float
 
 
 def text(value: str) -> str | bytes | None:

@@ -171,7 +171,7 @@ async def quiet(served):
 
 
 async def test_malformed_datagrams_cost_nothing_that_lasts(server):
-    """Three times all of them: once the peak and the caches are paid for, the server grows no more."""
+    """Three times all of them: after the first time the server grows no more."""
     caller = Caller(server.port)
     datagrams = list(messages(caller.socket.getsockname()[1]))
     assert len(datagrams) > 9_000
@@ -180,7 +180,7 @@ async def test_malformed_datagrams_cost_nothing_that_lasts(server):
         await caller.throw(datagrams)
         await quiet(server)
         sizes.append(resident_bytes(server))
-    assert sizes[2] - sizes[1] < 6_000_000, sizes
+    assert max(sizes[1:]) - sizes[0] < 6_000_000, sizes
 
 
 async def test_malformed_streams_end_their_connection_only(server):

@@ -65,11 +65,14 @@ class RouteCode(SwitchCode):
         self.statements(bodies[-1].statements, RETURN)
         self.lines.indent -= 1
 
-    def observe(self, span: Span, line: int, name: str) -> None:
+    def observe(self, span: Span, line: int, name: str, target: str = "") -> None:
         if self.plans.traced:
-            action = Action(span, line, name, self.route_name)
-            place = self.names.object("at", ("at", span, name), lambda: action)
-            self.lines.put(f"await observe({place}, ctx)")
+            action = Action(span, line, name, self.route_name, self.kind, target)
+            place = self.names.object("at", ("at", span, name, self.kind, self.route_name), lambda: action)
+            self.plans.actions.setdefault(place, action)
+            # What nobody asks about costs one look at an attribute.
+            self.lines.put(f"if {place}.armed and (wait := observe({place}, ctx)) is not None:")
+            self.lines.put("    await wait")
 
     def block_function(self, node: BlockValue) -> tuple[str, bool]:
         waits = self.plans.traced or waits_in(node.body, self.scope, self.plans)
@@ -108,7 +111,7 @@ class RouteCode(SwitchCode):
     # Assignment ---------------------------------------------------------------------------------------
 
     def _assign(self, node: Assign, mode: str) -> None:
-        self.observe(node.span, node.line, "assign")
+        self.observe(node.span, node.line, "assign", node.target.text)
         self.lines.put("try:")
         self.lines.indent += 1
         self.assignment(node)

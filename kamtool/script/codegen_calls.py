@@ -10,6 +10,7 @@ from kamtool.errors import ConfigError, Span
 from kamtool.module import Function, Kind, Parameter
 from kamtool.script.codegen_tests import TestCode
 from kamtool.script.fold import fold
+from kamtool.script.guards import Action
 from kamtool.script.nodes import (
     BlockValue,
     Call,
@@ -50,6 +51,8 @@ class Plans:
     recursion_limit: int = 256
     loop_limit: int = 100
     flags: Mapping[str, int] = field(default_factory=dict)
+    actions: dict[str, Action] = field(default_factory=dict)
+    """Of a traced program: every statement that tells the observer of itself, in the order of the code."""
 
 
 class CallCode(TestCode):
@@ -62,7 +65,7 @@ class CallCode(TestCode):
         """A place in the words of a log line."""
         return f"{span.file}:{span.line}"
 
-    def observe(self, span: Span, line: int, name: str) -> None:
+    def observe(self, span: Span, line: int, name: str, target: str = "") -> None:
         """In a traced program: tell the observer what comes."""
 
     # Functions ----------------------------------------------------------------------------------------

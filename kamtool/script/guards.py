@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import ConfigError, ScriptError
-from kamtool.module import Substitution, Value
+from kamtool.module import Routes, Substitution, Value
 from kamtool.script.uri_text import parts
 from kamtool.script.values import text_to_int, to_str
 
@@ -144,14 +144,18 @@ class Action:
     """One statement as an observer meets it, before it runs.
 
     `span` is where it stands and `line` the line that Kamailio's trace shows for it; `name` is what is
-    done: a function's name, `assign`, `if`, `switch`, `while`, `route`, `return`, `exit`, `drop`. `route` is
-    the block in which it stands, "" for an unnamed one.
+    done: a function's name, `assign`, `if`, `switch`, `while`, `route`, `return`, `exit`, `drop`. `route` and
+    `kind` tell the block in which it stands, "" for an unnamed one; `target` is the variable that an
+    assignment sets. Only while `armed` is true is the observer told of it.
     """
 
-    __slots__ = ("line", "name", "route", "span")
+    __slots__ = ("armed", "kind", "line", "name", "route", "span", "target")
 
-    def __init__(self, span: Any, line: int, name: str, route: str) -> None:
+    def __init__(
+        self, span: Any, line: int, name: str, route: str, kind: Routes = Routes.REQUEST, target: str = ""
+    ) -> None:
         self.span, self.line, self.name, self.route = span, line, name, route
+        self.kind, self.target, self.armed = kind, target, True
 
     def __repr__(self) -> str:
         return f"<{self.name} in route[{self.route}] at {self.span.file}:{self.span.line}>"

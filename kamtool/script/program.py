@@ -6,7 +6,7 @@ import ast
 import logging
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,11 +14,13 @@ from kamtool.errors import ConfigError, ConfigErrors, Span
 from kamtool.module import Host, Routes, Variable
 from kamtool.script.checker import Checker
 from kamtool.script.context import Context
+from kamtool.script.guards import Action
 from kamtool.script.lexer import Lexer
 from kamtool.script.linker import Linker, compile_format, compile_variable
 from kamtool.script.nodes import Item, Load, ModParam, Route
 from kamtool.script.parser import Parser
 from kamtool.script.preprocess import Preprocessor
+from kamtool.script.rehearsal import rehearse
 from kamtool.script.scope import Scope
 from kamtool.script.settings import Settings
 from kamtool.script.source import Source, Text, read
@@ -48,6 +50,8 @@ class Program:
     branch_routes: Routine
     onreply_routes: Routine
     event_routes: Routine
+    actions: tuple[Action, ...] = ()
+    """Of a traced program: its statements, in the order of the code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +84,15 @@ class Script:
     def link(self, host: Host, *, observer: Any = None) -> Program:
         """Compile the routes and bind them to the instances in `host.modules`.
 
-        With an `observer`, `await observer.at(action, ctx)` comes before each statement; `action` is a
-        kamtool.script.guards.Action. Without one there is no trace of it in the code.
+        With an `observer`, `observer.at(action, ctx)` comes before each statement whose `action` (a
+        kamtool.script.guards.Action) is armed, as all are at first; what it returns is awaited unless it
+        is None. Without one there is no trace of it in the code.
         """
         linker = Linker(
             self.routes, self.scope, self.settings, host.modules, observer, keeps_rc=self.reads_rc
         )
-        return _program(self.routes, linker.link())
+        program = _program(self.routes, linker.link())
+        return replace(program, actions=tuple(linker.plans.actions.values()))
 
     def python(self) -> list[tuple[Route, ast.Module]]:
         """The generated Python of each block, as trees placed in the cfg."""

@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from kamtool.errors import ConfigError, Span
+from kamtool.errors import ConfigError, ScriptError, Span
 from kamtool.module import Function, Module, Routes, Value, Variable
+from kamtool.script import guards
 from kamtool.script.binding import Namespace
 from kamtool.script.codegen import RouteCode, waits_in
 from kamtool.script.codegen_calls import Plans, RoutePlan, parameter_of
@@ -70,6 +71,7 @@ class Linker:
         )
         if observer is not None:
             self.names.globals["observe"] = observer.at
+            self.names.globals["failed"] = _telling(observer)
         self._plan()
 
     # What callers must know ---------------------------------------------------------------------------
@@ -183,6 +185,19 @@ def _waiting(function: Callable[[Any], int]) -> Callable[[Any], Coroutine[Any, A
     run.__name__ = run.__qualname__ = function.__name__
     run.plain = function  # type: ignore[attr-defined]  # see program.plain
     return run
+
+
+def _telling(observer: Any) -> Callable[[Any, ScriptError, str], int]:
+    """`failed` that tells an observer as well, if it wants to know."""
+    told: Callable[[Any, ScriptError], None] | None = getattr(observer, "failed", None)
+    if told is None:
+        return guards.failed
+
+    def failed(ctx: Any, error: ScriptError, where: str) -> int:
+        told(ctx, error)
+        return guards.failed(ctx, error, where)
+
+    return failed
 
 
 def _reachable(graph: Mapping[Key, set[Key]], start: Key) -> set[Key]:

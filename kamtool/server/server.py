@@ -18,6 +18,7 @@ from kamtool.script.context import Context, Exit
 from kamtool.server import listen
 from kamtool.server.driver import resume
 from kamtool.server.myself import Myself
+from kamtool.server.observers import Observers
 from kamtool.server.options import Options
 from kamtool.server.receive import Receive
 from kamtool.server.relay import Relay
@@ -81,6 +82,7 @@ class Server:
         self.relay = Relay(self)
         self.uac = Uac(self)
         self.program: Any = None
+        self.observers = Observers(self)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = False

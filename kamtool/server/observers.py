@@ -1,0 +1,197 @@
+"""Who watches the script run: the traced program in the place of the plain one, for as long as anybody does.
+
+With nobody watching, `server.program` is the plain program, the very object that was linked at start. With
+somebody, it is a second one whose statements can be armed one by one and whose entries can be visited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kamtool.module import Routes
+from kamtool.script.context import Context, Exit
+from kamtool.script.guards import Action
+from kamtool.script.program import Program, RouteFunction
+
+if TYPE_CHECKING:
+    from kamtool.server.server import Server
+
+Held = tuple[Any, ...]
+"""By what a parked message is known when it is sent again."""
+
+
+class Observer(Protocol):
+    """Somebody who watches. What `at`, `entered` and `left` return is awaited unless it is None."""
+
+    visits: bool
+    """Whether it is told of the begin and the end of each run of a route."""
+
+    def wants(self, action: Action) -> bool:
+        """Whether to be told of this statement."""
+
+    def at(self, action: Action, ctx: Context) -> Awaitable[None] | None:
+        """A statement is about to run."""
+
+    def entered(self, ctx: Context) -> Awaitable[None] | None:
+        """The server begins a route."""
+
+    def left(self, ctx: Context, error: Exception | None) -> Awaitable[None] | None:
+        """The route has ended, with the error that it died of."""
+
+    def failed(self, ctx: Context, error: Exception) -> None:
+        """A statement could not be carried out; its code will be -1."""
+
+
+class Observers:
+    """Those who watch one server's script."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.watching: list[Observer] = []
+        self.absorbed = 0
+        """Repeated requests and responses that met their first copy parked."""
+        self._visitors: list[Observer] = []
+        self._parked: dict[Held, int] = {}
+        self._plain: Program | None = None
+        self._traced: Program | None = None
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """Every statement of the script, in order; () before anybody has watched."""
+        return self._traced.actions if self._traced is not None else ()
+
+    # Coming and going
+
+    async def add(self, observer: Observer) -> None:
+        """Let it watch from the next message on. The first to come waits for the traced program."""
+        if self._traced is None:
+            loop = asyncio.get_running_loop()
+            traced = await loop.run_in_executor(
+                None, lambda: self.server.script.link(self.server, observer=self)
+            )
+            self._traced = self._traced or self._visited(traced)
+        self.watching.append(observer)
+        self.rearm()
+        if self._plain is None:
+            self._plain, self.server.program = self.server.program, self._traced
+
+    def remove(self, observer: Observer) -> None:
+        """It watches no more; after the last one the plain program is back in its place."""
+        if observer in self.watching:
+            self.watching.remove(observer)
+        self.rearm()
+        if not self.watching and self._plain is not None:
+            self.server.program, self._plain = self._plain, None
+
+    def rearm(self) -> None:
+        """Ask everybody anew what to be told of."""
+        watching = self.watching
+        self._visitors = [each for each in watching if each.visits]
+        for action in self.actions:
+            action.armed = any(each.wants(action) for each in watching)
+
+    # What the traced program calls
+
+    def at(self, action: Action, ctx: Context) -> Awaitable[None] | None:
+        """A statement that somebody wants to be told of."""
+        for place, observer in enumerate(self.watching):
+            waiting = observer.at(action, ctx)
+            if waiting is not None:
+                rest = self.watching[place + 1 :]
+                return _and_then(waiting, lambda each: each.at(action, ctx), rest) if rest else waiting
+        return None
+
+    def failed(self, ctx: Context, error: Exception) -> None:
+        """A statement that could not be carried out."""
+        for observer in self.watching:
+            observer.failed(ctx, error)
+
+    def _visited(self, program: Program) -> Program:
+        def each(routes: Mapping[str, RouteFunction]) -> dict[str, RouteFunction]:
+            return {name: self._visit(route) for name, route in routes.items()}
+
+        return replace(
+            program,
+            request_route=program.request_route and self._visit(program.request_route),
+            # Also where the script has none: a debugger can wait for a response there.
+            reply_route=self._visit(program.reply_route or _nothing),
+            onsend_route=program.onsend_route and self._visit(program.onsend_route),
+            routes=each(program.routes), failure_routes=each(program.failure_routes),
+            branch_routes=each(program.branch_routes), onreply_routes=each(program.onreply_routes),
+            event_routes=each(program.event_routes),
+        )  # fmt: skip
+
+    def _visit(self, route: RouteFunction) -> RouteFunction:
+        def visit(ctx: Context) -> Coroutine[Any, Any, int]:
+            return self._run(route, ctx) if self._parked or self._visitors else route(ctx)
+
+        return visit
+
+    async def _run(self, route: RouteFunction, ctx: Context) -> int:
+        if self._parked and self._absorbs(ctx):
+            raise Exit(0, True)
+        visitors = self._visitors
+        await _tell(visitors, lambda each: each.entered(ctx))
+        try:
+            code = await route(ctx)
+        except Exit:
+            await _tell(visitors, lambda each: each.left(ctx, None))
+            raise
+        except Exception as error:
+            mishap = error
+            await _tell(visitors, lambda each: each.left(ctx, mishap))
+            raise
+        await _tell(visitors, lambda each: each.left(ctx, None))
+        return code
+
+    # Parked messages
+
+    def park(self, ctx: Context) -> Held:
+        """From now on, copies of this message are absorbed. `release` with what this returns."""
+        held = self._key(ctx)
+        self._parked[held] = self._parked.get(held, 0) + 1
+        return held
+
+    def release(self, held: Held) -> None:
+        """The message goes on: its copies are what they always were."""
+        left = self._parked.pop(held, 0) - 1
+        if left > 0:
+            self._parked[held] = left
+
+    def _key(self, ctx: Context) -> Held:
+        msg = ctx.msg
+        if msg.is_request:
+            return self.server.transactions.key(msg, msg.method)
+        return (msg.branch, msg.cseq, msg.cseq_method, msg.status)
+
+    def _absorbs(self, ctx: Context) -> bool:
+        """A copy of a parked message: what its transaction said last is said again, and that is all."""
+        if ctx.route_kind not in (Routes.REQUEST, Routes.REPLY) or self._key(ctx) not in self._parked:
+            return False
+        self.absorbed += 1
+        if ctx.msg.is_request:
+            known = self.server.transactions.find(ctx.msg)
+            if known is not None:
+                self.server.transactions.repeated(known)
+        return True
+
+
+async def _nothing(ctx: Context) -> int:
+    return 1
+
+
+async def _tell(visitors: list[Observer], call: Callable[[Observer], Awaitable[None] | None]) -> None:
+    for visitor in visitors:
+        waiting = call(visitor)
+        if waiting is not None:
+            await waiting
+
+
+async def _and_then(
+    first: Awaitable[None], call: Callable[[Observer], Awaitable[None] | None], rest: list[Observer]
+) -> None:
+    await first
+    await _tell(rest, call)

@@ -58,7 +58,8 @@ NOWHERE = Span("", 0, 0, 0, 0)
 class ConfigError(KamtoolError):
     """A mistake in a cfg: what, where, and when we can guess it, the remedy.
 
-    `code` is the `KT1234` that `kamtool explain` explains. A warning is no reason to refuse the file.
+    `code` is the `KT1234` that `kamtool explain` explains. A warning is no reason to refuse the file, and a
+    hint is only worth knowing.
     `place` is where Kamailio points for the same mistake, when that is elsewhere (the end of a call, say).
     """
 
@@ -69,7 +70,7 @@ class ConfigError(KamtoolError):
         *,
         hint: str = "",
         code: str = "KT1000",
-        severity: Literal["error", "warning"] = "error",
+        severity: Literal["error", "warning", "hint"] = "error",
         place: Span | None = None,
     ) -> None:
         where = f"{span.file}:{span.line}:{span.column}: " if span.file else ""

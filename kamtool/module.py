@@ -32,7 +32,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, Flag, auto
 from functools import cache
@@ -343,6 +343,15 @@ class Module:
             self.__dict__[name].append(value)
         else:
             self.__dict__[name] = value
+
+    def verify(self, script: Any) -> Iterable[ConfigError]:
+        """What is wrong with the parameters set, or with what `script` (a kamtool.script.Script) asks of this
+        module: for `kamtool check` and before each start, so nothing may be opened here.
+
+        An error without a span is placed at the modparam whose value or name its message holds. The
+        instance is thrown away; to raise is to yield and stop.
+        """
+        return ()
 
     async def start(self) -> None:
         """Bind to other modules, read tables, start timers. Raises ConfigError or StoreError."""

@@ -94,7 +94,9 @@ PATH = click.Path(path_type=Path)
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-f", "--file", type=PATH, metavar="FILE", help="The cfg; without one, kamtool's default.cfg.")
-@click.option("-c", "--check", is_flag=True, help="Check the cfg and leave: 0 when it is good, 7 when not.")
+@click.option(
+    "-c", "--check", is_flag=True, help="Check the cfg as `kamailio -c` does and leave: 0, or 255 for errors."
+)
 @click.option(
     "-l",
     "--listen",
@@ -161,8 +163,7 @@ def command(version: bool, internals: bool, **given: Any) -> None:
     if wishes.workers != 1:
         raise UsageError("--workers takes only 1 so far: this build runs in one process")
     if wishes.check:
-        show_warnings(load(wishes))
-        click.echo("config file ok, exiting...", err=True)
+        check(wishes)
         return
     serve(wishes)
 
@@ -184,6 +185,22 @@ def show_version(internals: bool) -> None:
     click.echo(f"default cfg: {cfg_folder() / 'default.cfg'}")
     click.echo(f"default database: {default_database()}")
     click.echo(f"default control socket: {control.default_socket()}")
+
+
+def check(wishes: Wishes) -> None:
+    """What `kamtool check -o kamailio` prints, and its exit code."""
+    from kamtool import script
+    from kamtool.cli.check import REFUSED, show_as_kamailio
+
+    file = wishes.script_file()
+    try:
+        report = script.check(file, defines=wishes.defines())
+    except OSError as error:
+        click.echo(f"ERROR: loading config file({file}): {error.strerror}", err=True)
+        raise SystemExit(REFUSED) from error
+    show_as_kamailio(report.findings)
+    if report.errors:
+        raise SystemExit(REFUSED)
 
 
 def load(wishes: Wishes) -> Script:

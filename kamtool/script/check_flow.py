@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ConfigError, Span
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from kamtool.script.checker import Checker
 
 NEVER_UNDEFINED = frozenset(["var", "vz", "shv"])
+_NUMBER = re.compile(r"[+-]?[0-9]+|0[xX][0-9A-Fa-f]+")
 
 
 def check_flow(route: Route, checker: Checker) -> None:
@@ -156,7 +158,7 @@ def _comparison(node: Binary, checker: Checker) -> None:
             "an unset one is 0; `$vn(…)` and `$avp(…)` can be undefined",
         )
     kind = checker.scope.pvs[reference.name][1].kind
-    if kind is int and isinstance(node.right, String) and not node.right.value.strip().lstrip("+-").isalnum():
+    if kind is int and isinstance(node.right, String) and not _NUMBER.fullmatch(node.right.value):
         checker.warn(f"`{node.left.text}` is a number: the string counts as 0", node.right.span, "KT1318")
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kamtool.script.examples import EXAMPLES
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -23,11 +25,9 @@ _TABLE = (
     ("KT1000", "A mistake in the cfg", "A mistake without a code of its own; its message says all there is."),
     ("KT1002", "A character without a meaning",
      "Outside of strings and comments the language knows letters, digits and its operators. A `$` needs "
-     "a name.",
-     '$var(x) = "a" ? 1 : 2;      # there is no ?:'),
+     "a name."),
     ("KT1003", "A comment that never ends",
-     "Block comments nest: each `/*` inside another needs a `*/` of its own.",
-     "/* off: /* old */ route(X);   # one more */ is missing"),
+     "Block comments nest: each `/*` inside another needs a `*/` of its own."),
     ("KT1004", "A string that never ends",
      "The quote that opened it has no partner up to the end of the file. In single quotes nothing is an "
      "escape, "
@@ -36,20 +36,17 @@ _TABLE = (
      "After `$name(` or `$(` the parentheses must balance on the same line. A quote inside means nothing."),
     ("KT1010", "A define that leads back to itself",
      "A define is replaced by its value, and the value is read again for defines. One that contains itself, "
-     "directly or through others, would never end.",
-     "#!define A B\n#!define B A"),
+     "directly or through others, would never end."),
     ("KT1011", "A define that exists already",
      "`#!define` never replaces a value, not even one given with -A. `#!trydef` keeps the first value, "
      "`#!redef` "
-     "takes the new one. There can be 512 defines.",
-     '#!trydef DBURL "sqlite:////var/lib/kamtool/kamtool.db"'),
+     "takes the new one. There can be 512 defines."),
     ("KT1012", "A directive without a proper name",
      "A define is named with letters, digits and `_`; a hyphen is not allowed."),
     ("KT1013", "#!ifdef and #!endif do not match",
      "Each `#!ifdef` and `#!ifndef` needs its `#!endif`. Only blanks may follow `#!else` and `#!endif` "
      "on their "
-     "line: `#!endif # WITH_X` is an ordinary comment and ends nothing.",
-     "#!ifdef WITH_X\n…\n#!endif"),
+     "line: `#!endif # WITH_X` is an ordinary comment and ends nothing."),
     ("KT1014", "An #!else out of place",
      "An `#!else` belongs to exactly one `#!ifdef`. One that stands alone or is a second one is ignored."),
     ("KT1015", "The environment lacks a variable",
@@ -57,8 +54,7 @@ _TABLE = (
      "does without."),
     ("KT1016", "A bad #!ifexp expression",
      "`#!ifexp` and `#!defexp` (Kamailio 5.7) compute with numbers, strings, defines and C's operators. "
-     "A define without a value counts as 1, one that does not exist as 0.",
-     "#!ifexp KAMAILIO_VERSION >= 5006000"),
+     "A define without a value counts as 1, one that does not exist as 0."),
     ("KT1017", "A file that cannot be included",
      "The name is looked up from the working directory, then from the directory of the file that "
      "includes it. "
@@ -68,8 +64,7 @@ _TABLE = (
     ("KT1021", "A bad substitution directive",
      "`#!subst`, `#!substdef` and `#!substdefs` take \"/pattern/value/flags\" in double quotes; any "
      "character may "
-     "stand for the slash. Flags are g and i.",
-     '#!substdef "!MY_IP!10.0.0.1!g"'),
+     "stand for the slash. Flags are g and i."),
     ("KT1100", "An empty cfg", "A cfg needs at least one parameter, module or route."),
     ("KT1101", "Something between the items of a file",
      "Outside of routes there are global parameters, loadmodule, modparam and routes. A statement here "
@@ -78,8 +73,7 @@ _TABLE = (
     ("KT1102", "The name of a route",
      "A route's name is a word, a number or a string. Words of the language must be quoted; a main "
      "block has no "
-     "name; an event route needs one.",
-     'route["log"] { … }'),
+     "name; an event route needs one."),
     ("KT1103", "A statement or block out of place",
      "Blocks belong to routes, `if`, `else`, `while` and `switch`; they are not empty and do not stand "
      "alone, not "
@@ -117,8 +111,7 @@ _TABLE = (
     ("KT1130", "An unknown pseudo-variable",
      "No module loaded above has it. In strings a name reaches as far as letters, digits, `.`, `_` and "
      "`?` go: a "
-     "full stop behind `$rU` becomes part of the name. `$(rU)` ends where you say; `$$` is a dollar sign.",
-     'xlog("call for $(rU).");'),
+     "full stop behind `$rU` becomes part of the name. `$(rU)` ends where you say; `$$` is a dollar sign."),
     ("KT1131", "What stands in a variable's parentheses",
      "Some variables need a name in parentheses, others take none."),
     ("KT1132", "An unknown transformation", "It does not exist, or does not take this many parameters."),
@@ -146,8 +139,7 @@ _TABLE = (
      "Functions take values, not other calls. Keep the result in a `$var`."),
     ("KT1158", "A constant is expected",
      "The function takes a constant here, as in Kamailio. Where it takes a format, variables stand in "
-     "the string.",
-     'sl_send_reply("404", "No $rU here");'),
+     "the string."),
     ("KT1159", "An unknown method",
      "is_method() compares with the methods it knows. For others compare `$rm`."),
     ("KT1160", "Types that do not mix",
@@ -194,8 +186,7 @@ _TABLE = (
     ("KT1315", "An assignment in a condition",
      "`($x = 1)` is 1 whatever is assigned; to compare, write `==`."),
     ("KT1316", "A text as a condition",
-     "Conditions convert to a number: `if ($rU)` is false for alice and true for 123.",
-     'if ($rU != $null) { … }'),
+     "Conditions convert to a number: `if ($rU)` is false for alice and true for 123."),
     ("KT1317", "Comparing what is never undefined",
      "`$var` and `$shv` are 0 until they are set, never undefined."),
     ("KT1318", "A number compared with a text", "The text is converted to a number, which gives 0."),
@@ -212,4 +203,4 @@ _TABLE = (
      "their closing parenthesis. `=~` ignores case."),
 )  # fmt: skip
 
-EXPLANATIONS: dict[str, Explanation] = {row[0]: Explanation(*row) for row in _TABLE}
+EXPLANATIONS = {code: Explanation(code, title, text, EXAMPLES.get(code, "")) for code, title, text in _TABLE}

@@ -65,6 +65,7 @@ class Script:
     defines: Mapping[str, str | None]
     text: Text
     warnings: tuple[ConfigError, ...] = ()
+    """What may not be meant; hints are not among them."""
 
     @property
     def loads(self) -> tuple[Load, ...]:
@@ -115,28 +116,35 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a check found. `script` is None when there are errors."""
+    """What a check found, each in the order of its lines. `script` is None when there are errors."""
 
     errors: tuple[ConfigError, ...]
     warnings: tuple[ConfigError, ...]
     text: Text
     preprocessor: Preprocessor
     script: Script | None = None
+    hints: tuple[ConfigError, ...] = ()
+
+    @property
+    def findings(self) -> tuple[ConfigError, ...]:
+        """All of them, the worst first."""
+        return self.errors + self.warnings + self.hints
 
 
 @dataclass(slots=True)
 class _Findings:
-    """Errors and warnings, each place and message once."""
+    """What was found, by severity; each place and message once."""
 
-    errors: list[ConfigError] = field(default_factory=list)
-    warnings: list[ConfigError] = field(default_factory=list)
+    held: dict[str, list[ConfigError]] = field(
+        default_factory=lambda: {"error": [], "warning": [], "hint": []}
+    )
     seen: set[tuple[Span, str]] = field(default_factory=set)
 
     def report(self, finding: ConfigError) -> None:
         key = (finding.span, finding.message)
         if key not in self.seen:
             self.seen.add(key)
-            (self.errors if finding.severity == "error" else self.warnings).append(finding)
+            self.held[finding.severity].append(finding)
 
 
 def check(source: Path | str, *, defines: Mapping[str, str | None] | None = None, name: str = "") -> Report:
@@ -167,15 +175,17 @@ def _check(first: Source, preprocessor: Preprocessor) -> Report:
     items = tuple(parser.file())
     lexer.finish()
     checker = Checker(items, findings.report, preprocessor, lexer.mode)
-    checker.run(parsed=not findings.errors)
+    checker.run(parsed=not findings.held["error"])
     text = Text(lexer.files)
-    order = _order_of([first.name, *(file for file, _ in lexer.included)])
-    errors, warnings = tuple(sorted(findings.errors, key=order)), tuple(sorted(findings.warnings, key=order))
     script = None
-    if not errors:
+    if not findings.held["error"]:
         defines = dict(preprocessor.defines)
-        script = Script(first.name, items, checker.settings, checker.scope, defines, text, warnings)
-    return Report(errors, warnings, text, preprocessor, script)
+        script = Script(first.name, items, checker.settings, checker.scope, defines, text)
+        rehearse(script, findings.report)
+    order = _order_of([first.name, *(file for file, _ in lexer.included)])
+    errors, warnings, hints = (tuple(sorted(held, key=order)) for held in findings.held.values())
+    good = None if script is None or errors else replace(script, warnings=warnings)
+    return Report(errors, warnings, text, preprocessor, good, hints)
 
 
 def _order_of(files: Sequence[str]) -> Callable[[ConfigError], tuple[int, int, int]]:

@@ -33,23 +33,33 @@ def render(finding: ConfigError, text: Text | None = None) -> str:
     return "\n".join(lines)
 
 
-def classic(finding: ConfigError) -> str:
-    """The same as Kamailio's `-c` puts it, for programs that read its output."""
+def kamailio(finding: ConfigError) -> str:
+    """The same in the form of `kamailio -c`, for programs that read its output."""
     place = finding.place
-    where = f"line {place.line}, column {place.column}"
-    if place.line == place.end_line and place.end_column - 1 > place.column:
-        where += f"-{place.end_column - 1}"
-    kind = "parse error" if finding.severity == "error" else "warning"
-    return f"{kind} in config file {place.file}, {where}: {finding.message}"
+    last = max(place.end_column - 1, 1)
+    if place.line != place.end_line:
+        where = f"from line {place.line}, column {place.column} to line {place.end_line}, column {last}"
+    elif last > place.column:
+        where = f"line {place.line}, column {place.column}-{last}"
+    else:
+        where = f"line {place.line}, column {place.column}"
+    level, kind = ("CRITICAL", "parse error") if finding.severity == "error" else ("WARNING", "warning")
+    if finding.severity == "hint":
+        level, kind = "NOTICE", "hint"
+    return f"{level}: {kind} in config file {place.file}, {where}: {finding.message} [{finding.code}]"
 
 
-def summary(errors: int, warnings: int) -> str:
+def kamailio_verdict(errors: int) -> str:
+    """The last line of `kamailio -c`."""
+    if not errors:
+        return "config file ok, exiting..."
+    return f"ERROR: bad config file ({errors} error{'s' if errors != 1 else ''})"
+
+
+def summary(errors: int, warnings: int, hints: int = 0) -> str:
     """How many there are, in words."""
-    parts = []
-    if errors:
-        parts.append(f"{errors} error{'s' if errors != 1 else ''}")
-    if warnings:
-        parts.append(f"{warnings} warning{'s' if warnings != 1 else ''}")
+    counts = (("error", errors), ("warning", warnings), ("hint", hints))
+    parts = [f"{count} {what}{'s' if count != 1 else ''}" for what, count in counts if count]
     return ", ".join(parts) or "nothing to complain about"
 
 

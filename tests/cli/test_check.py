@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from kamtool.cli.cfg import command as cfg
 from kamtool.cli.check import command as check
 from kamtool.cli.explain import command as explain
+from kamtool.cli.serve import command as serve
 from kamtool.errors import ConfigErrors, UsageError
 
 GOOD = (
@@ -99,9 +100,49 @@ def test_findings_as_rows_for_programs(run, bad):
     assert [row["code"] for row in table] == ["KT1150", "KT1154"]
 
 
-def test_the_classic_form_is_read_by_what_reads_kamailio(run, bad):
-    left = run(check, "--classic", "-q", bad)
-    assert f"parse error in config file {bad}, line 16, column 10: no function `nosuch`\n" in left.stderr
+def test_the_form_of_kamailio_is_read_by_what_reads_kamailio(run, bad):
+    left = run(check, "-o", "kamailio", bad)
+    assert left.exit_code == 255
+    assert left.stderr.splitlines() == [
+        f"CRITICAL: parse error in config file {bad}, line 16, column 10: no function `nosuch` [KT1150]",
+        f"CRITICAL: parse error in config file {bad}, line 17, column 3-5: `$si` is read-only [KT1154]",
+        f"WARNING: warning in config file {bad}, line 15, column 7: nothing calls route[B] [KT1311]",
+        "ERROR: bad config file (2 errors)",
+    ]
+
+
+def test_a_good_file_ends_as_kamailio_says_it(run, good):
+    left = run(check, "-o", "kamailio", good)
+    assert (left.exit_code, left.stderr) == (0, "config file ok, exiting...\n")
+
+
+def test_serve_with_c_says_the_same(run, bad, good, tmp_path):
+    left = run(serve, "-c", "-f", bad)
+    assert (left.exit_code, left.stderr) == (255, run(check, "-o", "kamailio", bad).stderr)
+    assert run(serve, "-c", "-f", good).exit_code == 0
+    missing = run(serve, "-c", "-f", tmp_path / "nope.cfg")
+    assert missing.exit_code == 255
+    assert missing.stderr.startswith(f"ERROR: loading config file({tmp_path / 'nope.cfg'}): No such file")
+
+
+def test_sarif_has_a_rule_and_a_place_for_each_finding(run, bad):
+    left = run(check, "-o", "sarif", bad)
+    assert left.exit_code == 7
+    log = json.loads(left.stdout)
+    (sarif,) = log["runs"]
+    rules = [rule["id"] for rule in sarif["tool"]["driver"]["rules"]]
+    assert (log["version"], rules) == ("2.1.0", ["KT1150", "KT1154", "KT1311"])
+    assert all(rules[result["ruleIndex"]] == result["ruleId"] for result in sarif["results"])
+    first = sarif["results"][0]
+    assert (first["level"], first["ruleId"]) == ("error", "KT1150")
+    place = first["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == bad.as_uri()
+    assert place["region"] == {"startLine": 16, "startColumn": 3, "endLine": 16, "endColumn": 9}
+
+
+def test_sarif_of_a_good_file_has_no_results(run, good):
+    (sarif,) = json.loads(run(check, "-o", "sarif", good).stdout)["runs"]
+    assert sarif["results"] == []
 
 
 def test_defines_come_from_the_command_line(run, tmp_path):

@@ -130,10 +130,12 @@ def test_a_bad_cfg_is_refused_with_all_its_errors(served, tmp_path):
     cfg.write_text(
         'loadmodule "sl.so"\nrequest_route {\n  nosuch();\n  sl_send_reply("200");\n  route(NOWHERE);\n}\n'
     )
-    for arguments in (("-f", cfg), ("-c", "-f", cfg)):
-        code, said = refusal(served(), *arguments)
-        assert code == 7
-        assert [f"{cfg}:{line}:" in said for line in (3, 4, 5)] == [True] * 3
+    code, said = refusal(served(), "-f", cfg)
+    assert code == 7
+    assert [f"{cfg}:{line}:" in said for line in (3, 4, 5)] == [True] * 3
+    code, said = refusal(served(), "-c", "-f", cfg)
+    assert code == 255
+    assert [f"in config file {cfg}, line {line}," in said for line in (3, 4, 5)] == [True] * 3
 
 
 def test_check_alone_starts_nothing(served, small):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import socket as sockets
 import struct
 from collections.abc import Iterator
@@ -17,7 +18,10 @@ from kamtool.sip.message import Request
 from kamtool.transport.resolver import Target
 from kamtool.transport.transports import Transports, is_loopback, is_numeric
 
+log = logging.getLogger("kamtool.server")
+
 DEFAULT_TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp")
+DEFAULT_TLS_PORT = 5061
 _SIOCGIFADDR = 0x8915
 
 # Kamailio runs an event_route that has no message on a request of this kind, too.
@@ -38,22 +42,38 @@ def sockets_of(settings: Any, given: list[Socket]) -> list[Socket]:
         return [each for socket in given for each in _everywhere(socket)]
     default_port = settings.number("port")
     advertised = settings.text("advertised_address")
+    tls_port = settings.number("tls_port_no") or DEFAULT_TLS_PORT
+    transports = (*DEFAULT_TRANSPORTS, "tls") if settings["enable_tls"] else DEFAULT_TRANSPORTS
     wanted: list[Socket] = []
     for entry in settings.listens:
-        protocols = (entry.protocol.lower(),) if entry.protocol else DEFAULT_TRANSPORTS
+        protocols = (entry.protocol.lower(),) if entry.protocol else transports
         for protocol in protocols:
+            port = entry.port or default_port
+            if protocol == "tls":
+                # As Kamailio: the port of a line for all transports is TLS's neighbour.
+                port = entry.port + (not entry.protocol) if entry.port else tls_port
             for host in entry.hosts:
                 for address in addresses_of(host):
-                    wanted.append(_socket(protocol, Address(address, entry.port or default_port), entry))
+                    wanted.append(_socket(protocol, Address(address, port), entry))
     if not settings.listens:
-        wanted = [Socket(t, Address("0.0.0.0", default_port)) for t in DEFAULT_TRANSPORTS]
+        wanted = [Socket(t, Address("0.0.0.0", tls_port if t == "tls" else default_port)) for t in transports]
     if settings["disable_tcp"]:
-        wanted = [socket for socket in wanted if socket.transport != "tcp"]
+        wanted = [socket for socket in wanted if socket.transport not in ("tcp", "tls")]
+    if not settings["enable_tls"]:
+        wanted = without_tls(wanted, "enable_tls is not set")
     spread = [each for socket in wanted for each in _everywhere(socket)]
     if advertised:
         port = settings.number("advertised_port")
         spread = [_advertise(socket, advertised, port) for socket in spread]
     return list(dict.fromkeys(spread))
+
+
+def without_tls(wanted: list[Socket], why: str) -> list[Socket]:
+    """The sockets but those for TLS, with a warning for each of these: so does Kamailio."""
+    for socket in wanted:
+        if socket.transport == "tls":
+            log.warning("listen=tls:%s is left out: %s", socket.address, why)
+    return [socket for socket in wanted if socket.transport != "tls"]
 
 
 def _socket(protocol: Any, address: Address, entry: Any) -> Socket:

@@ -59,6 +59,11 @@ def flow_for(server: Server, ctx: Context, target: Target) -> Flow:
     preferred = ctx.send_socket
     if preferred is None:
         preferred = server.route_socket(target) or inbound
+    if target.transport == "tls":
+        name, server_id = server.choose_tls(ctx, target.name) if server.choose_tls else (target.name, "")
+        return transports.flow_to(
+            "tls", target.address, preferred, ctx.connection, connect=connect, name=name, server_id=server_id
+        )
     return transports.flow_to(target.transport, target.address, preferred, ctx.connection, connect=connect)
 
 

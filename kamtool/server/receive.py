@@ -94,7 +94,7 @@ class Receive:
         """The request_route has ended: what becomes of a transaction that it made and left."""
         if ctx._scratch is not None and "core.tcp_alias" in ctx._scratch:
             port = ctx._scratch["core.tcp_alias"] or ctx.msg.via_port or 5060
-            self.server.transports.add_alias(ctx.flow, port)
+            self.server.transports.add_alias(ctx.flow, port, forced=True)
         tx: ServerTransaction | None = ctx.transaction
         if tx is None:
             return
@@ -115,6 +115,8 @@ class Receive:
     def malformed(self, data: bytes, flow: Flow, error: ParseError) -> None:
         """Bytes that are no SIP message: counted, and answered where RFC 3261 allows an answer."""
         server = self.server
+        if any([taken(data, flow) for taken in server.foreign_data]):
+            return
         server.count("core:bad_msg_hdr")
         server.count("core:err_replies" if data[:4] == b"SIP/" else "core:err_requests")
         log.info("%s: from %s: %s", server.name, flow.remote, error)

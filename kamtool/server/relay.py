@@ -349,7 +349,9 @@ class Relay:
         """Send a branch's request once more, as a branch of its own, to another address of the same name."""
         transports = self.server.transports
         try:
-            flow = transports.flow_to(target.transport, target.address, transports.socket_of(client.flow))
+            flow = transports.flow_to(
+                target.transport, target.address, transports.socket_of(client.flow), name=target.name
+            )
         except TransportError as error:
             log.info("not sent to %s: %s", target.address, error)
             return False

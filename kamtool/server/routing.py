@@ -40,8 +40,8 @@ def hop_of(uri: str) -> Hop:
 
 def make_hop(host: str, port: int | None, transport: str, *, secure: bool = False) -> Hop:
     """A hop, with its target when the host is an address."""
-    if secure and transport in ("", "tcp", "udp"):
-        transport = "tls"
+    if secure:
+        transport = "wss" if transport in ("ws", "wss") else "tls"
     target = None
     if is_numeric(host):
         plain = transport or "udp"

@@ -30,10 +30,10 @@ from kamtool.server.transactions import Transactions
 from kamtool.server.uac import Uac
 from kamtool.sip.flow import Address, Flow, Socket
 from kamtool.sip.framing import Broken
-from kamtool.sip.message import Message
+from kamtool.sip.message import Message, Response
 from kamtool.store.databases import Databases
 from kamtool.transport.resolver import Resolver, Target
-from kamtool.transport.tcp import TcpOptions
+from kamtool.transport.tcp_options import tcp_options
 from kamtool.transport.transports import Transports
 
 log = logging.getLogger("kamtool.server")
@@ -65,6 +65,10 @@ class Server:
         self.databases = Databases()
         self.closed_watchers: list[Callable[[Flow], None]] = []
         """Called with the flow of each connection that is lost."""
+        self.stray_replies: list[Callable[[Response, Flow], bool]] = []
+        """Asked about each response that is for this server and belongs to no transaction; True takes it."""
+        self.foreign_data: list[Callable[[bytes, Flow], bool]] = []
+        """Asked about each datagram that is no SIP message; True takes it."""
         self.rpc = RpcTable()
         self.started_at = time.time()
         self.now: Callable[[], float] = time.monotonic
@@ -75,7 +79,7 @@ class Server:
         self._receive = Receive(self)
         self.receive: Callable[[bytes, Flow], None] = self._receive.message
         """One datagram, or one message cut from a stream: what the transports call."""
-        self.transports = Transports(self, tcp=self._tcp_options(), resolver=self._resolver())
+        self.transports = Transports(self, tcp=tcp_options(self.setting), resolver=self._resolver())
         self.responses = Responses(self)
         self.transactions = Transactions(self.responses, self.transports.send, self.now)
         self.replies = Replies(self)
@@ -85,6 +89,8 @@ class Server:
         self.observers = Observers(self)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.choose_tls: Callable[[Context, str], tuple[str, str]] | None = None
+        """Set by the module tls: the server name and profile for a connection that a request needs."""
         self._stopping = False
         self._mhomed = bool(self.setting("mhomed", False))
 
@@ -93,17 +99,6 @@ class Server:
     def setting(self, name: str, default: Any) -> Any:
         """A global parameter of the cfg."""
         return self.settings.values.get(name, default)
-
-    def _tcp_options(self) -> TcpOptions:
-        return TcpOptions(
-            lifetime=float(self.setting("tcp_connection_lifetime", 120)),
-            max_connections=int(self.setting("tcp_max_connections", 2048)),
-            connect_timeout=float(self.setting("tcp_connect_timeout", 10)),
-            send_timeout=float(self.setting("tcp_send_timeout", 10)),
-            accept_no_content_length=bool(self.setting("tcp_accept_no_cl", False)),
-            crlf_pong=bool(self.setting("tcp_crlf_ping", True)),
-            no_connect=bool(self.setting("tcp_no_connect", False)),
-        )
 
     def _resolver(self) -> Resolver:
         return self.options.resolver or Resolver(
@@ -120,7 +115,10 @@ class Server:
             self._make_modules()
             self._set_params()
             self.program = self.script.link(self)
-            self.transports.start(listen.sockets_of(self.settings, list(self.options.listens)))
+            wanted = listen.sockets_of(self.settings, list(self.options.listens))
+            if "tls" not in self.modules:
+                wanted = listen.without_tls(wanted, 'loadmodule "tls.so" is missing')
+            self.transports.start(wanted)
             self.myself = Myself(self.sockets, listen.aliases_of(self.settings))
             for module in list(self.modules.values()):
                 await module.start()

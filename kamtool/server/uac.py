@@ -54,7 +54,7 @@ class Uac:
         server, transactions = self.server, self.server.transactions
         hop = hop_of(next_hop or uri)
         target = (await targets_of(hop, server.transports))[0]
-        flow = server.transports.flow_to(target.transport, target.address, socket)
+        flow = server.transports.flow_to(target.transport, target.address, socket, name=target.name)
         outbound = server.transports.socket_of(flow)
         if outbound is None:
             raise TransportError(f"{target.transport}:{target.address}: no socket to send from")

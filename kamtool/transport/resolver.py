@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
@@ -23,6 +23,8 @@ class Target:
 
     transport: str
     address: Address
+    name: str = field(default="", compare=False)
+    """The host that was asked for, which a TLS certificate must name (RFC 5922 §4)."""
 
 
 class Answer(Protocol):
@@ -65,7 +67,10 @@ class Resolver:
 
         `transport` is empty when the URI does not name one.
         """
-        host = host.lower().rstrip(".")
+        targets = await self._resolve(host.lower().rstrip("."), port, transport, secure)
+        return [replace(t, name=host) if t.transport == "tls" else t for t in targets]
+
+    async def _resolve(self, host: str, port: int | None, transport: str, secure: bool) -> list[Target]:
         known = self._hosts.get(host)
         plain = transport or ("tls" if secure else "udp")
         if known:

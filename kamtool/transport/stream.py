@@ -1,6 +1,7 @@
 """One connection-oriented flow: bytes in through a framer, a bounded queue out.
 
-TCP uses it as it is; a TLS connection is one whose `_recv` and `_send` go through an `ssl.SSLSocket`.
+TCP uses it as it is; a TLS connection (tls.py) is one whose `_recv` and `_send` go through an
+`ssl.SSLSocket`. What is spoken on it may change once: HTTP replaces framer and encoder (http.py).
 """
 
 from __future__ import annotations
@@ -8,26 +9,33 @@ from __future__ import annotations
 import asyncio
 import socket as sockets
 from collections import deque
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from kamtool.sip.flow import Flow
-from kamtool.sip.framing import PONG, Broken, Framer
+from kamtool.sip.framing import PONG, Broken, Ping
+from kamtool.transport.tcp_options import TcpOptions
 
-READ_BYTES = 65_536
+
+class Cutter(Protocol):
+    """What cuts a stream into events; `kamtool.sip.framing.Framer` is one."""
+
+    def feed(self, data: bytes) -> list[Any]: ...
+
+    @property
+    def pending(self) -> int: ...
 
 
 class Owner(Protocol):
     """What a connection asks of the transport that holds it."""
 
     loop: asyncio.AbstractEventLoop
-    connect_timeout: float
-    send_timeout: float
-    max_queue_bytes: int
+    options: TcpOptions
 
     def received(self, connection: Connection, data: bytes) -> None: ...
     def closed(self, connection: Connection, reason: str) -> None: ...
     def broken(self, connection: Connection, end: Broken) -> None: ...
-    def crlf_pong(self) -> bool: ...
+    def happened(self, connection: Connection, event: Any) -> None: ...
     def total_queued(self, change: int) -> bool: ...
 
 
@@ -38,14 +46,25 @@ class Connection:
     when nothing has happened for the connection's lifetime.
     """
 
+    __slots__ = (
+        "_fd", "_writing", "close_after_write", "connecting", "encode", "flow", "framer", "is_open",
+        "is_outgoing", "keys", "lifetime", "messages", "owner", "partial_at", "queued_bytes", "sock",
+        "stalled_at", "unsent", "used_at",
+    )  # fmt: skip
+
     def __init__(
-        self, owner: Owner, sock: sockets.socket, flow: Flow, framer: Framer, *, connecting: bool
-    ) -> None:
+        self, owner: Owner, sock: sockets.socket, flow: Flow, framer: Cutter, *, connecting: bool,
+        outgoing: bool = False,
+    ) -> None:  # fmt: skip
         self.owner, self.sock, self.flow, self.framer = owner, sock, flow, framer
-        self.connecting = connecting
+        self.connecting, self.is_outgoing = connecting, outgoing
         self.close_after_write = False
-        self.unsent: deque[bytes] = deque()
-        self.queued_bytes = 0
+        self.encode: Callable[[bytes], bytes] | None = None
+        """What becomes of a SIP message before it is written; None when it leaves as it is."""
+        self.unsent: deque[bytes] | tuple[()] = ()
+        self.queued_bytes = self.messages = 0
+        self.lifetime: float | None = None
+        """Idle seconds allowed, None for those of the cfg."""
         now = owner.loop.time()
         self.used_at = self.stalled_at = self.partial_at = now
         self.keys: list[tuple[str, str, int]] = []
@@ -58,17 +77,26 @@ class Connection:
         else:
             owner.loop.add_reader(self._fd, self._readable)
 
-    # The two calls that TLS replaces.
+    # The two calls that TLS replaces. They raise BlockingIOError when they would have to wait.
     def _recv(self) -> bytes:
-        return self.sock.recv(READ_BYTES)
+        return self.sock.recv(self.owner.options.read_bytes)
 
     def _send(self, data: bytes) -> int:
         return self.sock.send(data)
 
     def write(self, data: bytes) -> bool:
-        """Send what the kernel takes now, queue the rest. False, and closed, when the queue is full."""
+        """Send a SIP message: what the kernel takes now, the rest is queued.
+
+        False, and closed, when the queue is full.
+        """
+        return self.write_raw(data if self.encode is None else self.encode(data))
+
+    def write_raw(self, data: bytes) -> bool:
+        """`write` for bytes that leave as they are."""
         if not self.is_open:
             return False
+        if not data:
+            return True
         self.used_at = self.owner.loop.time()
         if not self.connecting and not self.unsent:
             try:
@@ -79,22 +107,31 @@ class Connection:
                 self.close(error.strerror or str(error))
                 return False
             if sent == len(data):
+                if self.close_after_write:
+                    self.close("closed as asked")
                 return True
             data = data[sent:]
         return self._queue(data)
 
     def _queue(self, data: bytes) -> bool:
-        if self.queued_bytes + len(data) > self.owner.max_queue_bytes or not self.owner.total_queued(
+        if self.queued_bytes + len(data) > self.owner.options.max_queue_bytes or not self.owner.total_queued(
             len(data)
         ):
             self.close("write queue full")
             return False
         if not self.unsent:
             self.stalled_at = self.owner.loop.time()
+            self.unsent = deque()
         self.unsent.append(data)
         self.queued_bytes += len(data)
         self._watch_writes(True)
         return True
+
+    def finish(self) -> None:
+        """Close once all that is queued has left."""
+        self.close_after_write = True
+        if not self.unsent:
+            self.close("closed as asked")
 
     def _watch_writes(self, wanted: bool) -> None:
         if wanted and not self._writing:
@@ -122,19 +159,25 @@ class Connection:
                 self.unsent[0] = data[sent:]
                 return
             self.unsent.popleft()
+        self.unsent = ()
         self._watch_writes(False)
         if self.close_after_write:
             self.close("closed as asked")
 
     def _connected(self) -> bool:
-        code = self.sock.getsockopt(sockets.SOL_SOCKET, sockets.SO_ERROR)
-        if code:
-            self.close(OSError(code, "").strerror or f"error {code}")
+        """The kernel has connected, or has not; true when the connection can be used now."""
+        if not self._is_connected():
             return False
         self.connecting = False
         self.used_at = self.stalled_at = self.owner.loop.time()
         self.owner.loop.add_reader(self._fd, self._readable)
         return True
+
+    def _is_connected(self) -> bool:
+        code = self.sock.getsockopt(sockets.SOL_SOCKET, sockets.SO_ERROR)
+        if code:
+            self.close(OSError(code, "").strerror or f"error {code}")
+        return not code
 
     def _readable(self) -> None:
         try:
@@ -156,25 +199,37 @@ class Connection:
         for event in self.framer.feed(data):
             self.partial_at = now
             if type(event) is bytes:
+                self.messages += 1
                 self.owner.received(self, event)
+                if self.messages == self.owner.options.max_requests and self.is_open:
+                    self.finish()
             elif isinstance(event, Broken):
                 self.owner.broken(self, event)
                 self.close(str(event.error))
-            elif self.is_open and self.owner.crlf_pong():
-                self.write(PONG)
+            elif isinstance(event, Ping):
+                if self.is_open and self.owner.options.crlf_pong:
+                    self.write_raw(PONG)
+            else:
+                self.owner.happened(self, event)
             if not self.is_open:
                 return
 
     def overdue(self, now: float, lifetime: float) -> str:
         """Why this connection must be closed now, or nothing."""
+        options = self.owner.options
         if self.connecting:
-            return "connect timed out" if now - self.stalled_at > self.owner.connect_timeout else ""
-        if self.unsent and now - self.stalled_at > self.owner.send_timeout:
+            return "connect timed out" if now - self.stalled_at > options.connect_timeout else ""
+        if self.unsent and now - self.stalled_at > options.send_timeout:
             return "send timed out"
         # A peer that feeds a message byte by byte keeps `used_at` fresh, not `partial_at`.
-        if self.framer.pending and now - self.partial_at > self.owner.send_timeout:
+        if self.framer.pending and now - self.partial_at > options.send_timeout:
             return "message not completed in time"
-        return "idle" if lifetime and now - self.used_at > lifetime else ""
+        idle = now - self.used_at
+        if options.wait_data and idle > options.wait_data and not (self.messages or self.is_outgoing):
+            return "nothing received in time"
+        if self.lifetime is not None:
+            lifetime = self.lifetime
+        return "idle" if lifetime and idle > lifetime else ""
 
     def close(self, reason: str) -> None:
         """Close at once. The owner hears of it, with what was never sent still in `unsent`."""
@@ -184,6 +239,9 @@ class Connection:
         loop = self.owner.loop
         loop.remove_reader(self._fd)
         self._watch_writes(False)
-        self.sock.close()
+        self._shut()
         self.owner.total_queued(-self.queued_bytes)
         self.owner.closed(self, reason)
+
+    def _shut(self) -> None:
+        self.sock.close()

@@ -1,4 +1,4 @@
-"""SIP over TCP: listeners, connections opened and accepted, and how a connection is found again."""
+"""SIP over TCP and TLS: listeners, connections opened and accepted, and how a connection is found again."""
 
 from __future__ import annotations
 
@@ -8,43 +8,26 @@ import itertools
 import logging
 import socket as sockets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import replace
+from typing import Any
 
 from kamtool.errors import TransportError
-from kamtool.sip.flow import Address, Flow, Socket
+from kamtool.sip.flow import Address, Flow, Socket, Transport
 from kamtool.sip.framing import Broken, Framer
-from kamtool.transport.stream import Connection
+from kamtool.transport.stream import Connection, Cutter
+from kamtool.transport.tcp_options import TcpOptions as TcpOptions
+from kamtool.transport.tls import Handshakes, Profiles, TlsConnection
 from kamtool.transport.udp import bind
 
 log = logging.getLogger("kamtool.tcp")
 
-BACKLOG = 1024
 ACCEPT_BATCH = 64
 
-
-@dataclass(slots=True)
-class TcpOptions:
-    """The `tcp_*` parameters of a cfg, in seconds and bytes."""
-
-    lifetime: float = 120.0
-    max_connections: int = 2048
-    connect_timeout: float = 10.0
-    send_timeout: float = 10.0
-    max_queue_bytes: int = 1 << 18
-    max_total_bytes: int = 10 << 20
-    max_body_bytes: int = 1 << 18
-    max_partial_bytes: int = 64 << 20
-    accept_no_content_length: bool = False
-    crlf_pong: bool = True
-    accept_aliases: bool = False
-    no_connect: bool = False
+OtherEvent = Callable[[Connection, Any], None]
 
 
 class TcpTransport:
-    """Every TCP socket of one server. `receive(data, flow)` gets each whole message."""
-
-    transport: Literal["tcp"] = "tcp"
+    """Every stream socket of one server. `receive(data, flow)` gets each whole SIP message."""
 
     def __init__(
         self,
@@ -57,9 +40,15 @@ class TcpTransport:
         self.options, self.receive, self.failed = options, receive, failed
         self._broken, self._closed = broken, closed
         self.loop: asyncio.AbstractEventLoop
-        self.connect_timeout, self.send_timeout = options.connect_timeout, options.send_timeout
-        self.max_queue_bytes = options.max_queue_bytes
+        self.handshakes: Handshakes
+        self.profiles: Profiles | None = None
+        """Who knows certificates. TLS listeners accept once somebody does: see `use_tls`."""
+        self.cutter: Callable[[Framer], Cutter] | None = None
+        """Puts something before the SIP framer of an accepted connection: HTTP on the same port."""
+        self.other: OtherEvent | None = None
+        """Gets the events that are not SIP."""
         self.connections: dict[int, Connection] = {}
+        self.tls_count = 0
         self.queued_bytes = 0
         self.listeners: list[tuple[Socket, sockets.socket]] = []
         self._found: dict[tuple[str, str, int], Connection] = {}
@@ -69,23 +58,32 @@ class TcpTransport:
 
     def bind(self, socket: Socket) -> Socket:
         """Bind and listen; returns the socket with the port it got. Raises TransportError."""
-        bound = bind(socket, sockets.SOCK_STREAM)
+        bound = bind(socket, sockets.SOCK_STREAM, self.options.tell_listener)
         try:
-            bound.listen(BACKLOG)
+            bound.listen(self.options.backlog)
         except OSError as error:
             bound.close()
-            raise TransportError(
-                f"cannot listen on tcp:{socket.address}: {str(error.strerror).lower()}"
-            ) from error
+            reason = str(error.strerror).lower()
+            raise TransportError(f"cannot listen on {socket.transport}:{socket.address}: {reason}") from error
         address = Address(*bound.getsockname()[:2])
-        socket = Socket(socket.transport, address, socket.advertised, socket.name)
+        socket = replace(socket, address=address)
         self.listeners.append((socket, bound))
         return socket
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self.handshakes = Handshakes(loop)
         for socket, listener in self.listeners:
-            loop.add_reader(listener.fileno(), self._accept, socket, listener)
+            if socket.transport != "tls" or self.profiles is not None:
+                loop.add_reader(listener.fileno(), self._accept, socket, listener)
+
+    def use_tls(self, profiles: Profiles) -> None:
+        """From now on TLS connections are made, with these profiles; those waiting are accepted."""
+        is_first, self.profiles = self.profiles is None, profiles
+        if is_first and hasattr(self, "loop"):
+            for socket, listener in self.listeners:
+                if socket.transport == "tls":
+                    self.loop.add_reader(listener.fileno(), self._accept, socket, listener)
 
     def close(self) -> None:
         for _, listener in self.listeners:
@@ -106,13 +104,26 @@ class TcpTransport:
                 if error.errno in (errno.EMFILE, errno.ENFILE):
                     self._out_of_files(listener, socket)
                 return
-            if len(self.connections) >= self.options.max_connections:
-                log.warning("tcp: %s:%s refused: %d connections", *remote[:2], len(self.connections))
+            if why := self._objection(socket.transport, Address(*remote[:2])):
+                log.warning("%s: %s:%s refused: %s", socket.transport, *remote[:2], why)
                 accepted.close()
                 continue
-            accepted.setblocking(False)
-            accepted.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+            try:
+                self.options.tell_connection(accepted)
+            except OSError:  # it has gone already
+                accepted.close()
+                continue
             self._add(accepted, socket, Address(*remote[:2]), connecting=False)
+
+    def _objection(self, transport: str, remote: Address) -> str:
+        """Why there can be no further connection, or nothing."""
+        if len(self.connections) >= self.options.max_connections:
+            return f"{len(self.connections)} connections"
+        if transport == "tls" and self.tls_count >= self.options.max_tls_connections:
+            return f"{self.tls_count} TLS connections"
+        if self.options.accept_unique and (transport, *remote) in self._found:
+            return "a connection from this address and port is open"
+        return ""
 
     def _out_of_files(self, listener: sockets.socket, socket: Socket) -> None:
         # The listener stays readable while we cannot accept: look again in a second instead of spinning.
@@ -126,12 +137,25 @@ class TcpTransport:
 
     # Connections
 
-    def _add(self, sock: sockets.socket, socket: Socket, remote: Address, *, connecting: bool) -> Connection:
+    def _add(
+        self, sock: sockets.socket, socket: Socket, remote: Address, *, connecting: bool,
+        outgoing: bool = False, name: str = "", server_id: str = "",
+    ) -> Connection:  # fmt: skip
         flow = Flow(socket.transport, socket.address, remote, next(self._numbers))
-        framer = Framer(
+        framer: Cutter = Framer(
             max_body=self.options.max_body_bytes, length_optional=self.options.accept_no_content_length
         )
-        connection = Connection(self, sock, flow, framer, connecting=connecting)
+        if self.cutter is not None and not outgoing:
+            framer = self.cutter(framer)  # type: ignore[arg-type]
+        connection: Connection
+        if socket.transport == "tls":
+            self.tls_count += 1
+            connection = TlsConnection(
+                self, sock, flow, framer, connecting=connecting, outgoing=outgoing, name=name,
+                server_id=server_id,
+            )  # fmt: skip
+        else:
+            connection = Connection(self, sock, flow, framer, connecting=connecting, outgoing=outgoing)
         self.connections[flow.connection] = connection
         self.add_key(connection, remote)
         return connection
@@ -143,32 +167,54 @@ class TcpTransport:
         if key not in connection.keys:
             connection.keys.append(key)
 
-    def find(self, remote: tuple[str, int], number: int = 0) -> Connection | None:
+    def find(self, transport: str, remote: tuple[str, int], number: int = 0) -> Connection | None:
         """The open connection with this number, else one that leads to `remote` or has it as an alias."""
-        return self.connections.get(number) or self._found.get((self.transport, *remote))
+        return self.connections.get(number) or self._found.get((transport, *remote))
 
-    def connect(self, socket: Socket, remote: Address) -> Connection:
-        """A connection to `remote`, opened without waiting; what is written meanwhile is queued."""
-        if len(self.connections) >= self.options.max_connections:
-            raise TransportError(f"tcp:{remote}: {len(self.connections)} connections are open")
+    def change_transport(self, connection: Connection, transport: Transport) -> Flow:
+        """What is spoken on an open connection has changed, e.g. to WebSocket; its flow with it."""
+        for key in connection.keys:
+            if self._found.get(key) is connection:
+                del self._found[key]
+        ports = [Address(host, port) for _, host, port in connection.keys]
+        connection.keys.clear()
+        connection.flow = replace(connection.flow, transport=transport)
+        for remote in ports:
+            self.add_key(connection, remote)
+        return connection.flow
+
+    def connect(self, socket: Socket, remote: Address, name: str = "", server_id: str = "") -> Connection:
+        """A connection to `remote`, opened without waiting; what is written meanwhile is queued.
+
+        `name` is the host that was asked for, for TLS to verify; `server_id` chooses its profile.
+        """
+        transport, options = socket.transport, self.options
+        if transport == "tls" and self.profiles is None:
+            raise TransportError(f"tls:{remote}: the module tls is not loaded")
+        if why := self._objection(transport, remote):
+            raise TransportError(f"{transport}:{remote}: {why}")
         family = sockets.AF_INET6 if ":" in remote.host else sockets.AF_INET
         try:
             sock = sockets.socket(family, sockets.SOCK_STREAM)
         except OSError as error:
-            raise TransportError(f"tcp:{remote}: {error.strerror}") from error
-        sock.setblocking(False)
-        sock.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+            raise TransportError(f"{transport}:{remote}: {error.strerror}") from error
         try:
-            if not socket.address.host.startswith(("0.0.0.0", "::")) or socket.address.host == "::1":
-                sock.bind((socket.address.host, 0))
+            options.tell_connection(sock)
+            source = options.source(socket.address.host)
+            if options.reuse_port:
+                sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEPORT, 1)
+            if source:
+                sock.bind((source, socket.address.port if options.reuse_port else 0))
             code = sock.connect_ex(tuple(remote))
         except OSError as error:
             sock.close()
-            raise TransportError(f"tcp:{remote}: {error.strerror}") from error
+            raise TransportError(f"{transport}:{remote}: {error.strerror}") from error
         if code not in (0, errno.EINPROGRESS):
             sock.close()
-            raise TransportError(f"tcp:{remote}: {OSError(code, '').strerror or code}")
-        return self._add(sock, socket, remote, connecting=code != 0)
+            raise TransportError(f"{transport}:{remote}: {OSError(code, '').strerror or code}")
+        return self._add(
+            sock, socket, remote, connecting=code != 0, outgoing=True, name=name, server_id=server_id
+        )
 
     def sweep(self, now: float) -> None:
         """Close what is overdue; call it about once a second."""
@@ -176,12 +222,15 @@ class TcpTransport:
         late = [(c, why) for c in self.connections.values() if (why := c.overdue(now, lifetime))]
         for connection, why in late:
             connection.close(why)
-        partial = sorted(self.connections.values(), key=lambda connection: connection.framer.pending)
-        held = sum(connection.framer.pending for connection in partial)
-        while partial and held > self.options.max_partial_bytes:
-            largest = partial.pop()
-            held -= largest.framer.pending
-            largest.close("too many unfinished messages")
+        unfinished = [(c.framer.pending, c.flow.connection) for c in self.connections.values()]
+        held = sum(pending for pending, _ in unfinished)
+        if held > self.options.max_partial_bytes:
+            for pending, number in sorted(unfinished, reverse=True):
+                if held <= self.options.max_partial_bytes:
+                    break
+                held -= pending
+                if number in self.connections:
+                    self.connections[number].close("too many unfinished messages")
 
     # What a connection tells its owner
 
@@ -191,19 +240,24 @@ class TcpTransport:
     def broken(self, connection: Connection, end: Broken) -> None:
         self._broken(end, connection.flow)
 
+    def happened(self, connection: Connection, event: Any) -> None:
+        if self.other is not None:
+            self.other(connection, event)
+
     def closed(self, connection: Connection, reason: str) -> None:
-        self.connections.pop(connection.flow.connection, None)
+        if self.connections.pop(connection.flow.connection, None) is not None and isinstance(
+            connection, TlsConnection
+        ):
+            self.tls_count -= 1
         for key in connection.keys:
             if self._found.get(key) is connection:
                 del self._found[key]
         connection.keys.clear()
-        unsent, connection.unsent = connection.unsent, type(connection.unsent)()
-        for data in unsent:
-            self.failed(data, connection.flow)
+        unsent, connection.unsent = connection.unsent, ()
+        if connection.encode is None:
+            for data in unsent:
+                self.failed(data, connection.flow)
         self._closed(connection.flow, reason)
-
-    def crlf_pong(self) -> bool:
-        return self.options.crlf_pong
 
     def total_queued(self, change: int) -> bool:
         """Account for bytes waiting in all connections; false (and nothing counted) when that is too many."""

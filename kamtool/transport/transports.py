@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Protocol
 
 from kamtool.errors import TransportError
-from kamtool.sip.flow import RELIABLE, Address, Flow, Socket
+from kamtool.sip.flow import RELIABLE, Address, Flow, Socket, Transport
 from kamtool.sip.framing import Broken
 from kamtool.transport.resolver import Resolver
 from kamtool.transport.stream import Connection
-from kamtool.transport.tcp import TcpOptions, TcpTransport
+from kamtool.transport.tcp import TcpTransport
+from kamtool.transport.tcp_options import TcpOptions
+from kamtool.transport.tls import TlsConnection
 from kamtool.transport.udp import UdpSocket
 
 log = logging.getLogger("kamtool.transport")
@@ -76,7 +79,7 @@ class Transports:
             udp = UdpSocket(socket, self.receiver.receive, self._mark, self.receiver.unsent)
             self._udp[udp.socket.address] = udp
             return udp.socket
-        if socket.transport == "tcp":
+        if socket.transport in ("tcp", "tls"):
             return self.tcp.bind(socket)
         raise TransportError(f"{socket.transport}:{socket.address}: this transport is not built")
 
@@ -120,7 +123,7 @@ class Transports:
                 return False
             udp.send(data, flow.remote)
             return True
-        connection = self.tcp.find(flow.remote, flow.connection)
+        connection = self.tcp.find(flow.transport, flow.remote, flow.connection)
         return connection is not None and connection.write(data)
 
     # Choosing
@@ -169,15 +172,20 @@ class Transports:
         connection: int = 0,
         *,
         connect: bool = True,
+        name: str = "",
+        server_id: str = "",
     ) -> Flow:
         """The flow to an address: for TCP an open connection, else (with `connect`) a new one.
 
+        `name` is the host that DNS led from, for TLS to verify; `server_id` is the profile to use.
         Raises TransportError: no socket of that kind, no connection wanted, or the network says no at once.
         """
         if transport in RELIABLE:
-            found = self.tcp.find(remote, connection)
-            if found is not None:
+            found = self.tcp.find(transport, remote, connection)
+            if found is not None and not _leads_elsewhere(found, name, server_id):
                 return found.flow
+            if transport in ("ws", "wss"):
+                raise TransportError(f"{transport}:{remote}: only the client can open a WebSocket")
             if not connect or self.tcp.options.no_connect:
                 raise TransportError(f"{transport}:{remote}: no connection is open")
         chosen = self.choose(transport, remote.host, socket)
@@ -185,19 +193,42 @@ class Transports:
             raise TransportError(f"{transport}:{remote}: no {transport} socket of that family to send from")
         if transport == "udp":
             return self._udp[chosen.address].flow(remote)
-        if transport != "tcp":
+        if transport not in ("tcp", "tls"):
             raise TransportError(f"{transport}:{remote}: this transport is not built")
-        return self.tcp.connect(chosen, remote).flow
+        return self.tcp.connect(chosen, remote, name, server_id).flow
 
     def connection(self, flow: Flow) -> Connection | None:
         """The open connection of a flow."""
         return self.tcp.connections.get(flow.connection) if flow.connection else None
 
-    def add_alias(self, flow: Flow, port: int) -> None:
-        """Let requests to `port` at the far end of `flow` use its connection (`;alias`, force_tcp_alias)."""
+    def add_alias(self, flow: Flow, port: int, *, forced: bool = False) -> None:
+        """Let requests to `port` at the far end of `flow` use its connection (`;alias`, force_tcp_alias).
+
+        RFC 5923 §5: over TLS only for a peer whose certificate was verified, unless the script forces it.
+        """
         connection = self.connection(flow)
-        if connection is not None and 0 < port < 65536:
-            self.tcp.add_key(connection, Address(flow.remote.host, port))
+        if connection is None or not 0 < port < 65536:
+            return
+        if isinstance(connection, TlsConnection) and not forced and not connection.is_verified():
+            return
+        self.tcp.add_key(connection, Address(flow.remote.host, port))
+
+    def add_streams(self, transport: Transport, carrier: str) -> None:
+        """Let `transport` (ws, wss) stand for what is spoken on the listening sockets of `carrier`."""
+        for socket in self.sockets:
+            if socket.transport == carrier:
+                self._sockets[transport, socket.address] = replace(socket, transport=transport)
+
+
+def _leads_elsewhere(connection: Connection, name: str, server_id: str) -> bool:
+    """Whether an open TLS connection was made for another host or profile than is wanted now.
+
+    One address may serve many domains: a certificate that was good for one says nothing about the others
+    (RFC 5922 §7.4).
+    """
+    if not isinstance(connection, TlsConnection) or not connection.is_outgoing:
+        return False
+    return bool((name and connection.asked_name != name) or (server_id and connection.server_id != server_id))
 
 
 def is_loopback(host: str) -> bool:

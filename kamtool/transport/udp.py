@@ -20,8 +20,13 @@ KEEPALIVE_BYTES = b"\r\n\0 \t"
 Outgoing = tuple[bytes, tuple[str, int]]
 
 
-def bind(socket: Socket, kind: sockets.SocketKind) -> sockets.socket:
-    """A non-blocking socket bound to `socket`'s address. Raises TransportError with the reason."""
+def bind(
+    socket: Socket, kind: sockets.SocketKind, prepare: Callable[[sockets.socket], None] | None = None
+) -> sockets.socket:
+    """A non-blocking socket bound to `socket`'s address, once `prepare` has set its options.
+
+    Raises TransportError with the reason.
+    """
     family = sockets.AF_INET6 if ":" in socket.address.host else sockets.AF_INET
     bound = sockets.socket(family, kind)
     bound.setblocking(False)
@@ -30,6 +35,8 @@ def bind(socket: Socket, kind: sockets.SocketKind) -> sockets.socket:
             bound.setsockopt(sockets.IPPROTO_IPV6, sockets.IPV6_V6ONLY, 1)
         if kind == sockets.SOCK_STREAM:
             bound.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+        if prepare is not None:
+            prepare(bound)
         bound.bind(tuple(socket.address))
     except OSError as error:
         bound.close()

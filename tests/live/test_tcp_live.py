@@ -150,7 +150,7 @@ async def test_a_peer_that_does_not_read_is_closed_and_hurts_nobody_else(kamtool
     connection = next(iter(server.transports.tcp.connections.values()))
     while connection.is_open:
         connection.write(b"x" * 65_000)
-    assert connection.queued_bytes <= server.transports.tcp.max_queue_bytes
+    assert connection.queued_bytes <= server.transports.tcp.options.max_queue_bytes
     assert server.transports.tcp.queued_bytes == 0
     slow.close()
     alice = await peer(tcp=port)

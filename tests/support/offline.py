@@ -37,7 +37,7 @@ class Wire(Transports):
         self._sockets = {(s.transport, s.address): s for s in sockets}
         self.sent, self.refuse = [], set()
 
-    def flow_to(self, transport, remote, socket=None, connection=0, *, connect=True):
+    def flow_to(self, transport, remote, socket=None, connection=0, *, connect=True, **_):
         chosen = self.choose(transport, remote.host, socket)
         assert chosen is not None, f"no {transport} socket"
         return Flow(

@@ -1,0 +1,335 @@
+"""SIP over TLS: a Connection over a non-blocking `ssl.SSLSocket`, and the handshakes before it is one.
+
+A handshake costs as much as a hundred messages. Many at once (a restart of all phones) are carried out a few
+milliseconds a turn, so that messages on other connections do not wait for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket as sockets
+import ssl
+from collections import deque
+from contextlib import suppress
+from time import monotonic
+from typing import Any, Protocol, cast
+
+from kamtool.sip.flow import Address, Flow
+from kamtool.transport.hello import Hello, NotTls, read_hello
+from kamtool.transport.stream import Connection, Cutter, Owner
+
+log = logging.getLogger("kamtool.tls")
+
+READ_BYTES = 16_384
+"""The most that one TLS record holds."""
+SLICE = 0.005
+"""Seconds of handshakes in one turn of the loop."""
+MAX_FRUITLESS = 1024
+"""Records in a row that carry no data (key updates, alerts) before a peer is taken for hostile."""
+MAX_HANDSHAKES = 1024
+CROWDED_AGE = 1.0
+
+
+class Profile(Protocol):
+    """What a side of a connection is to be: a context, and what OpenSSL does not check by itself."""
+
+    context: ssl.SSLContext
+
+    def objection(self, sock: ssl.SSLSocket, name: str) -> str:
+        """Why a finished handshake is not good enough, or nothing. `name` is what we connected to."""
+
+
+class Profiles(Protocol):
+    """Chooses a profile; the module tls is one. `idle_seconds` 0 leaves it to tcp_connection_lifetime."""
+
+    idle_seconds: float
+    close_notify: bool
+
+    def server(self, local: Address, server_name: str) -> Profile | None: ...
+
+    def client(self, remote: Address, server_name: str, server_id: str) -> tuple[Profile, str] | None:
+        """The profile to connect with, and the name to ask for (SNI), "" for none."""
+
+    def established(self, connection: TlsConnection) -> bool:
+        """A handshake has succeeded; false closes the connection."""
+
+
+class TlsOwner(Owner, Protocol):
+    """What a TLS connection asks beyond what any does."""
+
+    profiles: Profiles | None
+    handshakes: Handshakes
+
+
+class Handshakes:
+    """The connections whose handshake has something to do, in the order in which they became ready."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._ready: deque[TlsConnection] = deque()
+        self._is_armed = False
+        self.open: dict[int, TlsConnection] = {}
+        """Every connection whose handshake has not ended, by number, the oldest first."""
+
+    def begin(self, connection: TlsConnection) -> None:
+        """One more. In a crowd the oldest gives way: a slow peer holds the place of a quick one."""
+        if len(self.open) >= MAX_HANDSHAKES:
+            oldest = next(iter(self.open.values()))
+            if self._loop.time() - oldest.stalled_at > CROWDED_AGE:
+                oldest.close("handshake too slow in a crowd")
+        self.open[connection.flow.connection] = connection
+
+    def end(self, connection: TlsConnection) -> None:
+        self.open.pop(connection.flow.connection, None)
+
+    def add(self, connection: TlsConnection) -> None:
+        """Let `connection` do its next step soon."""
+        if connection.is_waiting:
+            return
+        connection.is_waiting = True
+        self._ready.append(connection)
+        if not self._is_armed:
+            self._is_armed = True
+            self._loop.call_soon(self._run)
+
+    def _run(self) -> None:
+        end = monotonic() + SLICE
+        self._is_armed = False
+        while self._ready:
+            connection = self._ready.popleft()
+            connection.is_waiting = False
+            if connection.is_open:
+                try:
+                    connection.step()
+                except Exception:
+                    log.exception("tls: a handshake with %s failed", connection.flow.remote)
+                    connection.close("handshake failed")
+            # uvloop's clock stands still within a turn: ask the system's.
+            if self._ready and monotonic() > end:
+                self._is_armed = True
+                self._loop.call_later(0, self._run)
+                return
+
+
+class TlsConnection(Connection):
+    """A connection whose bytes are encrypted. `connecting` lasts until its handshake has ended."""
+
+    __slots__ = (
+        "_fruitless",
+        "asked_name",
+        "is_secured",
+        "is_waiting",
+        "profile",
+        "server_id",
+        "server_name",
+    )
+
+    def __init__(
+        self, owner: TlsOwner, sock: sockets.socket, flow: Flow, framer: Cutter, *, connecting: bool,
+        outgoing: bool = False, name: str = "", server_id: str = "",
+    ) -> None:  # fmt: skip
+        self.is_secured = self.is_waiting = False
+        self.profile: Profile | None = None
+        self.asked_name, self.server_id = name, server_id
+        """Of a connection that we open: the host it is meant to reach, and the profile the script chose."""
+        self.server_name = ""
+        """The name in the ClientHello (SNI), theirs or ours."""
+        self._fruitless = 0
+        super().__init__(owner, sock, flow, framer, connecting=True, outgoing=outgoing)
+        owner.handshakes.begin(self)
+        if not outgoing:
+            self._watch_writes(False)
+            owner.loop.add_reader(self._fd, self._readable)
+
+    @property
+    def secure(self) -> ssl.SSLSocket:
+        return cast(ssl.SSLSocket, self.sock)
+
+    def _recv(self) -> bytes:
+        try:
+            data = self.sock.recv(READ_BYTES)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            self._fruitless += 1
+            if self._fruitless > MAX_FRUITLESS:
+                raise OSError("too many records without data") from None
+            raise BlockingIOError from None
+        except ssl.SSLZeroReturnError:
+            return b""
+        except ssl.SSLError as error:
+            raise OSError(explain(error)) from error
+        self._fruitless = 0
+        return data
+
+    def _send(self, data: bytes) -> int:
+        try:
+            return self.sock.send(data)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise BlockingIOError from None
+        except ssl.SSLError as error:
+            raise OSError(explain(error)) from error
+
+    # The handshake
+
+    def _readable(self) -> None:
+        if self.connecting:
+            cast(TlsOwner, self.owner).handshakes.add(self)
+        else:
+            super()._readable()
+
+    def _connected(self) -> bool:
+        if not self.is_secured and self.is_outgoing:
+            if not self._is_connected():
+                return False
+            self.stalled_at = self.owner.loop.time()
+            self._wrap_as_client()
+            if not self.is_open:
+                return False
+            self.owner.loop.add_reader(self._fd, self._readable)
+        self._watch_writes(False)
+        cast(TlsOwner, self.owner).handshakes.add(self)
+        return False
+
+    def step(self) -> None:
+        """Go on with the handshake as far as the bytes that are there allow."""
+        if not self.connecting or (not self.is_secured and not self._wrap_as_server()):
+            return
+        try:
+            self.secure.do_handshake()
+        except ssl.SSLWantReadError:
+            return
+        except ssl.SSLWantWriteError:
+            self._watch_writes(True)
+            return
+        except ssl.SSLError as error:
+            self._refused(explain(error))
+            return
+        except OSError as error:
+            self._refused(error.strerror or str(error))
+            return
+        self._finish_handshake()
+
+    def _refused(self, why: str) -> None:
+        log.info("tls: handshake with %s failed: %s", self.flow.remote, why)
+        self.close(f"handshake failed: {why}")
+
+    def _wrap_as_server(self) -> bool:
+        """Peek at the ClientHello and hand the socket to OpenSSL; false while it is not complete."""
+        try:
+            data = self.sock.recv(READ_BYTES, sockets.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as error:
+            self.close(error.strerror or str(error))
+            return False
+        if not data:
+            self.close("closed by the peer")
+            return False
+        try:
+            hello = read_hello(data)
+        except NotTls as error:
+            self._refused(str(error))
+            return False
+        if not isinstance(hello, Hello):
+            # What was peeked at stays readable: without this mark the loop would spin until the rest comes.
+            self.sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVLOWAT, hello)
+            return False
+        self.sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVLOWAT, 1)
+        self.server_name = hello.server_name
+        profiles = cast(TlsOwner, self.owner).profiles
+        self.profile = profiles.server(self.flow.local, hello.server_name) if profiles else None
+        if self.profile is None:
+            self._refused(f"no TLS profile for {self.flow.local} {hello.server_name}".rstrip())
+            return False
+        return self._wrap(server_side=True)
+
+    def _wrap_as_client(self) -> None:
+        profiles = cast(TlsOwner, self.owner).profiles
+        found = profiles.client(self.flow.remote, self.asked_name, self.server_id) if profiles else None
+        if found is None:
+            self._refused("no TLS profile for clients")
+            return
+        self.profile, self.server_name = found
+        self._wrap(server_side=False)
+
+    def _wrap(self, *, server_side: bool) -> bool:
+        assert self.profile is not None
+        name = None if server_side else self.server_name or None
+        try:
+            self.sock = self.profile.context.wrap_socket(
+                self.sock, server_side=server_side, do_handshake_on_connect=False, server_hostname=name
+            )
+        except (OSError, ValueError) as error:
+            self._refused(str(error))
+            return False
+        self.is_secured = True
+        return True
+
+    def _finish_handshake(self) -> None:
+        owner = cast(TlsOwner, self.owner)
+        assert self.profile is not None
+        assert owner.profiles is not None
+        objection = self.profile.objection(self.secure, self.asked_name if self.is_outgoing else "")
+        if objection:
+            self._refused(objection)
+            return
+        self.connecting = False
+        owner.handshakes.end(self)
+        self.used_at = self.stalled_at = self.partial_at = owner.loop.time()
+        self.lifetime = owner.profiles.idle_seconds or None
+        if not owner.profiles.established(self):
+            self.close("refused by the script")
+            return
+        if self.unsent:
+            self._watch_writes(True)
+            self._writable()
+        if self.is_open and self.secure.pending():
+            super()._readable()
+
+    def overdue(self, now: float, lifetime: float) -> str:
+        if self.connecting and (self.is_secured or not self.is_outgoing):
+            late = now - self.stalled_at > self.owner.options.handshake_timeout
+            return "handshake timed out" if late else ""
+        return super().overdue(now, lifetime)
+
+    def _shut(self) -> None:
+        owner = cast(TlsOwner, self.owner)
+        owner.handshakes.end(self)
+        if self.is_secured and not self.connecting and owner.profiles and owner.profiles.close_notify:
+            with suppress(OSError, ValueError):
+                self.secure.unwrap()
+        self.sock.close()
+
+    # What is known of the peer
+
+    def peer_certificate(self) -> bytes | None:
+        """The peer's certificate (DER), verified or not; None when it showed none."""
+        return None if self.connecting else self.secure.getpeercert(binary_form=True)
+
+    def is_verified(self) -> bool:
+        """Whether the peer showed a certificate and it was verified."""
+        return bool(not self.connecting and self.profile and self.profile.context.verify_mode and
+                    self.peer_certificate())  # fmt: skip
+
+
+_REASONS = {
+    "NO_SHARED_CIPHER": "no cipher in common: see cipher_list",
+    "UNSUPPORTED_PROTOCOL": "the peer offers only older versions of TLS: see method",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "the peer refuses our version of TLS: see method",
+    "TLSV1_ALERT_UNKNOWN_CA": "the peer does not know who issued our certificate",
+    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the peer showed no certificate",
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "the peer does not accept our certificate",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "the peer does not accept our certificate",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": "the peer found nothing in common, or misses our certificate",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the peer wants a certificate from us",
+    "WRONG_VERSION_NUMBER": "the peer does not speak TLS",
+    "UNEXPECTED_EOF_WHILE_READING": "closed by the peer",
+}
+
+
+def explain(error: ssl.SSLError) -> str:
+    """An error of OpenSSL in words that say what to look at."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the peer's certificate is not good: {error.verify_message}"
+    reason: Any = error.reason or ""
+    return _REASONS.get(reason) or str(reason).lower().replace("_", " ") or str(error)

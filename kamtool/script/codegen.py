@@ -65,9 +65,9 @@ class RouteCode(SwitchCode):
         self.statements(bodies[-1].statements, RETURN)
         self.lines.indent -= 1
 
-    def observe(self, span: Span, line: int, name: str, target: str = "") -> None:
+    def observe(self, span: Span, line: int, name: str, target: str = "", count: int = 0) -> None:
         if self.plans.traced:
-            action = Action(span, line, name, self.route_name, self.kind, target)
+            action = Action(span, line, name, self.route_name, self.kind, target, count)
             place = self.names.object("at", ("at", span, name, self.kind, self.route_name), lambda: action)
             self.plans.actions.setdefault(place, action)
             # What nobody asks about costs one look at an attribute.

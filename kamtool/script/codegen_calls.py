@@ -65,7 +65,7 @@ class CallCode(TestCode):
         """A place in the words of a log line."""
         return f"{span.file}:{span.line}"
 
-    def observe(self, span: Span, line: int, name: str, target: str = "") -> None:
+    def observe(self, span: Span, line: int, name: str, target: str = "", count: int = 0) -> None:
         """In a traced program: tell the observer what comes."""
 
     # Functions ----------------------------------------------------------------------------------------
@@ -77,7 +77,8 @@ class CallCode(TestCode):
             message, hint = self.scope.unknown_function(node.name, len(node.arguments))
             raise ConfigError(message, node.span, hint=hint, code="KT1150")
         module, function = found
-        self.observe(node.span, node.line, _TRACE_NAMES.get(function.name, function.name))
+        shown = _TRACE_NAMES.get(function.name, function.name)
+        self.observe(node.span, node.line, shown, count=len(node.arguments))
         held = self.temporary()
         constants = [_constant(argument) for argument in node.arguments]
         if function.inline is not None and (code := function.inline(constants)):

@@ -146,16 +146,18 @@ class Action:
     `span` is where it stands and `line` the line that Kamailio's trace shows for it; `name` is what is
     done: a function's name, `assign`, `if`, `switch`, `while`, `route`, `return`, `exit`, `drop`. `route` and
     `kind` tell the block in which it stands, "" for an unnamed one; `target` is the variable that an
-    assignment sets. Only while `armed` is true is the observer told of it.
+    assignment sets, `count` how many arguments a function is called with. Only while `armed` is true is the
+    observer told of it.
     """
 
-    __slots__ = ("armed", "kind", "line", "name", "route", "span", "target")
+    __slots__ = ("armed", "count", "kind", "line", "name", "route", "span", "target")
 
     def __init__(
-        self, span: Any, line: int, name: str, route: str, kind: Routes = Routes.REQUEST, target: str = ""
-    ) -> None:
+        self, span: Any, line: int, name: str, route: str, kind: Routes = Routes.REQUEST, target: str = "",
+        count: int = 0,
+    ) -> None:  # fmt: skip
         self.span, self.line, self.name, self.route = span, line, name, route
-        self.kind, self.target, self.armed = kind, target, True
+        self.kind, self.target, self.count, self.armed = kind, target, count, True
 
     def __repr__(self) -> str:
         return f"<{self.name} in route[{self.route}] at {self.span.file}:{self.span.line}>"

@@ -197,6 +197,7 @@ class BufferVariables:
         if known is None:
             stats = ctx.host.stats
             known = stats.get("core:rcv_requests", 0) + stats.get("core:rcv_replies", 0)
+            known -= stats.get("core:msgid_base", 0)
             ctx.scratch["pv.mi"] = known
         return int(known)
 

@@ -48,7 +48,7 @@ class KamailioFormatter(logging.Formatter):
         text = record.getMessage().rstrip("\n").translate(_CONTROL).replace("\\x0d\n", "\r\n")
         if self.script_colours or getattr(record, "force_color", False):
             text = _SCRIPT_COLOUR.sub("\x1b\\1", text)
-        level = NAMES.get(record.levelno, record.levelname)
+        level = getattr(record, "level_name", "") or NAMES.get(record.levelno, record.levelname)
         # The module xlog lets a site choose what its texts begin with.
         begin = getattr(record, "prefix", None) or f"{_place(record.name)}: "
         line = f"{self.prefix}{level}: {begin}{text}"

@@ -88,6 +88,9 @@ class Context:
     advertised_host: str = ""
     advertised_port: int = 0
 
+    authorized: tuple[tuple[str, Any], ...] = ()
+    """The credentials that were found right, each with the name of its header."""
+
     # Transactions: what t_on_failure and friends armed, the transaction once there is one, and in branch,
     # failure and reply routes the branch it is about.
     on_failure: str = ""

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from kamtool.errors import ParseError
 from kamtool.sip.nameaddr import quote, unquote
-from kamtool.speed import split_credentials, split_list
+from kamtool.speed import md5_of, split_credentials, split_list
 
 Hash = Callable[[bytes], str]
 
@@ -64,6 +64,8 @@ def _octets(*parts: str) -> bytes:
 
 def ha1(username: str, realm: str, password: str, algorithm: str = "MD5") -> str:
     """H(username:realm:password), what `subscriber.ha1` holds; the same with `-sess`: see `response`."""
+    if algorithm in ("", "MD5"):
+        return md5_of(username, realm, password)
     return hash_of(algorithm)[0](_octets(username, realm, password))
 
 

@@ -14,9 +14,17 @@ _PURE = os.environ.get("KAMTOOL_PURE", "") not in ("", "0")
 
 if TYPE_CHECKING:
     from kamtool.speed.pure import (
+        Contact,
         Index,
+        Proof,
+        aor_of,
         forward,
+        make_nonce,
+        md5_of,
+        read_nonce,
+        read_proof,
         recv_batch,
+        register_fields,
         relay,
         respond,
         send_batch,
@@ -50,10 +58,23 @@ else:
     )
     split_list, split_params, split_name_addr = _twin.split_list, _twin.split_params, _twin.split_name_addr
     split_via, split_uri, split_credentials = _twin.split_via, _twin.split_uri, _twin.split_credentials
+    Contact, Proof, aor_of, register_fields = (
+        _twin.Contact,
+        _twin.Proof,
+        _twin.aor_of,
+        _twin.register_fields,
+    )
+    md5_of, read_proof, make_nonce, read_nonce = (
+        _twin.md5_of,
+        _twin.read_proof,
+        _twin.make_nonce,
+        _twin.read_nonce,
+    )
     recv_batch, send_batch = _twin.recv_batch, _twin.send_batch
 
 __all__ = [
-    "HEADERS", "IDS", "METHODS", "NAMES", "NATIVE", "Index", "forward", "recv_batch", "relay", "respond",
+    "HEADERS", "IDS", "METHODS", "NAMES", "NATIVE", "Contact", "Index", "Proof", "aor_of", "forward",
+    "make_nonce", "md5_of", "read_nonce", "read_proof", "recv_batch", "register_fields", "relay", "respond",
     "send_batch", "splice", "split_credentials", "split_list", "split_name_addr", "split_params",
     "split_uri", "split_via",
 ]  # fmt: skip

@@ -11,10 +11,11 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.limits cimport INT_MAX
 from libc.stdlib cimport qsort
-from libc.string cimport memchr, memcpy, strlen
+from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 
 from kamtool.errors import ParseError
 from kamtool.speed.index import Row as _Row
+from kamtool.speed.binding import PLAIN as _PLAIN
 from kamtool.speed.names import HEADERS as _HEADERS, IDS as _IDS, METHODS as _METHODS, NAMES as _NAMES
 from kamtool.speed.scanners import encode as _encode, unfold as _unfold
 
@@ -30,6 +31,8 @@ include "_names.pxi"
 include "_index.pxi"
 include "_wire.pxi"
 include "_values.pxi"
+include "_proof.pxi"
+include "_binding.pxi"
 
 if __import__("sys").platform == "linux":
     try:

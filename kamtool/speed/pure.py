@@ -6,8 +6,10 @@ It is what runs where no compiler was, and what the type checker reads for both.
 
 from __future__ import annotations
 
+from kamtool.speed.binding import Contact, aor_of, register_fields
 from kamtool.speed.datagrams import recv_batch, send_batch
 from kamtool.speed.index import Index
+from kamtool.speed.proof import Proof, make_nonce, md5_of, read_nonce, read_proof
 from kamtool.speed.scanners import (
     split_credentials,
     split_list,
@@ -19,9 +21,17 @@ from kamtool.speed.scanners import (
 from kamtool.speed.wire import forward, relay, respond, splice
 
 __all__ = [
+    "Contact",
     "Index",
+    "Proof",
+    "aor_of",
     "forward",
+    "make_nonce",
+    "md5_of",
+    "read_nonce",
+    "read_proof",
     "recv_batch",
+    "register_fields",
     "relay",
     "respond",
     "send_batch",

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -136,8 +136,10 @@ class Replay:
         return sum(self.ns) / count / 1e3
 
 
-async def with_server(work: Callable[[Replay], Any], cfg: Path = ROOT / "cfg" / "default.cfg") -> Any:
-    """Start a server on `cfg`, run `work`, stop it."""
+async def with_server(
+    work: Callable[[Replay], Any], cfg: Path = ROOT / "cfg" / "default.cfg", more: Mapping[str, str] = {}
+) -> Any:
+    """Start a server on `cfg` with `more` definitions, run `work`, stop it."""
     with tempfile.TemporaryDirectory(prefix="bench-replay-") as folder:
         path = Path(folder) / "replay.db"
         migrate(path)
@@ -145,7 +147,7 @@ async def with_server(work: Callable[[Replay], Any], cfg: Path = ROOT / "cfg" / 
             rows = [(user, DOMAIN, ha1_of(user)) for user in ("alice", "bob")]
             connection.executemany("INSERT INTO subscriber (username, domain, ha1) VALUES (?, ?, ?)", rows)
         url = f'"sqlite:///{path}"'
-        defines = {"DBURL": url, "REALM": f'"{DOMAIN}"', "DOMAIN": f'"{DOMAIN}"'}
+        defines = {"DBURL": url, "REALM": f'"{DOMAIN}"', "DOMAIN": f'"{DOMAIN}"', **more}
         loaded = script.load(cfg, defines=defines)
         # T1 is long: under valgrind a chunk takes half a second, and retransmissions are no part of a call.
         options = Options(listens=[Socket("udp", Address("127.0.0.1", 0))], t1=30.0)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from kamtool.errors import ConfigError, ParseError
-from kamtool.module import ANY, REQUEST_ROUTE, Module, Param, Variable, function
+from kamtool.module import ANY, FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Module, Param, Variable, function
 from kamtool.modules.auth import challenge
 from kamtool.modules.auth.codes import Code
 from kamtool.modules.auth.identity import matches
@@ -19,8 +19,11 @@ from kamtool.modules.auth.replay import Uses
 from kamtool.script.context import Context
 from kamtool.sip.digest import ALGORITHMS, Credentials, ha1, parse_credentials, response
 from kamtool.sip.nameaddr import quote
+from kamtool.speed import Proof, read_proof
 
 logger = logging.getLogger("kamtool.auth")
+
+CHALLENGING = REQUEST_ROUTE | FAILURE_ROUTE | ONREPLY_ROUTE
 
 UNCHALLENGEABLE = frozenset(("ACK", "CANCEL", "PRACK"))
 WWW, PROXY = "Authorization", "Proxy-Authorization"
@@ -31,10 +34,12 @@ CHALLENGE_PLAIN, CHALLENGE_AUTH, CHALLENGE_AUTH_INT = 2, 4, 8
 # Looked up once: an enum's members are slow to reach in Python 3.11.
 OK, NO_CREDENTIALS = Code.OK, Code.NO_CREDENTIALS
 
-AUTHORIZED = "auth.authorized"
 STALE = "auth.stale"
 
-Secret = Callable[[Credentials], "str | None"]
+Claim = Credentials | Proof
+"""Credentials as a request brings them: `Proof` where the header is ordinary."""
+
+Secret = Callable[[Claim], "str | None"]
 """The HA1 of who the credentials name, None when there is no such user."""
 
 
@@ -117,11 +122,15 @@ class Auth(Module):
 
     # ----- for auth_db and others
 
-    def find(self, ctx: Context, realm: str, header: str) -> tuple[int, Credentials | None]:
+    def find(self, ctx: Context, realm: str, header: str) -> tuple[int, Claim | None]:
         """The credentials for `realm`: (1, them), or -5 when there are none, -1 when they are malformed."""
         prefix = self.realm_prefix
         if prefix:
             realm = realm.removeprefix(prefix)
+        else:
+            proof = read_proof(ctx.msg, header, realm)
+            if proof is not None:
+                return OK, proof
         broken = False
         for value in ctx.msg.headers(header):
             try:
@@ -140,45 +149,51 @@ class Auth(Module):
 
     def authenticate(
         self, ctx: Context, realm: str, header: str, secret: Secret, method: str = ""
-    ) -> tuple[int, Credentials | None]:
+    ) -> tuple[int, Claim | None]:
         """Check the credentials for `realm`; the code, and the credentials when there are any.
 
         An unknown user and a wrong password take the same way and the same time; only the code differs.
         """
         msg = ctx.msg
-        method = method or msg.method
+        if not method:
+            method = msg.method
         if msg.method in UNCHALLENGEABLE:
-            return Code.OK, None  # §22.1: they cannot be challenged, so they pass
-        code, credentials = self.find(ctx, realm, header)
-        if credentials is None:
-            return code, None
-        algorithm = algorithm_of(credentials)
+            return OK, None  # §22.1: they cannot be challenged, so they pass
+        claim: Claim | None = None if self.realm_prefix else read_proof(msg, header, realm)
+        if claim is None:
+            code, claim = self.find(ctx, realm, header)
+            if claim is None:
+                return code, None
+        plain = type(claim) is Proof and claim.is_md5
+        algorithm = "MD5" if plain else algorithm_of(claim)
         if algorithm not in (self.algorithms or WITHOUT_CHOICE):
-            return Code.ERROR, credentials
-        nonce = self.nonces.check(
-            credentials.nonce, int(time.time()), self._binding(ctx) if self._checks else b""
+            return Code.ERROR, claim
+        created, number, validity = self.nonces.check(
+            claim.nonce, int(time.time()), self._binding(ctx) if self._checks else b""
         )
-        if nonce.validity is FORGED:
-            return Code.ERROR, credentials
-        known = secret(credentials)
-        right = credentials.proves(known or self._nobody[algorithm], method, msg.body) and known is not None
-        if nonce.validity is STALE_NONCE:
+        if validity is FORGED:
+            return Code.ERROR, claim
+        known = secret(claim)
+        ha1 = known or self._nobody[algorithm]
+        right = claim.proves(ha1, method) if plain else proves(claim, ha1, method, msg.body)
+        right = right and known is not None
+        if validity is STALE_NONCE:
             # RFC 7616 §3.3: stale=true tells a phone to try again without asking for the password,
             # so only one that knew it is told.
             if right:
                 ctx.scratch[STALE] = True
-            return Code.NONCE_EXPIRED, credentials
+            return Code.NONCE_EXPIRED, claim
         if not right:
-            return (Code.WRONG_PASSWORD if known is not None else Code.UNKNOWN_USER), credentials
-        if self.uses is not None and not self._unused(nonce.created, nonce.number, credentials):
+            return (Code.WRONG_PASSWORD if known is not None else Code.UNKNOWN_USER), claim
+        if self.uses is not None and not self._unused(created, number, claim):
             ctx.scratch[STALE] = True
-            return Code.NONCE_REUSED, credentials
-        ctx.scratch.setdefault(AUTHORIZED, []).append((header, credentials))
+            return Code.NONCE_REUSED, claim
+        ctx.authorized = (*ctx.authorized, (header, claim))
         if self.add_authinfo_hdr and known is not None:
-            self._confirm(ctx, credentials, known)
-        return OK, credentials
+            self._confirm(ctx, claim, known)
+        return OK, claim
 
-    def _unused(self, created: int, number: int, credentials: Credentials) -> bool:
+    def _unused(self, created: int, number: int, credentials: Claim) -> bool:
         assert self.uses is not None
         if self.nonce_count and credentials.qop:
             return self.uses.use(created, number, count_of(credentials))
@@ -186,7 +201,7 @@ class Auth(Module):
             return self.uses.use(created, number, 0xFFFFFFFF)
         return True
 
-    def _confirm(self, ctx: Context, credentials: Credentials, known: str) -> None:
+    def _confirm(self, ctx: Context, credentials: Claim, known: str) -> None:
         following = (
             self.nonces.make(int(time.time()), self._binding(ctx))
             if self.one_time_nonce
@@ -231,15 +246,20 @@ class Auth(Module):
     def challenge_headers(self, ctx: Context, name: str, realm: str, qop: str, stale: bool) -> list[str]:
         """The header lines of a challenge."""
         stale = stale or bool(ctx._scratch and ctx._scratch.get(STALE))
-        nonce = self.nonces.make(int(time.time()), self._binding(ctx))
+        nonce = self.nonces.make(int(time.time()), self._binding(ctx) if self._checks else b"")
+        if not self.algorithms:
+            return [challenge.header(name, self.stripped(realm), nonce, qop, "", stale)]
         return [
             challenge.header(name, self.stripped(realm), nonce, qop, algorithm, stale)
-            for algorithm in self.algorithms or [""]
+            for algorithm in self.algorithms
         ]
 
     # ----- functions
 
     def _challenge(self, ctx: Context, realm: str, flags: int, status: int) -> int:
+        if not ctx.msg.is_request:
+            logger.error("auth: a reply cannot be challenged")
+            return Code.UNKNOWN_USER  # -3, as Kamailio has it
         if not realm:
             logger.error("auth: a challenge needs a realm")
             if not flags & challenge.NO_500:
@@ -260,7 +280,7 @@ class Auth(Module):
         finally:
             ctx.transaction = transaction
 
-    @function("www_challenge", routes=REQUEST_ROUTE)
+    @function("www_challenge", routes=CHALLENGING)
     def www_challenge(self, ctx: Context, realm: str, flags: int = 0) -> int:
         """Answer 401 with a challenge for `realm`: what a registrar or another server asks.
 
@@ -268,20 +288,22 @@ class Auth(Module):
         """
         return self._challenge(ctx, realm, flags, 401)
 
-    @function("proxy_challenge", routes=REQUEST_ROUTE)
+    @function("proxy_challenge", routes=CHALLENGING)
     def proxy_challenge(self, ctx: Context, realm: str, flags: int = 0) -> int:
         """Answer 407 with a challenge for `realm`: what a proxy asks. `flags` as for `www_challenge()`."""
         return self._challenge(ctx, realm, flags, 407)
 
-    @function("auth_challenge", routes=REQUEST_ROUTE)
+    @function("auth_challenge", routes=CHALLENGING)
     def auth_challenge(self, ctx: Context, realm: str, flags: int = 0) -> int:
         """`www_challenge()` for REGISTER, `proxy_challenge()` for everything else."""
         return self._challenge(ctx, realm, flags, 401 if ctx.msg.method == "REGISTER" else 407)
 
     def _pv(self, ctx: Context, header: str, realm: str, password: str, flags: int, method: str = "") -> int:
-        def secret(credentials: Credentials) -> str:
+        def secret(credentials: Claim) -> str:
             if flags & PASSWORD_IS_HA1:
                 return password
+            if type(credentials) is Proof and credentials.is_md5:
+                return credentials.ha1(password)
             return ha1(credentials.username, credentials.realm, password, algorithm_of(credentials))
 
         if not realm or not password:
@@ -343,25 +365,45 @@ class Auth(Module):
     @function("consume_credentials", routes=REQUEST_ROUTE)
     def consume_credentials(self, ctx: Context) -> int:
         """Take the credentials that were checked off the request, so that the next hop does not see them."""
-        authorized = ctx.scratch.pop(AUTHORIZED, [])
-        for header, credentials in authorized:
+        authorized, ctx.authorized = ctx.authorized, ()
+        for header, checked in authorized:
             for field in ctx.msg.fields(header):
                 try:
-                    if parse_credentials(field.value) == credentials:
-                        ctx.edit(field.start, field.end, b"")
+                    found = parse_credentials(field.value)
                 except ParseError:
                     continue
+                if found is not None and (found.nonce, found.response) == (checked.nonce, checked.response):
+                    ctx.edit(field.start, field.end, b"")
         return Code.OK if authorized or ctx.msg.method in UNCHALLENGEABLE else Code.ERROR
 
 
-def algorithm_of(credentials: Credentials) -> str:
+def proves(claim: Claim, ha1: str, method: str, body: bytes) -> bool:
+    """Whether this HA1 made the response, by whatever algorithm and qop the credentials name."""
+    if isinstance(claim, Proof):
+        names = (
+            "username",
+            "realm",
+            "nonce",
+            "uri",
+            "response",
+            "algorithm",
+            "cnonce",
+            "opaque",
+            "qop",
+            "nc",
+        )
+        claim = Credentials(*(getattr(claim, name) for name in names))
+    return claim.proves(ha1, method, body)
+
+
+def algorithm_of(credentials: Claim) -> str:
     """The hash that the credentials use: upper case, without `-SESS`."""
     if credentials.algorithm in ("MD5", ""):
         return "MD5"
     return credentials.algorithm.upper().removesuffix("-SESS") or "MD5"
 
 
-def count_of(credentials: Credentials) -> int:
+def count_of(credentials: Claim) -> int:
     """`nc` as a number, 0 when it is none."""
     try:
         return int(credentials.nc, 16)

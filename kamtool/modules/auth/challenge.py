@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from kamtool.sip.nameaddr import quote
 
 WITH_AUTH = 1
@@ -19,13 +21,18 @@ def qop_of(flags: int, default: str) -> str:
 
 def header(name: str, realm: str, nonce: str, qop: str, algorithm: str, stale: bool) -> str:
     """One header line. Without an `algorithm` none is named: old phones know MD5 only, and not its name."""
-    if not (qop or algorithm or stale):
-        return f'{name}: Digest realm={quote(realm)}, nonce="{nonce}"'
-    parts = [f"Digest realm={quote(realm)}", f'nonce="{nonce}"']
+    before, after = _around(name, realm, qop, algorithm, stale)
+    return before + nonce + after
+
+
+@lru_cache(256)
+def _around(name: str, realm: str, qop: str, algorithm: str, stale: bool) -> tuple[str, str]:
+    """What stands before and behind the nonce."""
+    parts = ['"']
     if qop:
         parts.append(f'qop="{qop}"')
     if algorithm:
         parts.append(f"algorithm={algorithm}")
     if stale:
         parts.append("stale=true")
-    return f"{name}: {', '.join(parts)}"
+    return f'{name}: Digest realm={quote(realm)}, nonce="', ", ".join(parts)

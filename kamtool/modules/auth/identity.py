@@ -6,6 +6,7 @@ from kamtool.errors import ParseError
 from kamtool.script.context import Context
 from kamtool.sip.digest import Credentials
 from kamtool.sip.uri import SipUri, TelUri, parse_uri, unescape
+from kamtool.speed import Proof
 
 CHECK = 1
 SKIP_ANONYMOUS = 2
@@ -13,7 +14,7 @@ SKIP_ANONYMOUS = 2
 MAY_BE_ANONYMOUS = frozenset(("INVITE", "BYE", "PRACK", "UPDATE", "MESSAGE"))
 
 
-def matches(ctx: Context, credentials: Credentials, realm: str, flags: int, use_domain: bool) -> bool:
+def matches(ctx: Context, credentials: Credentials | Proof, realm: str, flags: int, use_domain: bool) -> bool:
     """Whether From names the user of the credentials; of REGISTER also To, of PUBLISH also To and the R-URI.
 
     With `use_domain` their domains must be the realm.
@@ -34,7 +35,7 @@ def matches(ctx: Context, credentials: Credentials, realm: str, flags: int, use_
         return False
 
 
-def _names(text: str, credentials: Credentials, realm: str, use_domain: bool) -> bool:
+def _names(text: str, credentials: Credentials | Proof, realm: str, use_domain: bool) -> bool:
     uri = parse_uri(text)
     if isinstance(uri, TelUri):
         return uri.number == credentials.user

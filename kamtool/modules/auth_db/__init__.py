@@ -7,13 +7,13 @@ import re
 
 from kamtool.errors import ConfigError, ParseError, StoreError
 from kamtool.module import ANY, REQUEST_ROUTE, Host, Module, Param, Variable, function, rpc
-from kamtool.modules.auth import PROXY, WWW, Auth, algorithm_of
+from kamtool.modules.auth import PROXY, WWW, Auth, Claim, algorithm_of
 from kamtool.modules.auth.codes import Code
 from kamtool.modules.auth.identity import matches
 from kamtool.modules.auth_db.credentials import Columns, Subscriber, Subscribers
 from kamtool.modules.db_sqlite import open_database
 from kamtool.script.context import Context
-from kamtool.sip.digest import Credentials, ha1
+from kamtool.sip.digest import ha1
 from kamtool.sip.uri import SipUri, parse_uri, unescape
 from kamtool.store.database import Database
 
@@ -89,12 +89,12 @@ class AuthDb(Module):
 
     def _authenticate(
         self, ctx: Context, realm: str, table: str, header: str, method: str = ""
-    ) -> tuple[int, Credentials | None]:
+    ) -> tuple[int, Claim | None]:
         if not realm:
             return Code.ERROR, None
         row: Subscriber | None = None
 
-        def secret(credentials: Credentials) -> str | None:
+        def secret(credentials: Claim) -> str | None:
             nonlocal row
             domain = credentials.domain if self.use_domain else realm
             row = subscribers.find(credentials.user, domain, self.server.now())
@@ -114,7 +114,7 @@ class AuthDb(Module):
             self._generate_avps(ctx, row)
         return code, credentials
 
-    def _secret(self, subscribers: Subscribers, row: Subscriber, credentials: Credentials) -> str | None:
+    def _secret(self, subscribers: Subscribers, row: Subscriber, credentials: Claim) -> str | None:
         """The HA1 of a row for these credentials; None when the row has no password."""
         with_domain = "@" in credentials.username
         algorithm = algorithm_of(credentials)
@@ -132,7 +132,7 @@ class AuthDb(Module):
         other = subscribers.other_hash(credentials.user, row.domain, algorithm)
         return other[1 if with_domain else 0] or None if other else None
 
-    def _idle(self, credentials: Credentials) -> None:
+    def _idle(self, credentials: Claim) -> None:
         if self.calculate_ha1:
             ha1(credentials.username, credentials.realm, "nobody", algorithm_of(credentials))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from kamtool.errors import ConfigError
 from kamtool.module import Module, Variable
 from kamtool.modules.registrar.aor import AorRule
@@ -41,12 +39,13 @@ class Registrar(Saving, Finding, Asking, Module):
         self.usrloc = usrloc
         self.saver = Saver(usrloc.ruids, usrloc.matching, usrloc.cseq_delay)
         rule = AorRule(bool(usrloc.use_domain), bool(self.case_sensitive), self.realm_prefix)
-        self.aor_of = lru_cache(8192)(rule)
+        self.aor_of = rule
+        self.is_plain = self._is_plain()
         self.gruus = TempGruus()
         self._received = self._optional(self.received_avp)
         self._reg_callid = self._optional(self.reg_callid_avp)
         self._aor = self._optional(self.aor_avp)
-        self._shown_sockets = {}
+        self.shown_sockets = {}
         self._sockets = {}
         stats = self.server.stats
         for key in ("accepted_regs", "rejected_regs"):
@@ -57,6 +56,15 @@ class Registrar(Saving, Finding, Asking, Module):
         stats["registrar:default_expires_range"] = self.default_expires_range
         stats["registrar:expires_range"] = self.expires_range
         usrloc.listen(self._heard)
+
+    def _is_plain(self) -> bool:
+        """Whether no parameter asks for more than the short way of save() knows."""
+        special = (
+            self.received_avp, self.aor_avp, self.xavp_cfg, self.use_path, self.outbound_mode, self.sock_mode,
+            self.expires_range, self.default_expires_range, self.usrloc.server_id, self.min_expires_mode,
+            self.usrloc.matching_mode, self.usrloc.desc_time_order,
+        )  # fmt: skip
+        return not any(special) and self.sock_flag < 0
 
     def _optional(self, text: str) -> Variable | None:
         return self.server.variable(text) if text else None

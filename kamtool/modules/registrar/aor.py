@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kamtool.errors import ParseError
 from kamtool.sip.uri import TelUri, parse_uri, unescape
-from kamtool.speed import split_uri
+from kamtool.speed import aor_of, split_uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,10 @@ class AorRule:
 
     def __call__(self, text: str) -> str:
         """`alice`, or with `use_domain` `alice@example.com`. Raises ParseError."""
+        if not self.realm_prefix:
+            aor = aor_of(text, self.use_domain, self.case_sensitive)
+            if aor is not None:
+                return aor
         if text[:3].lower() != "sip":
             return self._of_other(text)
         _, name, _, host, *_ = split_uri(text)

@@ -33,10 +33,11 @@ class Base(Parameters):
     saver: Saver
     gruus: TempGruus
     aor_of: Callable[[str], str]
+    is_plain: bool
     _received: Variable | None
     _reg_callid: Variable | None
     _aor: Variable | None
-    _shown_sockets: dict[tuple[str, Address], str]
+    shown_sockets: dict[tuple[str, Address], str]
     _sockets: dict[str, Socket | None]
 
     def _named(self, ctx: Context, uri: str, usual: str) -> str:

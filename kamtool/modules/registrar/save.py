@@ -158,19 +158,11 @@ class Saver:
 
 
 def _refresh(contact: Contact, registration: Registration, entry: Wanted) -> None:
-    contact.uri = entry.uri
-    contact.expires_at = registration.now + entry.expires
-    contact.modified_at = registration.now
-    contact.q = entry.q
-    contact.call_id = registration.call_id
-    contact.cseq = registration.cseq
-    contact.received = registration.received
-    contact.user_agent = registration.user_agent
-    contact.socket = registration.socket
-    contact.connection = registration.connection
-    contact.methods = registration.methods
-    contact.cflags = registration.cflags
-    contact.details = _details(registration, entry)
+    contact.refresh(
+        entry.uri, registration.now + entry.expires, registration.now, entry.q, registration.call_id,
+        registration.cseq, registration.received, registration.user_agent, registration.socket,
+        registration.connection, registration.methods, registration.cflags, _details(registration, entry),
+    )  # fmt: skip
 
 
 def _details(registration: Registration, entry: Wanted) -> Details:
@@ -185,11 +177,12 @@ def methods_of(msg: Message) -> int:
     values = msg.headers("Allow")
     if not values:
         return ALL_METHODS
-    return _mask(",".join(values))
+    return mask_of(",".join(values))
 
 
 @lru_cache(1024)
-def _mask(allow: str) -> int:
+def mask_of(allow: str) -> int:
+    """The methods in the value of Allow."""
     mask = 0
     for name in filter(None, map(str.strip, allow.split(","))):
         mask |= METHODS.get(name.upper(), OTHER_METHOD)

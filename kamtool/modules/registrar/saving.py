@@ -8,6 +8,7 @@ from typing import cast
 
 from kamtool.errors import ParseError, StoreError
 from kamtool.module import FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Plain, function
+from kamtool.modules.registrar import quick
 from kamtool.modules.registrar.answer import contact_header
 from kamtool.modules.registrar.base import Answering, Base
 from kamtool.modules.registrar.extensions import Extensions
@@ -71,6 +72,17 @@ class Saving(Base):
         except StoreError as error:
             logger.error("%s", error)
             raise Refused(500, "the location table cannot be read") from error
+        if self.is_plain and not flags and not location.db_only:
+            now = self.server.now()
+            code = quick.save(self, ctx, location, aor, contacts, now)
+            if code:
+                if location.waits:
+                    await self._commit(location)
+                contacts = location.get(aor)
+                entry = contacts[0].plain_entry(now) if len(contacts) == 1 else None
+                line = f"Contact: {entry}" if entry else contact_header(contacts, now, self.received_param, None)
+                ctx.add_reply_header(line)
+                return code
         asked = read_wanted(msg, self, contacts, spread=not flags & NO_SPREAD)
         asks = read_extensions(msg, self)
         gruu = self._gruu_owner(uri) if asks.gruu else None
@@ -114,7 +126,7 @@ class Saving(Base):
             flags,
             received,
             sys.intern(msg.header("User-Agent") or "n/a"),
-            self._socket(ctx, flow),
+            self.socket_text(ctx, flow),
             flow.connection,
             methods_of(msg),
             cflags,
@@ -122,7 +134,7 @@ class Saving(Base):
             asks,
         )
 
-    def _socket(self, ctx: Context, flow: Flow) -> str:
+    def socket_text(self, ctx: Context, flow: Flow) -> str:
         """The socket that a REGISTER came to, as `udp:127.0.0.1:5060`."""
         if self.sock_flag >= 0 and ctx.flags & 1 << self.sock_flag and self.sock_hdr_name:
             named = ctx.msg.header(self.sock_hdr_name)
@@ -133,14 +145,14 @@ class Saving(Base):
             if given is not None:
                 return str(given)
         key = (flow.transport, flow.local)
-        shown = self._shown_sockets.get(key)
+        shown = self.shown_sockets.get(key)
         if shown is None:
             address = flow.local
             if self.sock_mode:
                 find = getattr(self.server, "socket", None)
                 socket = find(flow.transport, flow.local) if find is not None else None
                 address = socket.shown if isinstance(socket, Socket) else address
-            shown = self._shown_sockets[key] = sys.intern(f"{flow.transport}:{address}")
+            shown = self.shown_sockets[key] = sys.intern(f"{flow.transport}:{address}")
         return shown
 
     def _override(self, ctx: Context, asked: list[Wanted]) -> int:

@@ -54,10 +54,13 @@ class Table:
 
     def insert(self, contact: Contact) -> None:
         """Add a contact behind those of the same q."""
-        self.records[contact.aor] = self._placed(self.records.get(contact.aor, ()), contact)
+        aor = contact.aor
+        known = self.records.get(aor)
+        self.records[aor] = self._placed(known, contact) if known else (contact,)
         self.count += 1
         self._schedule(contact)
-        self.tell(INSERTED, contact)
+        for listener in self.listeners:
+            listener(INSERTED, contact)
 
     def refreshed(self, contact: Contact, reorder: bool) -> None:
         """A contact's fields were changed in place; `reorder` when its q did."""

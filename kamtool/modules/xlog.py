@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from logging.handlers import SysLogHandler
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ConfigError
 from kamtool.module import ANY, Constants, Host, Module, Param, function
 from kamtool.script.levels import level_of, python_level
+from kamtool.script.nodes import String
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from kamtool.script.context import Context
+    from kamtool.script.program import Script
 
 _ERR = -1
 
@@ -28,11 +30,17 @@ def _guard(arguments: Sequence[str | None]) -> str:
     """Whether the level is on, asked before the text is put together."""
     if len(arguments) < 2:
         return _is_on(_ERR)
-    return "" if arguments[0] is None else _is_on(level_of(arguments[0]))
+    level = arguments[-2]
+    return "" if level is None else _is_on(level_of(level))
 
 
 def _guard_at(level: int) -> Constants:
     return lambda _: _is_on(level)
+
+
+def _facility(name: str) -> int | None:
+    """The number of a syslog facility, `LOG_LOCAL3` or `local3`."""
+    return SysLogHandler.facility_names.get(name.removeprefix("LOG_").lower())
 
 
 class Xlog(Module):
@@ -53,27 +61,46 @@ class Xlog(Module):
         self.logger = logging.getLogger("kamtool.script")
         self._extra: dict[str, str | bool] | None = None
 
+        self._diverted: dict[str, logging.Logger] = {}
+
+    def verify(self, script: Script) -> Iterable[ConfigError]:
+        """Facilities must exist, in the parameter and in calls with three arguments."""
+        self._check()
+        for call in script.calls("xlog", "xlogl"):
+            first = call.arguments[0]
+            known = not isinstance(first, String) or _facility(first.value) is not None
+            if len(call.arguments) == 3 and not known:
+                yield ConfigError("there is no such syslog facility", first.span, code="KT1151")
+
+    def _check(self) -> None:
+        if self.log_facility and _facility(self.log_facility) is None:
+            raise ConfigError(f"no syslog facility {self.log_facility!r}", code="KT1201")
+
     async def start(self) -> None:
         """Open the syslog facility, when one of our own is asked for."""
+        self._check()
         if self.prefix != "<script>: " or self.force_color:
             self._extra = {"prefix": self.prefix, "force_color": bool(self.force_color)}
         if self.log_facility:
-            self._divert()
+            self.logger = self._divert(self.log_facility)
 
-    def _divert(self) -> None:
-        name = self.log_facility.removeprefix("LOG_").lower()
-        if name not in SysLogHandler.facility_names:
-            raise ConfigError(f"no syslog facility {self.log_facility!r}", code="KT1201")
+    def _divert(self, facility: str) -> logging.Logger:
+        """The logger with a facility of its own, when the server logs to syslog at all."""
+        found = self._diverted.get(facility)
+        if found is not None:
+            return found
         theirs = [h for h in logging.getLogger("kamtool").handlers if isinstance(h, SysLogHandler)]
-        if not theirs:
-            return
-        self.logger = logging.getLogger("kamtool.xlog")
-        self.logger.propagate = False
-        ours = SysLogHandler(theirs[0].address, SysLogHandler.facility_names[name])
+        number = _facility(facility)
+        if not theirs or number is None:
+            return self.logger
+        found = self._diverted[facility] = logging.getLogger(f"kamtool.xlog.{number}")
+        found.propagate = False
+        ours = SysLogHandler(theirs[0].address, number)
         ours.setFormatter(theirs[0].formatter)
-        self.logger.handlers[:] = [ours]
+        found.handlers[:] = [ours]
+        return found
 
-    def write(self, ctx: Context, level: int, text: str) -> int:
+    def write(self, ctx: Context, level: int, text: str, logger: logging.Logger | None = None) -> int:
         """Log `text` at a level of Kamailio's."""
         number = python_level(level)
         if not self.logger.isEnabledFor(number):
@@ -83,7 +110,8 @@ class Xlog(Module):
         if len(text) >= self.buf_size:
             self.logger.error("xlog: a text of %d octets was cut at buf_size %d", len(text), self.buf_size)
             text = text[: max(self.buf_size - 1, 0)]
-        self.logger.log(number, "%s", (ctx.log_prefix + text) if ctx.log_prefix else text, extra=self._extra)
+        whole = (ctx.log_prefix + text) if ctx.log_prefix else text
+        (logger or self.logger).log(number, "%s", whole, extra=self._extra)
         return 1
 
     def _wanted(self, ctx: Context) -> bool:
@@ -91,14 +119,16 @@ class Xlog(Module):
 
         return bool(METHODS.get(ctx.msg.method, OTHER_METHOD) & self.methods_filter)
 
-    def _write_two(self, ctx: Context, first: str, second: str | None, default: int, place: str = "") -> int:
+    def _write(self, ctx: Context, first: str, second: str | None, third: str | None, place: str = "") -> int:
+        """`text`, or `level, text`, or `facility, level, text`."""
         if second is None:
-            return self.write(ctx, default, place + first)
-        level = level_of(first)
+            return self.write(ctx, _ERR, place + first)
+        named, text = (first, second) if third is None else (second, third)
+        level = level_of(named)
         if level is None:
-            self.logger.error("xlog: no log level %r", first)
+            self.logger.error("xlog: no log level %r", named)
             return -1
-        return self.write(ctx, level, place + second)
+        return self.write(ctx, level, place + text, None if third is None else self._divert(first))
 
     def _place(self, frame: FrameType) -> str:
         # Compiled routes carry the cfg's own file names and line numbers.
@@ -106,18 +136,20 @@ class Xlog(Module):
         return f"{frame.f_code.co_filename}:{line}" if self.long_format else line
 
     @function("xlog", routes=ANY, guard=_guard)
-    def xlog(self, ctx: Context, level: str, text: str | None = None) -> int:
+    def xlog(self, ctx: Context, level: str, text: str | None = None, third: str | None = None) -> int:
         """Log a text; `xlog("text")` at the level of errors, `xlog("L_INFO", "text")` at another.
+
+        With three arguments the first is the syslog facility: `xlog("LOG_LOCAL3", "L_INFO", "text")`.
 
         Levels: L_ALERT -5, L_BUG, L_CRIT2, L_CRIT, L_ERR -1, L_WARN 0, L_NOTICE 1, L_INFO 2, L_DBG 3. What is
         above the global parameter `debug` is not logged.
         """
-        return self._write_two(ctx, level, text, _ERR)
+        return self._write(ctx, level, text, third)
 
     @function("xlogl", routes=ANY, guard=_guard)
-    def xlogl(self, ctx: Context, level: str, text: str | None = None) -> int:
+    def xlogl(self, ctx: Context, level: str, text: str | None = None, third: str | None = None) -> int:
         """Like `xlog`, beginning with the line of the cfg."""
-        return self._write_two(ctx, level, text, _ERR, self._place(sys._getframe(1)))
+        return self._write(ctx, level, text, third, self._place(sys._getframe(1)))
 
     @function("xdbg", routes=ANY, guard=_guard_at(3))
     def xdbg(self, ctx: Context, text: str) -> int:

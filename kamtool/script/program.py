@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import logging
 import re
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -17,13 +17,14 @@ from kamtool.script.context import Context
 from kamtool.script.guards import Action
 from kamtool.script.lexer import Lexer
 from kamtool.script.linker import Linker, compile_format, compile_variable
-from kamtool.script.nodes import Item, Load, ModParam, Route
+from kamtool.script.nodes import Call, Item, Load, ModParam, Route
 from kamtool.script.parser import Parser
 from kamtool.script.preprocess import Preprocessor
 from kamtool.script.rehearsal import rehearse
 from kamtool.script.scope import Scope
 from kamtool.script.settings import Settings
 from kamtool.script.source import Source, Text, read
+from kamtool.script.walk import walk
 
 logger = logging.getLogger("kamtool.script")
 
@@ -81,6 +82,13 @@ class Script:
     def routes(self) -> tuple[Route, ...]:
         """Every routing block, in order."""
         return tuple(item for item in self.items if isinstance(item, Route))
+
+    def calls(self, *names: str) -> Iterator[Call]:
+        """Every call of one of these functions, for a module that looks at what is asked of it."""
+        for route in self.routes:
+            for node in walk(route.body):
+                if isinstance(node, Call) and node.name in names:
+                    yield node
 
     def link(self, host: Host, *, observer: Any = None) -> Program:
         """Compile the routes and bind them to the instances in `host.modules`.

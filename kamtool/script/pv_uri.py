@@ -181,7 +181,7 @@ class NextHopVariables:
         if value is None:
             ctx.dst_uri = None
         elif type(value) is str and value:
-            uri_text.need(value)
+            # Any text, as in Kamailio: t_relay() is who says that nothing can be reached there (-478).
             ctx.dst_uri = value
 
     @pv("dd", kind=str)

@@ -58,11 +58,16 @@ class Rr(Module):
     # Record-Route ------------------------------------------------------------------------------------------
 
     @function("record_route", routes=RECORDING)
-    def record_route(self, ctx: Context) -> bool:
-        """Stay on the path of the dialog that this request opens. False when it was asked for already."""
+    def record_route(self, ctx: Context, params: str = "") -> bool:
+        """Stay on the path of the dialog that this request opens. False when it was asked for already.
+
+        `params` (`;name=value`) are added to the Record-Route URI, as by `add_rr_param()`.
+        """
         if ctx.record_route is not None:
             log.error("record_route: asked for twice")
             return False
+        if params:
+            ctx.scratch["rr.params"] = ctx.scratch.get("rr.params", "") + f";{params.removeprefix(';')}"
         ctx.record_route = self._record(ctx)
         return True
 

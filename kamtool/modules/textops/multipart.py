@@ -109,9 +109,14 @@ def write(ctx: Context, parts: list[Part], boundary: str) -> None:
 class MultipartFunctions:
     """Bodies of several parts."""
 
-    @function("set_body_multipart", routes=_ROUTES, arities=(0, 2, 3))
+    @function("set_body_multipart", routes=_ROUTES, arities=(0, 1, 2, 3))
     def set_body_multipart(self, ctx: Context, text: str = "", kind: str = "", boundary: str = "") -> bool:
-        """Make the body multipart/mixed: of its old content, or of one part with `text` of type `kind`."""
+        """Make the body multipart/mixed: of its old content, or of one part with `text` of type `kind`.
+
+        One argument alone is the boundary.
+        """
+        if text and not kind:
+            text, boundary = "", text
         boundary = boundary or _DEFAULT_BOUNDARY
         if text:
             part = _part(to_octets(text), kind or "text/plain", "")

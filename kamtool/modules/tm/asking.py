@@ -9,13 +9,14 @@ from kamtool.module import (
     BRANCH_ROUTE,
     FAILURE_ROUTE,
     ONREPLY_ROUTE,
+    ONSEND_ROUTE,
     REQUEST_ROUTE,
     Plain,
     Regex,
     Routes,
     function,
 )  # fmt: skip
-from kamtool.modules.tm.base import TM_ROUTES, Part
+from kamtool.modules.tm.base import REQUEST_OR_FAILURE, TM_ROUTES, Part
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
@@ -85,7 +86,7 @@ class Asking(Part):
         tx = self._transaction(ctx)
         return tx is not None and any(client.status == code for client in tx.branches)
 
-    @function("t_branch_timeout", routes=FAILURE_ROUTE)
+    @function("t_branch_timeout", routes=REQUEST_OR_FAILURE)
     def t_branch_timeout(self, ctx: Context) -> bool:
         """Whether the branch that won failed by a time-out."""
         tx = ctx.transaction
@@ -94,7 +95,7 @@ class Asking(Part):
         client = tx.branches[ctx.branch_index]
         return bool(client.is_local and client.status == 408)
 
-    @function("t_branch_replied", routes=FAILURE_ROUTE)
+    @function("t_branch_replied", routes=REQUEST_OR_FAILURE)
     def t_branch_replied(self, ctx: Context) -> bool:
         """Whether the branch that won has received any reply."""
         tx = ctx.transaction
@@ -128,7 +129,7 @@ class Asking(Part):
             tx is not None and bool(tx.branches) and all(c.is_local and c.status == 408 for c in tx.branches)
         )
 
-    @function("t_is_set", routes=TM_ROUTES, inline=_inline_t_is_set)
+    @function("t_is_set", routes=TM_ROUTES | ONSEND_ROUTE, inline=_inline_t_is_set)
     def t_is_set(self, ctx: Context, what: Plain) -> bool:
         """Whether a `branch_route`, `failure_route` or `onreply_route` is armed."""
         attribute = _ARMED.get(what, "")

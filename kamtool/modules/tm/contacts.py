@@ -19,11 +19,14 @@ class Contacts(Part):
     """t_load_contacts and t_next_contacts: the highest q first, equals together."""
 
     @function("t_load_contacts", routes=REQUEST_OR_FAILURE)
-    def t_load_contacts(self, ctx: Context) -> int:
+    def t_load_contacts(self, ctx: Context, mode: int = 0) -> int:
         """Take the destination set (R-URI and branches) away, ordered by q, for t_next_contacts.
 
-        Nothing changes when all have the same q: then they are forked to in parallel anyway.
+        Nothing changes when all have the same q: then they are forked to in parallel anyway. With `mode` 1
+        each contact is tried alone.
         """
+        if mode not in (0, 1):
+            return -1
         if not ctx.branches:
             return 1
         main = Branch(
@@ -31,7 +34,11 @@ class Contacts(Part):
             ctx.user_agent, ctx.instance, connection=ctx.connection,
         )  # fmt: skip
         ordered = sorted([main, *ctx.branches], key=lambda branch: -branch.q)
-        groups = [list(group) for _, group in groupby(ordered, key=lambda branch: branch.q)]
+        groups = (
+            [[branch] for branch in ordered]
+            if mode
+            else [list(group) for _, group in groupby(ordered, key=lambda branch: branch.q)]
+        )
         if len(groups) == 1:
             return 1
         ctx.scratch[KEY] = groups

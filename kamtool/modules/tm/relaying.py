@@ -130,9 +130,12 @@ class Relaying(Part):
         return 1 if self._host.relay.cancel(ctx) is None else 0
 
     @function("t_replicate", routes=REQUEST_ROUTE)
-    async def t_replicate(self, ctx: Context, uri: str) -> bool:
-        """Send a copy of the request to `uri`; its responses are taken and go nowhere."""
-        return await self._host.relay.replicate(ctx, uri, "")
+    async def t_replicate(self, ctx: Context, uri: str = "", port: str = "") -> bool:
+        """Send a copy of the request to `uri`; its responses are taken and go nowhere.
+
+        With two arguments they are host and port; without any it goes where t_relay would send it.
+        """
+        return await self._host.relay.replicate(ctx, target(uri, port) if port else uri, "")
 
     @function("t_replicate_udp", routes=REQUEST_ROUTE)
     async def t_replicate_udp(self, ctx: Context, host: str, port: str) -> bool:

@@ -43,12 +43,15 @@ class Profile(Protocol):
 class Profiles(Protocol):
     """Chooses a profile; the module tls is one. `idle_seconds` 0 leaves it to tcp_connection_lifetime."""
 
-    idle_seconds: float
-    close_notify: bool
+    @property
+    def idle_seconds(self) -> float: ...
 
-    def server(self, local: Address, server_name: str) -> Profile | None: ...
+    @property
+    def close_notify(self) -> bool: ...
 
-    def client(self, remote: Address, server_name: str, server_id: str) -> tuple[Profile, str] | None:
+    def server_profile(self, local: Address, server_name: str) -> Profile | None: ...
+
+    def client_profile(self, remote: Address, server_name: str, server_id: str) -> tuple[Profile, str] | None:
         """The profile to connect with, and the name to ask for (SNI), "" for none."""
 
     def established(self, connection: TlsConnection) -> bool:
@@ -237,7 +240,7 @@ class TlsConnection(Connection):
         self.sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVLOWAT, 1)
         self.server_name = hello.server_name
         profiles = cast(TlsOwner, self.owner).profiles
-        self.profile = profiles.server(self.flow.local, hello.server_name) if profiles else None
+        self.profile = profiles.server_profile(self.flow.local, hello.server_name) if profiles else None
         if self.profile is None:
             self._refused(f"no TLS profile for {self.flow.local} {hello.server_name}".rstrip())
             return False
@@ -245,7 +248,9 @@ class TlsConnection(Connection):
 
     def _wrap_as_client(self) -> None:
         profiles = cast(TlsOwner, self.owner).profiles
-        found = profiles.client(self.flow.remote, self.asked_name, self.server_id) if profiles else None
+        found = (
+            profiles.client_profile(self.flow.remote, self.asked_name, self.server_id) if profiles else None
+        )
         if found is None:
             self._refused("no TLS profile for clients")
             return

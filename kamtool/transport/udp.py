@@ -73,7 +73,7 @@ class UdpSocket:
         self._out: list[Outgoing] = []
         self._flows: dict[tuple[str, int], Flow] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._blocked = False
+        self._blocked = self._reading = False
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start reading."""
@@ -102,7 +102,8 @@ class UdpSocket:
         """Queue a datagram for this turn. Beyond MAX_QUEUE it is dropped and counted: UDP may lose it."""
         out = self._out
         if not out:
-            self.mark(self)
+            if not self._reading:
+                self.mark(self)
         elif len(out) >= MAX_QUEUE:
             self.dropped += 1
             return
@@ -116,10 +117,17 @@ class UdpSocket:
         ):  # an ICMP error of an earlier datagram, or no memory: the next datagram is read anyway
             return
         flows, receive = self._flows, self.receive
-        for data, remote in batch:
-            if len(data) <= 4 and not data.strip(KEEPALIVE_BYTES):
-                continue
-            receive(data, flows.get(remote) or self.flow(remote))
+        # What is answered at once leaves at once: a turn of the loop is spared for it.
+        self._reading = True
+        try:
+            for data, remote in batch:
+                if len(data) <= 4 and not data.strip(KEEPALIVE_BYTES):
+                    continue
+                receive(data, flows.get(remote) or self.flow(remote))
+        finally:
+            self._reading = False
+            if self._out:
+                self.flush()
 
     def flush(self) -> None:
         """Hand the queue to the kernel; what it will not take now waits until it is writable."""

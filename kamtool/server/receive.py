@@ -115,7 +115,7 @@ class Receive:
     def malformed(self, data: bytes, flow: Flow, error: ParseError) -> None:
         """Bytes that are no SIP message: counted, and answered where RFC 3261 allows an answer."""
         server = self.server
-        if any([taken(data, flow) for taken in server.foreign_data]):
+        if any(taken(data, flow) for taken in server.foreign_data):
             return
         server.count("core:bad_msg_hdr")
         server.count("core:err_replies" if data[:4] == b"SIP/" else "core:err_requests")

@@ -177,6 +177,8 @@ class Responses:
                 raise ParseError("the top Via is not ours")
             vias = msg.items("Via")
             if len(vias) < 2:
+                if any(taken(msg, flow) for taken in server.stray_replies):
+                    return
                 raise ParseError("for this server, which asked nothing")
             back = via_flow(parse_via(vias[1]), server.transports, server.transports.socket_of(flow))
         except (ParseError, TransportError) as error:

@@ -120,7 +120,7 @@ class UdpPeer(Peer, asyncio.DatagramProtocol):
         self.wire = transport
 
     def datagram_received(self, data, source):
-        if data.strip():
+        if data.strip(b"\0\r\n\t "):  # not a keep-alive
             message = parse(data)
             self.inbox.put_nowait(message)
         self.raw.put_nowait((data, source))

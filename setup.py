@@ -1,6 +1,6 @@
-"""The kernel and the data of the wheel need this file; all else is declared in pyproject.toml.
+"""The compiled parts and the data of the wheel need this file; all else is declared in pyproject.toml.
 
-The extensions are optional: without a compiler or Cython, the install goes on and the pure twin runs.
+The extensions are optional: without a compiler, Cython or mypyc, the install goes on and plain Python runs.
 """
 
 import shutil
@@ -35,6 +35,34 @@ def extensions() -> list[Extension]:
     return built
 
 
+def compiled() -> list[Extension]:
+    """The modules on the path of every message, as mypyc compiles them; [] when it cannot."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    from kamtool.compiled import MODULES, path_of
+
+    try:
+        from mypyc.build import mypycify
+
+        built: list[Extension] = mypycify(
+            [
+                "--config-file=",
+                "--ignore-missing-imports",
+                *(str(path_of(module).relative_to(Path.cwd())) for module in MODULES),
+            ],
+            opt_level="2",
+            debug_level="0",
+            group_name="kamtool",
+        )
+    except ImportError:
+        return []
+    except SystemExit as error:
+        print(f"kamtool: not compiled, plain Python runs instead: {error}", file=sys.stderr)
+        return []
+    for module in built:
+        module.optional = True
+    return built
+
+
 class WithData(build_py):
     """A wheel carries the example scripts and the SQL, which a checkout has beside the package."""
 
@@ -48,4 +76,4 @@ class WithData(build_py):
             shutil.copytree(folder, target)
 
 
-setup(ext_modules=extensions(), cmdclass={"build_py": WithData})
+setup(ext_modules=[*extensions(), *compiled()], cmdclass={"build_py": WithData})

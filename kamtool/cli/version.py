@@ -9,9 +9,13 @@ from kamtool import __version__
 
 
 def version() -> str:
-    """One line: the version, which kernel parses messages, which loop waits for them."""
-    from kamtool import speed
+    """One line: the version, which kernel parses messages, what runs them, which loop waits for them."""
+    from kamtool import compiled, speed
 
     kernel = "native kernel" if speed.NATIVE else "pure Python kernel"
+    if compiled.STATE == "compiled":
+        kernel += ", compiled core"
+    elif compiled.STATE == "edited":
+        kernel += ", core edited since it was compiled"
     loop = "uvloop" if importlib.util.find_spec("uvloop") else "asyncio"
     return f"kamtool {__version__} ({kernel}, {loop}, Python {sys.version.split()[0]})"

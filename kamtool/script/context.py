@@ -153,8 +153,12 @@ class Context:
 
     def fork(self) -> Context:
         """A copy for one branch: what a branch_route changes there stays there. AVPs are shared."""
-        twin = Context.__new__(Context)
-        twin.__dict__.update(self.__dict__)
+        twin = Context(self.host, self.msg, self.flow)
+        own = getattr(self, "__dict__", None)
+        if own is not None:
+            twin.__dict__.update(own)
+        else:
+            _copy(self, twin)  # compiled, it has slots
         if self.edits:
             twin.edits = list(self.edits)
         if self._avps is None:
@@ -162,3 +166,43 @@ class Context:
         if self.branches:
             twin.branches = [replace(branch) for branch in self.branches]
         return twin
+
+
+def _copy(ctx: Context, twin: Context) -> None:
+    """Every resting value that has changed, and the others too."""
+    twin.route_kind = ctx.route_kind
+    twin.route_name = ctx.route_name
+    twin.line = ctx.line
+    twin.new_uri = ctx.new_uri
+    twin.dst_uri = ctx.dst_uri
+    twin.path = ctx.path
+    twin.send_socket = ctx.send_socket
+    twin.connection = ctx.connection
+    twin.q = ctx.q
+    twin.ruid = ctx.ruid
+    twin.user_agent = ctx.user_agent
+    twin.instance = ctx.instance
+    twin.branches = ctx.branches
+    twin.flags = ctx.flags
+    twin.branch_flags = ctx.branch_flags
+    twin.script_flags = ctx.script_flags
+    twin.edits = ctx.edits
+    twin.reply_headers = ctx.reply_headers
+    twin.record_route = ctx.record_route
+    twin.route_params = ctx.route_params
+    twin.rc = ctx.rc
+    twin.depth = ctx.depth
+    twin.log_prefix = ctx.log_prefix
+    twin.force_rport = ctx.force_rport
+    twin.add_local_rport = ctx.add_local_rport
+    twin.advertised_host = ctx.advertised_host
+    twin.advertised_port = ctx.advertised_port
+    twin.on_failure = ctx.on_failure
+    twin.on_reply = ctx.on_reply
+    twin.on_branch = ctx.on_branch
+    twin.transaction = ctx.transaction
+    twin.branch_index = ctx.branch_index
+    twin.reply = ctx.reply
+    twin._avps = ctx._avps
+    twin._origin = ctx._origin
+    twin._scratch = ctx._scratch

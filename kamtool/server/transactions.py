@@ -25,6 +25,10 @@ from kamtool.sip.transaction import (
     EXPIRE,
     FAILED,
     FAILURE,
+    INVITE_CLIENT_ROWS,
+    INVITE_SERVER_ROWS,
+    NON_INVITE_CLIENT_ROWS,
+    NON_INVITE_SERVER_ROWS,
     PROCEEDING,
     PROVISIONAL,
     REPEAT,
@@ -36,11 +40,8 @@ from kamtool.sip.transaction import (
     TIMEOUT,
     TRYING,
     Durations,
-    InviteClient,
-    InviteServer,
     Machine,
-    NonInviteClient,
-    NonInviteServer,
+    Table,
     durations,
 )  # fmt: skip
 from kamtool.sip.via import MAGIC_COOKIE
@@ -76,17 +77,11 @@ class ClientTransaction(Machine):
     branch_flags: int = 0
     ruid: str = ""
 
-    def __init__(self, durations: Durations, method: str, flow: Flow, data: bytes, uri: str) -> None:
-        self.durations = durations
+    def __init__(
+        self, rows: Table, durations: Durations, method: str, flow: Flow, data: bytes, uri: str
+    ) -> None:
+        self.rows, self.durations = rows, durations
         self.method, self.flow, self.data, self.uri = method, flow, data, uri
-
-
-class InviteClientTransaction(ClientTransaction):
-    table = InviteClient.table
-
-
-class NonInviteClientTransaction(ClientTransaction):
-    table = NonInviteClient.table
 
 
 class ServerTransaction(Machine):
@@ -125,6 +120,11 @@ class ServerTransaction(Machine):
     watchers: tuple[Watcher, ...] = ()
 
     def __init__(self, durations: Durations, label: str, key: Key, method: str, reply_flow: Flow) -> None:
+        # It begins where figures 7 and 8 do: the request has come.
+        if method == "INVITE":
+            self.rows, self.state = INVITE_SERVER_ROWS, PROCEEDING
+        else:
+            self.rows, self.state = NON_INVITE_SERVER_ROWS, TRYING
         self.durations = durations
         self.label, self.key, self.method, self.reply_flow = label, key, method, reply_flow
         self.branches: list[ClientTransaction] = []
@@ -135,27 +135,11 @@ class ServerTransaction(Machine):
         return self.status >= 200
 
 
-class InviteServerTransaction(ServerTransaction):
-    """It begins where figure 7 does: the request has come."""
-
-    table = InviteServer.table
-    state = PROCEEDING
-
-
-class NonInviteServerTransaction(ServerTransaction):
-    """It begins where figure 8 does: the request has come."""
-
-    table = NonInviteServer.table
-    state = TRYING
-
-
 class Settings:
     """The timers of a transaction in seconds, and the tables of durations that follow from them.
 
     `wait` zero means what RFC 3261 says: T4 or 64*T1, as it is.
     """
-
-    __slots__ = ("_tables", "fr", "fr_inv", "max_inv", "max_noninv", "t1", "t2", "t4", "wait")
 
     def __init__(
         self, *, t1: float = 0.5, t2: float = 4.0, t4: float = 5.0, fr: float = 30.0, fr_inv: float = 120.0,
@@ -174,7 +158,10 @@ class Settings:
 
     def but(self, **changes: float) -> Settings:
         """A copy with some values changed."""
-        mine = {name: getattr(self, name) for name in self.__slots__ if name != "_tables"}
+        mine = {
+            "t1": self.t1, "t2": self.t2, "t4": self.t4, "fr": self.fr, "fr_inv": self.fr_inv,
+            "wait": self.wait, "max_inv": self.max_inv, "max_noninv": self.max_noninv,
+        }  # fmt: skip
         return Settings(**{**mine, **changes})
 
     def durations(self, invite: bool, reliable: bool) -> Durations:
@@ -285,14 +272,8 @@ class Transactions:
         method = ctx.msg.method
         label = next(self._labels)
         reliable = reply_flow.transport != "udp"
-        tx: ServerTransaction
-        if method == "INVITE":
-            tx = InviteServerTransaction(
-                self.settings.durations(True, reliable), label, key, method, reply_flow
-            )
-        else:
-            table = self.settings.durations(False, reliable)
-            tx = NonInviteServerTransaction(table, label, key, method, reply_flow)
+        table = self.settings.durations(method == "INVITE", reliable)
+        tx = ServerTransaction(table, label, key, method, reply_flow)
         tx.ctx = ctx
         self.by_key[key] = self.by_label[label] = tx
         return tx
@@ -340,9 +321,8 @@ class Transactions:
     def create_local(self, method: str) -> ServerTransaction:
         """A transaction for a request made here: it has no server side, only branches."""
         label = next(self._labels)
-        invite = method == "INVITE"
-        cls = InviteServerTransaction if invite else NonInviteServerTransaction
-        tx = cls(self.settings.durations(invite, True), label, (), method, NOWHERE)
+        table = self.settings.durations(method == "INVITE", True)
+        tx = ServerTransaction(table, label, (), method, NOWHERE)
         tx.alive = 0
         self.by_label[label] = tx
         return tx
@@ -352,9 +332,9 @@ class Transactions:
     ) -> ClientTransaction:
         """A new branch, not yet sent."""
         invite = tx.method == "INVITE"
-        cls = InviteClientTransaction if invite else NonInviteClientTransaction
+        rows = INVITE_CLIENT_ROWS if invite else NON_INVITE_CLIENT_ROWS
         table = (timers or tx.timers or self.settings).durations(invite, flow.transport != "udp")
-        return cls(table, tx.method, flow, data, uri)
+        return ClientTransaction(rows, table, tx.method, flow, data, uri)
 
     def start(self, tx: ServerTransaction, client: ClientTransaction) -> bool:
         """Send the request of a new branch, which joins the transaction; false when that fails at once."""
@@ -377,7 +357,9 @@ class Transactions:
         """Send the CANCEL of a branch: a transaction of its own, to the same place (§9.1)."""
         client = tx.branches[branch]
         table = self.settings.durations(False, client.flow.transport != "udp")
-        client.cancel = NonInviteClientTransaction(table, "CANCEL", client.flow, data, client.uri)
+        client.cancel = ClientTransaction(
+            NON_INVITE_CLIENT_ROWS, table, "CANCEL", client.flow, data, client.uri
+        )
         tx.alive += 1
         self._start(tx, client.cancel, -2 - branch)
         self._after(tx, client, branch, client.step(CANCEL, self.now()))

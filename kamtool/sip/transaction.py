@@ -207,26 +207,31 @@ def _table(transitions: Transitions) -> Table:
     return tuple(tuple(rows.get((state, event)) for event in Event) for state in State)
 
 
+INVITE_CLIENT_ROWS: Final = _table(INVITE_CLIENT)
+NON_INVITE_CLIENT_ROWS: Final = _table(NON_INVITE_CLIENT)
+INVITE_SERVER_ROWS: Final = _table(INVITE_SERVER)
+NON_INVITE_SERVER_ROWS: Final = _table(NON_INVITE_SERVER)
+
+
 class Machine:
-    """One transaction's state and deadlines. Subclasses choose the table.
+    """One transaction's state and deadlines. Subclasses choose the rows.
 
     `expire_at` and `retransmit_at` are zero when that timer is not running. The class attributes are the
     resting values: a new machine sets only what differs.
     """
 
-    table: Table
     state: State = IDLE
     expire_at: float = 0.0
     retransmit_at: float = 0.0
     interval: float = 0.0
     wait: float = 0.0
 
-    def __init__(self, durations: Durations) -> None:
-        self.durations = durations
+    def __init__(self, rows: Table, durations: Durations) -> None:
+        self.rows, self.durations = rows, durations
 
     def step(self, event: Event, now: float) -> int:
         """Move by one arrow of the figure and return the effects. An arrow the figure lacks does nothing."""
-        row = self.table[self.state][event]
+        row = self.rows[self.state][event]
         if row is None:
             return 0
         self.state, effects, pace, expiry = row
@@ -266,25 +271,29 @@ class Machine:
 class InviteClient(Machine):
     """RFC 3261 §17.1.1."""
 
-    table = _table(INVITE_CLIENT)
+    def __init__(self, durations: Durations) -> None:
+        super().__init__(INVITE_CLIENT_ROWS, durations)
 
 
 class NonInviteClient(Machine):
     """RFC 3261 §17.1.2."""
 
-    table = _table(NON_INVITE_CLIENT)
+    def __init__(self, durations: Durations) -> None:
+        super().__init__(NON_INVITE_CLIENT_ROWS, durations)
 
 
 class InviteServer(Machine):
     """RFC 3261 §17.2.1, RFC 6026 §7.1."""
 
-    table = _table(INVITE_SERVER)
+    def __init__(self, durations: Durations) -> None:
+        super().__init__(INVITE_SERVER_ROWS, durations)
 
 
 class NonInviteServer(Machine):
     """RFC 3261 §17.2.2."""
 
-    table = _table(NON_INVITE_SERVER)
+    def __init__(self, durations: Durations) -> None:
+        super().__init__(NON_INVITE_SERVER_ROWS, durations)
 
 
 def received(status: int) -> Event:

@@ -9,6 +9,7 @@ import re
 import socket
 import tarfile
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -171,16 +172,17 @@ async def quiet(served):
 
 
 async def test_malformed_datagrams_cost_nothing_that_lasts(server):
-    """Three times all of them: after the first time the server grows no more."""
+    """Five times all of them: a leak grows with every round, what a busy machine does to one round does not."""
     caller = Caller(server.port)
     datagrams = list(messages(caller.socket.getsockname()[1]))
     assert len(datagrams) > 9_000
     sizes = []
-    for _ in range(3):
+    for _ in range(5):
         await caller.throw(datagrams)
         await quiet(server)
         sizes.append(resident_bytes(server))
-    assert max(sizes[1:]) - sizes[0] < 6_000_000, sizes
+    growth = [later - earlier for earlier, later in pairwise(sizes)]
+    assert min(growth[1:]) < 50 * len(datagrams), sizes
 
 
 async def test_malformed_streams_end_their_connection_only(server):

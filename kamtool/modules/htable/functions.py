@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kamtool.errors import ScriptError
 from kamtool.module import ANY, function
 from kamtool.modules.htable.base import Tables
-from kamtool.modules.htable.locks import Locks
+from kamtool.modules.htable.locks import Locks, holder_of
 from kamtool.modules.htable.matching import Test, asked, regex
 
 if TYPE_CHECKING:
@@ -53,14 +53,14 @@ class HtableFunctions(Tables):
     async def sht_lock(self, ctx: Context, place: str) -> int:
         """Hold `table=>key`: other routes that lock it wait until sht_unlock, 5 seconds at most."""
         table, key = self._named(place)
-        await self.locks.acquire((table.name, key), ctx)
+        await self.locks.acquire((table.name, key), holder_of(ctx.scratch))
         return 1
 
     @function("sht_unlock", routes=ANY)
     def sht_unlock(self, ctx: Context, place: str) -> int:
         """Give back what sht_lock holds."""
         table, key = self._named(place)
-        self.locks.release((table.name, key), ctx)
+        self.locks.release((table.name, key), holder_of(ctx.scratch))
         return 1
 
     @function("sht_reset", routes=ANY)

@@ -14,6 +14,16 @@ PATIENCE = 5.0
 """Seconds after which a lock that was never given back is taken away from its holder."""
 
 
+class Holder:
+    """Whoever holds locks: it lives among what a message has to remember, and so as long as its routes."""
+
+
+def holder_of(scratch: dict[str, Any]) -> Holder:
+    """The holder that a message's scratch stands for."""
+    holder: Holder = scratch.setdefault("htable.holder", Holder())
+    return holder
+
+
 class Lock:
     """One held key: by whom, how many times over, and who waits."""
 

@@ -1,0 +1,64 @@
+"""Which modules run compiled, and when their sources run instead.
+
+mypyc turns the files of MODULES, the path of every message, into extensions beside them (`setup.py`, optional
+as the kernel is). They stay ordinary Python: without a compiler, with `KAMTOOL_PURE=1`, or in a checkout once
+one of them has been edited since, the sources run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+MODULES = (
+    "kamtool.script.context",
+    "kamtool.server.outgoing",
+    "kamtool.server.receive",
+    "kamtool.server.relay",
+    "kamtool.server.reply",
+    "kamtool.server.responses",
+    "kamtool.server.routing",
+    "kamtool.server.timers",
+    "kamtool.server.transactions",
+    "kamtool.sip.flow",
+    "kamtool.sip.transaction",
+)
+ROOT = Path(__file__).parent.parent
+
+
+def path_of(module: str) -> Path:
+    """The source of one of MODULES."""
+    return ROOT.joinpath(*module.split(".")).with_suffix(".py")
+
+
+def state() -> str:
+    """`compiled`, `pure` (nothing is built, or KAMTOOL_PURE says so), or `edited`: a source is newer."""
+    built = next(ROOT.glob("kamtool__mypyc.*"), None)
+    if built is None or os.environ.get("KAMTOOL_PURE", "") not in ("", "0"):
+        return "pure"
+    # Only a checkout is edited; the files of an installed wheel have the dates that the installer gave them.
+    if (ROOT / "setup.py").exists():
+        date = built.stat().st_mtime
+        if any(path_of(module).stat().st_mtime > date for module in MODULES):
+            return "edited"
+    return "compiled"
+
+
+class Sources:
+    """Finds MODULES by their sources, whatever stands beside them."""
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return spec_from_file_location(name, path_of(name)) if name in MODULES else None
+
+
+STATE = state()
+if STATE != "compiled":
+    sys.meta_path.insert(0, Sources)

@@ -6,12 +6,24 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from kamtool.module import ANY, ONREPLY_ROUTE, REQUEST_ROUTE, Module, Plain, Routes, Value, function, pv
+from kamtool.module import (
+    ANY,
+    ONREPLY_ROUTE,
+    REQUEST_ROUTE,
+    Module,
+    Plain,
+    Routes,
+    Value,
+    Variable,
+    function,
+    pv,
+)
 from kamtool.modules.tm.base import Part
 from kamtool.server.transactions import ServerTransaction
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
+    from kamtool.sip.message import Message
 
 COUNTED = (
     "UAS_transactions", "UAC_transactions", "2xx_transactions", "3xx_transactions", "4xx_transactions",
@@ -180,6 +192,38 @@ class Tmx(Part, Module):
         if inner == "ruid":
             return branch.ruid or None if branch is not None else None
         return None
+
+    # Another message's variables ---------------------------------------------------------------------------
+
+    @pv("T_req", inner_required=True)
+    def of_request(self, ctx: Context, inner: Variable) -> Value:
+        """In a reply route: a variable of the transaction's request, e.g. `$T_req($ua)`."""
+        tx = None if ctx.msg.is_request else self._transaction(ctx)
+        return None if tx is None or tx.ctx is None else inner.get(tx.ctx)
+
+    @pv("T_rpl", inner_required=True)
+    def of_reply(self, ctx: Context, inner: Variable) -> Value:
+        """In a failure_route: a variable of the winning reply, e.g. `$T_rpl($hdr(Retry-After))`."""
+        tx = ctx.transaction if ctx.route_kind is Routes.FAILURE else None
+        if tx is None or ctx.branch_index >= len(tx.branches):
+            return None
+        reply = tx.branches[ctx.branch_index].reply
+        return None if reply is None else inner.get(_beside(ctx, reply))
+
+    @pv("T_inv", inner_required=True)
+    def of_invite(self, ctx: Context, inner: Variable) -> Value:
+        """A variable of the INVITE that this CANCEL is for: `$T_inv($hdr(Contact))`."""
+        if ctx.msg.method != "CANCEL":
+            return None
+        invite = self._host.transactions.find_invite(ctx.msg)
+        return None if invite is None or invite.ctx is None else inner.get(invite.ctx)
+
+
+def _beside(ctx: Context, msg: Message) -> Context:
+    """The same place in the script with another message at hand."""
+    twin = ctx.fork()
+    twin.msg, twin.new_uri, twin.dst_uri, twin.edits = msg, None, None, ()
+    return twin
 
 
 def ids_of(tx: ServerTransaction) -> tuple[int, int]:

@@ -231,7 +231,8 @@ class BoundVariable:
         self._setter(ctx, value)
 
 
-def _code_for(scope: Scope, instances: Mapping[str, Module] | None) -> ValueCode:
+def code_for(scope: Scope, instances: Mapping[str, Module] | None) -> ValueCode:
+    """Code generation on its own, outside of any route."""
     code = _Code(scope, Namespace(None if instances is None else dict(instances)), Plans(), Lines())
     code.instances = instances
     code.custom_format = lambda text: compile_format(text, scope, instances)
@@ -240,7 +241,7 @@ def _code_for(scope: Scope, instances: Mapping[str, Module] | None) -> ValueCode
 
 def compile_format(text: str, scope: Scope, instances: Mapping[str, Module] | None) -> Callable[[Any], str]:
     """A format string as a function of the context; without instances only a check. Raises ConfigError."""
-    code = _code_for(scope, instances)
+    code = code_for(scope, instances)
     source = f"lambda ctx: {as_str(code.template(scope.template(text)))}"
     function: Callable[[Any], str] = eval(source, code.names.globals)
     return function
@@ -249,7 +250,7 @@ def compile_format(text: str, scope: Scope, instances: Mapping[str, Module] | No
 def compile_variable(text: str, scope: Scope, instances: Mapping[str, Module]) -> Variable:
     """A pseudo-variable's spelling as an object with `get` and `set`. Raises ConfigError."""
     reference = scope.variable(text)
-    code = _code_for(scope, instances)
+    code = code_for(scope, instances)
     get = eval(f"lambda ctx: {raw(code.reference(reference))}", code.names.globals)
     return BoundVariable(text, get, _setter(reference, scope, code))
 

@@ -13,7 +13,7 @@ from kamtool.server.routing import reply_flow, source
 from kamtool.server.transactions import ServerTransaction
 from kamtool.sip import build
 from kamtool.sip.message import Message
-from kamtool.speed import respond
+from kamtool.speed import answer, respond
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
@@ -67,11 +67,21 @@ class Replies:
         msg, flow = ctx.msg, ctx.flow
         if msg.method == "ACK":
             return False
-        tag = self.stateless_tag(msg) if status > 100 and not msg.to_tag else ""
-        data = self.make(ctx, status, reason, tag, headers, body, content_type)
         server = self.server
-        back = reply_flow(msg, flow, server.transports, ctx.force_rport)
-        sent = server.send_reply_by(back, msg, data)
+        if headers or body or content_type or ctx._scratch:
+            tag = self.stateless_tag(msg) if status > 100 and not msg.to_tag else ""
+            data = self.make(ctx, status, reason, tag, headers, body, content_type)
+        else:
+            remote = flow.remote
+            data = answer(
+                msg, status, status_line(status, reason), self.stateless_key, remote[0], remote[1],
+                ctx.force_rport, ctx.reply_headers, self.server_line,
+            )  # fmt: skip
+        if flow.transport == "udp" and (msg.via_rport >= 0 or ctx.force_rport):
+            sent = server.transports.send(flow, data)
+        else:
+            back = reply_flow(msg, flow, server.transports, ctx.force_rport)
+            sent = server.send_reply_by(back, msg, data)
         stats = server.stats
         if sent:
             of_class, of_status = _counted(status)

@@ -31,6 +31,7 @@ include "_names.pxi"
 include "_index.pxi"
 include "_wire.pxi"
 include "_values.pxi"
+include "_answer.pxi"
 include "_proof.pxi"
 include "_binding.pxi"
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from kamtool.errors import ParseError
 from kamtool.speed import binding, proof
+from kamtool.speed.answer import answer
 from kamtool.speed.index import Index
 
 kernel = pytest.importorskip("kamtool.speed._kernel")
@@ -190,3 +191,22 @@ def test_the_twins_keep_the_same_contact(expires_at, now, q, received):
     for name in binding.Contact.__slots__:
         assert getattr(native, name) == getattr(pure, name), name
     assert repr(native) == repr(pure)
+
+
+@given(
+    st.sampled_from(["", ";rport", ";received=1.2.3.4", ";rport=3;received=9.9.9.9"]),
+    st.sampled_from(["h", "1.2.3.4", "[::1]", "[::1]:5061"]),
+    st.sampled_from(["1.2.3.4", "::1"]),
+    st.booleans(),
+    st.sampled_from([100, 180, 200, 401]),
+    st.lists(st.sampled_from(["A: b", "A: b\r\n", "", "A: b\r\nC: é", "\r\n"]), max_size=3),
+    st.sampled_from(["", ";tag=x"]),
+)
+def test_the_twins_make_the_same_answer(params, sent_by, host, force_rport, status, lines, tag):
+    data = (
+        f"REGISTER sip:h SIP/2.0\r\nVia: SIP/2.0/UDP {sent_by};branch=z9hG4bK1{params}\r\nFrom: <sip:a@h>;tag=1\r\n"
+        f"To: <sip:a@h>{tag}\r\nCall-ID: c\r\nCSeq: 1 REGISTER\r\nRecord-Route: <sip:p;lr>\r\n\r\n"
+    ).encode()
+    rest = (status, b"SIP/2.0 200 OK", "key", host, 5099, force_rport, lines, b"Server: x\r\n")
+    native, pure = both(data)
+    assert kernel.answer(native, *rest) == answer(pure, *rest)

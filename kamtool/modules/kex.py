@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import os
+import time
 from typing import TYPE_CHECKING, Any
 
-from kamtool.module import ANY, FAILURE_ROUTE, REQUEST_ROUTE, FlagName, Module, Plain, Variable, function
+from kamtool.module import (
+    ANY,
+    FAILURE_ROUTE,
+    REQUEST_ROUTE,
+    FlagName,
+    Host,
+    Module,
+    Plain,
+    Value,
+    Variable,
+    function,
+    pv,
+)
 from kamtool.script import uri_text
 from kamtool.script.branches import append
 from kamtool.script.levels import python_level
@@ -21,6 +36,16 @@ class Kex(Module):
     """Branch and script flags, the destination URI, and odds and ends that every cfg of Kamailio's uses."""
 
     _before_setdebug: int | None = None
+
+    def __init__(self, server: Host) -> None:
+        super().__init__(server)
+        self._ids = f"srid-{int(time.time()):x}-{os.getpid():x}-"
+        self._numbers = itertools.count(1)
+
+    @pv("sruid", kind=str)
+    def sruid(self, ctx: Context) -> Value:
+        """A new id, unlike any other of this server: `srid-6b03b697-1907-1`."""
+        return f"{self._ids}{next(self._numbers):x}"
 
     @function("setsflag", routes=ANY)
     def setsflag(self, ctx: Context, flag: FlagName) -> int:

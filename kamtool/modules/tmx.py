@@ -19,7 +19,7 @@ from kamtool.module import (
     pv,
 )
 from kamtool.modules.tm.base import Part
-from kamtool.server.transactions import ServerTransaction
+from kamtool.server.transactions import ClientTransaction, ServerTransaction
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
@@ -139,13 +139,16 @@ class Tmx(Part, Module):
     def t_continue(self, ctx: Context, tindex: int, tlabel: int, rtname: str) -> bool:
         """Go on with a suspended transaction in `route[rtname]`."""
         held = self._suspended.pop((tindex, tlabel), None)
-        route = self._host.program.routes.get(rtname)
-        if held is None or route is None:
+        if held is None:
             return False
         tx, inner = held
+        route = (tx.program or self._host.program).routes.get(rtname)
+        if route is None:
+            return False
         tx.suspended = False
         if tx.is_answered:
             return False
+        inner.program = tx.program
         inner.transaction, inner.route_kind, inner.route_name = tx, Routes.REQUEST, rtname
         tx.script_running = True
         self._host.run(cast("Callable[[Context], Any]", route), inner)
@@ -167,28 +170,56 @@ class Tmx(Part, Module):
         """The status of the reply: the winning one in a failure_route, else the last that was sent."""
         return self._reply_status(ctx)
 
+    @pv("T_reply_reason", kind=str)
+    def reply_reason(self, ctx: Context) -> Value:
+        """The reason phrase of the reply that `$T_reply_code` is about; empty without one."""
+        if not ctx.msg.is_request:
+            return ctx.msg.reason
+        branch = self._winner(ctx)
+        if branch is None:
+            return ""
+        return branch.reply.reason if branch.reply is not None else branch.reason
+
+    @pv("T_reply_last")
+    def reply_last(self, ctx: Context) -> Value:
+        """In an onreply_route: the status of the reply, before it has any effect; elsewhere empty."""
+        return ctx.msg.status if ctx.route_kind is Routes.ONREPLY and not ctx.msg.is_request else ""
+
+    @pv("T_reply_ruid", kind=str)
+    def reply_ruid(self, ctx: Context) -> Value:
+        """The ruid of the contact whose branch the reply came by; empty when it came by none."""
+        branch = self._winner(ctx)
+        return branch.ruid if branch is not None else ""
+
+    def _winner(self, ctx: Context) -> ClientTransaction | None:
+        """The branch that a failure_route or reply route is about."""
+        if ctx.msg.is_request and ctx.route_kind is not Routes.FAILURE:
+            return None
+        tx = self._transaction(ctx)
+        return (
+            tx.branches[ctx.branch_index] if tx is not None and ctx.branch_index < len(tx.branches) else None
+        )
+
     @pv("T", inner_required=True)
     def about(self, ctx: Context, inner: str) -> Value:
         """`id_index`, `id_label`, `reply_code`, `reply_reason`, `reply_type` (1 made here), `branch_index`,
         `ruid` of this transaction.
         """
+        if inner == "reply_code":
+            return self._reply_status(ctx)
+        if inner == "reply_reason":
+            return self.reply_reason(ctx)
         tx = self._transaction(ctx)
         if tx is None:
             return None
         if inner in ("id_index", "id_label", "id_label_n", "id_index_n"):
             index, label = ids_of(tx)
             return index if inner.startswith("id_index") else label
-        if inner == "reply_code":
-            return self._reply_status(ctx)
         if inner == "branch_index":
             return ctx.branch_index
         branch = tx.branches[ctx.branch_index] if ctx.branch_index < len(tx.branches) else None
         if inner == "reply_type":
             return int(branch.is_local) if branch is not None else 1
-        if inner == "reply_reason":
-            if branch is None:
-                return ""
-            return branch.reply.reason if branch.reply is not None else branch.reason
         if inner == "ruid":
             return branch.ruid or None if branch is not None else None
         return None

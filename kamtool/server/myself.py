@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from kamtool.sip.flow import Socket
 
@@ -15,6 +15,7 @@ class Myself:
     def __init__(self, sockets: Iterable[Socket], aliases: Iterable[tuple[str, str, int]] = ()) -> None:
         self._known: set[tuple[str, str, int]] = set()
         self._answers: dict[tuple[str, int | None, str], bool] = {}
+        self._asked: list[Callable[[str], bool]] = []
         for socket in sockets:
             for host, port in {socket.address, socket.shown}:
                 self._known.add((socket.transport, host.lower(), port))
@@ -27,6 +28,15 @@ class Myself:
         self._known.add((transport.lower(), host.strip("[]").lower(), port))
         if transport:
             self._known.add(("?", host.strip("[]").lower(), port))
+        self._answers.clear()
+
+    def ask(self, is_ours: Callable[[str], bool]) -> None:
+        """Ask this too whether a host is ours, whatever the port; `forget` when its answers change."""
+        self._asked.append(is_ours)
+        self.forget()
+
+    def forget(self) -> None:
+        """Look again at every host."""
         self._answers.clear()
 
     def __call__(self, host: str, port: int | None, transport: str) -> bool:
@@ -42,4 +52,6 @@ class Myself:
         number = port or (5061 if transport == "tls" else 5060)
         # "" is a name for every transport; "?" one that a URI without a transport may mean.
         kinds = ("", transport) if transport else ("", "?")
-        return any((kind, host, place) in self._known for kind in kinds for place in (number, 0))
+        if any((kind, host, place) in self._known for kind in kinds for place in (number, 0)):
+            return True
+        return any(is_ours(host) for is_ours in self._asked)

@@ -32,7 +32,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, Flag, auto
 from functools import cache
@@ -328,6 +328,8 @@ class Module:
     """Database tables this module reads or writes; their SQL stands in db/<module>/."""
     events: tuple[str, ...] = ()
     """Event routes this module runs, e.g. `htable:expired:*`."""
+    live: tuple[str, ...] = ()
+    """Parameters that a reload may change: they are read each time they are used."""
 
     name: str = ""
 
@@ -355,6 +357,14 @@ class Module:
 
     async def start(self) -> None:
         """Bind to other modules, read tables, start timers. Raises ConfigError or StoreError."""
+
+    def reload(self, program: Any, changed: Mapping[str, Any]) -> Callable[[], None] | None:
+        """Look at a cfg that is about to take over: its linked program, and new values of `live` parameters.
+
+        Raises ConfigError to refuse it. What is returned is called when it does take over, with the
+        parameters set.
+        """
+        return None
 
     async def stop(self) -> None:
         """Flush what must not be lost."""

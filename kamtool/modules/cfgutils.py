@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,17 +161,21 @@ class Cfgutils(Module):
             self.waiting.pop(key, None)
         return True
 
+    def _routes(self, ctx: Context) -> Mapping[str, Any]:
+        """The routes of the program that this message runs on."""
+        program = ctx.program or getattr(self.server, "program", None)
+        routes: Mapping[str, Any] = getattr(program, "routes", {})
+        return routes
+
     @function("check_route_exists", "route_exists", routes=ANY)
     def check_route_exists(self, ctx: Context, name: str) -> bool:
         """True when there is a `route[name]`."""
-        server: Any = self.server
-        return name in getattr(getattr(server, "program", None), "routes", {})
+        return name in self._routes(ctx)
 
     @function("route_if_exists", routes=ANY)
     async def route_if_exists(self, ctx: Context, name: str) -> int:
         """Run `route[name]` if there is one and give its code; else false."""
-        server: Any = self.server
-        route = getattr(getattr(server, "program", None), "routes", {}).get(name)
+        route = self._routes(ctx).get(name)
         return -1 if route is None else int(await route(ctx))
 
     @function("core_hash", routes=ANY)

@@ -101,6 +101,9 @@ class Context:
     reply: Message | None = None
     """In a failure_route: the winning reply, None when it was made here (a timeout)."""
 
+    program: Any = None
+    """The program this message runs on, once a reload has put another into the server; None: the server's."""
+
     _avps: Avps | None = None
     _origin: Context | None = None
     """The context this one was forked from: it holds the AVPs, should either come to want any."""

@@ -159,6 +159,10 @@ _TABLE = (
      "Numbers and strings are not converted: `5` is not `\"5\"`."),
     ("KT1205", "A module that another one needs", "Load it too."),
     ("KT1206", "A module loaded twice", "One loadmodule line is enough."),
+    ("KT1210", "A change that needs a restart",
+     "`kamtool reload` and SIGHUP take over a cfg as a whole or not at all. Routes, defines, flags, the log "
+     "level and some module parameters change at once; sockets, the list of modules and what a module reads "
+     "only at its start do not. `kamtool modules show NAME` says which parameters can."),
     ("KT1207", "modparam for a module that is not loaded",
      "The loadmodule line must stand above. The name is a regular expression over module names: \"tm|sl\"."),
     ("KT1301", "An alias that never matches",

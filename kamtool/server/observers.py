@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kamtool.module import Routes
 from kamtool.script.context import Context, Exit
 from kamtool.script.guards import Action
-from kamtool.script.program import Program, RouteFunction
+from kamtool.script.program import Program, RouteFunction, Script
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
+    from kamtool.server.transactions import ServerTransaction
 
 Held = tuple[Any, ...]
 """By what a parked message is known when it is sent again."""
@@ -44,6 +45,9 @@ class Observer(Protocol):
     def failed(self, ctx: Context, error: Exception) -> None:
         """A statement could not be carried out; its code will be -1."""
 
+    def replied(self, ctx: Context, status: int) -> None:
+        """The server has made a response to this request."""
+
 
 class Observers:
     """Those who watch one server's script."""
@@ -67,16 +71,17 @@ class Observers:
 
     async def add(self, observer: Observer) -> None:
         """Let it watch from the next message on. The first to come waits for the traced program."""
-        if self._traced is None:
+        while self._traced is None:
+            script = self.server.script
             loop = asyncio.get_running_loop()
-            traced = await loop.run_in_executor(
-                None, lambda: self.server.script.link(self.server, observer=self)
-            )
-            self._traced = self._traced or self._visited(traced)
+            traced = await loop.run_in_executor(None, self._traced_of, script)
+            if script is self.server.script:  # else it was reloaded meanwhile
+                self._traced = self._traced or traced
         self.watching.append(observer)
         self.rearm()
         if self._plain is None:
             self._plain, self.server.program = self.server.program, self._traced
+            self._hear_replies()
 
     def remove(self, observer: Observer) -> None:
         """It watches no more; after the last one the plain program is back in its place."""
@@ -85,6 +90,23 @@ class Observers:
         self.rearm()
         if not self.watching and self._plain is not None:
             self.server.program, self._plain = self._plain, None
+            replies = self.server.replies.__dict__
+            del replies["stateless"], replies["stateful"]
+
+    def traced(self, script: Script) -> Program | None:
+        """The traced program of a script that is about to take over, None when nobody watches."""
+        return self._traced_of(script) if self.watching else None
+
+    def _traced_of(self, script: Script) -> Program:
+        return self._visited(script.link(self.server, observer=self))
+
+    def take_over(self, plain: Program, traced: Program | None) -> None:
+        """Another script is the server's: those who watched the old one watch it."""
+        self._traced, self._plain = traced, None
+        if self.watching and traced is not None:
+            self._plain, plain = plain, traced
+        self.server.program = plain
+        self.rearm()
 
     def rearm(self) -> None:
         """Ask everybody anew what to be told of."""
@@ -92,6 +114,26 @@ class Observers:
         self._visitors = [each for each in watching if each.visits]
         for action in self.actions:
             action.armed = any(each.wants(action) for each in watching)
+
+    def _hear_replies(self) -> None:
+        """Hear of every response that is made here, by the names that the server calls."""
+        replies = self.server.replies
+        stateless, stateful = replies.stateless, replies.stateful
+
+        def hear_stateless(ctx: Context, status: int, *more: Any, **named: Any) -> bool:
+            self._replied(ctx, status)
+            return stateless(ctx, status, *more, **named)
+
+        def hear_stateful(tx: ServerTransaction, status: int, *more: Any, **named: Any) -> bool:
+            if tx.ctx is not None:
+                self._replied(tx.ctx, status)
+            return stateful(tx, status, *more, **named)
+
+        replies.__dict__.update(stateless=hear_stateless, stateful=hear_stateful)
+
+    def _replied(self, ctx: Context, status: int) -> None:
+        for observer in self._visitors:
+            observer.replied(ctx, status)
 
     # What the traced program calls
 

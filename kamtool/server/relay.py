@@ -59,6 +59,8 @@ class Relay:
             flow = reply_flow(msg, flow, self.server.transports, False)
         tx = transactions.create(ctx, key, flow)
         ctx.transaction = tx
+        if ctx.program is not None:
+            tx.program = ctx.program
         self.arm(tx, ctx)
         tx.script_running = True
         self.server.stats["tmx:UAS_transactions"] += 1
@@ -96,7 +98,7 @@ class Relay:
         None when `relay` must do it; what was done until then, it finds done.
         """
         server, method = self.server, ctx.msg.method
-        if ctx.branches or method == "CANCEL" or server.program.onsend_route is not None:
+        if ctx.branches or method == "CANCEL" or (ctx.program or server.program).onsend_route is not None:
             return None
         try:
             target = outgoing.next_hop(ctx).target
@@ -119,7 +121,7 @@ class Relay:
             self._trying(ctx, tx)
         own = ctx
         if tx.on_branch:
-            route = server.program.branch_routes.get(tx.on_branch)
+            route = (tx.program or server.program).branch_routes.get(tx.on_branch)
             at_once = None if route is None else plain(route)
             if route is not None and at_once is None:
                 return None
@@ -228,7 +230,8 @@ class Relay:
         except (ParseError, TransportError) as error:
             log.info("%s: not forwarded: %s", ctx.msg.call_id, error)
             return False
-        if server.program.onsend_route is not None and not await self.onsend(ctx, flow, data):
+        program = ctx.program or server.program
+        if program.onsend_route is not None and not await self.onsend(ctx, flow, data):
             return False
         server.count("core:fwd_requests")
         return server.send(flow, data)
@@ -318,7 +321,8 @@ class Relay:
             log.info("%s: branch not sent: %s", ctx.msg.call_id, error)
             tx.error = NO_DESTINATION
             return False
-        if server.program.onsend_route is not None and not await self.onsend(own, client.flow, client.data):
+        program = own.program or server.program
+        if program.onsend_route is not None and not await self.onsend(own, client.flow, client.data):
             tx.error = SEND_ERROR
             return False
         if tx.ended or tx.is_answered:
@@ -371,7 +375,7 @@ class Relay:
 
     async def _branch_route(self, ctx: Context, tx: ServerTransaction) -> bool:
         """Run the branch_route; false when it dropped the branch."""
-        route = self.server.program.branch_routes.get(tx.on_branch)
+        route = (tx.program or self.server.program).branch_routes.get(tx.on_branch)
         if route is None:
             return True
         kind, name = ctx.route_kind, ctx.route_name
@@ -386,7 +390,7 @@ class Relay:
 
     async def onsend(self, ctx: Context, flow: Flow, data: bytes) -> bool:
         """Run the onsend_route; false when it dropped the message."""
-        route = self.server.program.onsend_route
+        route = (ctx.program or self.server.program).onsend_route
         if route is None:
             return True
         kind, name = ctx.route_kind, ctx.route_name

@@ -90,7 +90,7 @@ class Replies:
             stats[of_status] += 1
         else:
             stats["sl:failures"] += 1
-        if server.program.event_routes.get("sl:local-response"):
+        if (ctx.program or server.program).event_routes.get("sl:local-response"):
             server.run_event("sl:local-response", {}, ctx)
         return sent
 

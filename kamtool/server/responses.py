@@ -10,7 +10,7 @@ from kamtool import speed
 from kamtool.errors import ParseError, TransportError
 from kamtool.module import Routes
 from kamtool.script.context import Context, Exit
-from kamtool.script.program import RouteFunction, plain
+from kamtool.script.program import Program, RouteFunction, plain
 from kamtool.server.relay import SEND_ERROR
 from kamtool.server.routing import via_flow
 from kamtool.server.transactions import ClientTransaction, ServerTransaction
@@ -52,14 +52,19 @@ class Responses:
         server.stats["core:rcv_replies"] += 1
         if self.rewrite is not None:
             msg = self.rewrite(msg)
-        if server.program.reply_route is not None:
-            server.drive(self._reply_route(msg, flow), msg)
+        program = server.program if not server.reloads else self._program_of(msg)
+        if program.reply_route is not None:
+            server.drive(self._reply_route(program.reply_route, msg, flow), msg)
         else:
             self._match(msg, flow, ())
 
-    async def _reply_route(self, msg: Response, flow: Flow) -> None:
-        route = self.server.program.reply_route
-        assert route is not None
+    def _program_of(self, msg: Response) -> Program:
+        """That of the transaction which the response belongs to: it may have begun before a reload."""
+        found = self.server.transactions.match(msg) if self.server.stateful else None
+        program: Program = (found[0].program if found else None) or self.server.program
+        return program
+
+    async def _reply_route(self, route: RouteFunction, msg: Response, flow: Flow) -> None:
         ctx = Context(self.server, msg, flow)
         ctx.route_kind = Routes.REPLY
         try:
@@ -94,7 +99,7 @@ class Responses:
         if client.cancelled and status < 200:
             self.server.relay.provisional(tx, which)
         name = client.on_reply or tx.on_reply
-        route = self.server.program.onreply_routes.get(name) if name else None
+        route = (tx.program or self.server.program).onreply_routes.get(name) if name else None
         if route is None:
             self._passed(tx, which, msg, edits)
             return
@@ -120,6 +125,8 @@ class Responses:
         if edits:
             ctx.edits = list(edits)
         ctx.transaction, ctx.branch_index = tx, which
+        if tx.program is not None:
+            ctx.program = tx.program
         request = tx.ctx
         if request is not None:
             ctx._avps, ctx._origin = request._avps, request
@@ -264,7 +271,7 @@ class Responses:
         if tx.watchers and (number := best(tx.branches)) >= 0:
             for watcher in tx.watchers:
                 watcher.failing(tx, number)
-        if tx.on_failure and tx.on_failure in self.server.program.failure_routes:
+        if tx.on_failure and tx.on_failure in (tx.program or self.server.program).failure_routes:
             self.server.drive(self._failure_route(tx), tx.ctx.msg if tx.ctx else None)
         else:
             self.answer(tx)
@@ -280,7 +287,7 @@ class Responses:
         had = len(tx.branches)
         tx.in_failure_route = True
         try:
-            await self.server.program.failure_routes[name](ctx)
+            await (tx.program or self.server.program).failure_routes[name](ctx)
         except Exit:
             pass
         except Exception as error:

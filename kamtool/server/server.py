@@ -86,6 +86,8 @@ class Server:
         self.relay = Relay(self)
         self.uac = Uac(self)
         self.program: Any = None
+        self.reloads = 0
+        """How often another program has taken the place of the first; see kamtool.server.reload."""
         self.observers = Observers(self)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -149,6 +151,11 @@ class Server:
             for name, module in self.modules.items():
                 if re.fullmatch(param.modules, name) and param.name in declaration(type(module)).params:
                     module.set_param(param.name, param.value)
+
+    def settings_changed(self) -> None:
+        """Other settings are in force: what was made from the old ones is made anew."""
+        self.replies.server_line = b""
+        self._header()
 
     def _header(self) -> None:
         from kamtool import __version__
@@ -308,6 +315,8 @@ class Server:
         except Exception as error:
             self.script_failed(ctx, error)
         else:
+            if ctx.program is None:
+                ctx.program = self.program  # it ends on this one, whatever is reloaded meanwhile
             self.spawn(self._go_on(coroutine, waiting, ctx), "request_route")
             return
         if ctx.transaction is not None or ctx._scratch is not None:
@@ -354,7 +363,8 @@ class Server:
 
     def run_event(self, name: str, scratch: dict[str, Any], ctx: Context | None = None) -> None:
         """Run the event_route `name` if the cfg has one, on a message of its own when none is given."""
-        route = self.program.event_routes.get(name)
+        program = self.program if ctx is None or ctx.program is None else ctx.program
+        route = program.event_routes.get(name)
         if route is None:
             return
         inner = ctx.fork() if ctx is not None else listen.event_context(self)

@@ -118,6 +118,8 @@ class ServerTransaction(Machine):
     timers: Settings | None = None
     local: Local | None = None
     watchers: tuple[Watcher, ...] = ()
+    program: Any = None
+    """The program it ends on, once a reload has put another into the server; None: the server's."""
 
     def __init__(self, durations: Durations, label: str, key: Key, method: str, reply_flow: Flow) -> None:
         # It begins where figures 7 and 8 do: the request has come.

@@ -10,6 +10,7 @@ from kamtool.script import edits, uri_text
 from kamtool.script.address_text import AddressText, address
 from kamtool.script.uri_text import UriText
 from kamtool.script.values import length, to_octets, to_str
+from kamtool.speed import address_part
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
@@ -88,6 +89,9 @@ class FromVariables:
     @pv("fU", "from.user", setter="set_fU", kind=str)
     def get_fU(self, ctx: Context) -> Value:  # noqa: N802
         """The user of the From URI."""
+        user = address_part(ctx.msg, False, False)
+        if user is not None:
+            return user
         parts = _uri_parts(ctx.msg.from_address, ctx, "From")
         return None if parts is None else parts.user or None
 
@@ -98,6 +102,9 @@ class FromVariables:
     @pv("fd", "from.domain", setter="set_fd", kind=str)
     def get_fd(self, ctx: Context) -> Value:
         """The host of the From URI."""
+        host = address_part(ctx.msg, False, True)
+        if host is not None:
+            return host
         parts = _uri_parts(ctx.msg.from_address, ctx, "From")
         return None if parts is None else parts.host or None
 
@@ -139,6 +146,9 @@ class ToVariables:
     @pv("tU", "to.user", setter="set_tU", kind=str)
     def get_tU(self, ctx: Context) -> Value:  # noqa: N802
         """The user of the To URI."""
+        user = address_part(ctx.msg, True, False)
+        if user is not None:
+            return user
         parts = _uri_parts(ctx.msg.to_address, ctx, "To")
         return None if parts is None else parts.user or None
 
@@ -149,6 +159,9 @@ class ToVariables:
     @pv("td", "to.domain", setter="set_td", kind=str)
     def get_td(self, ctx: Context) -> Value:
         """The host of the To URI."""
+        host = address_part(ctx.msg, True, True)
+        if host is not None:
+            return host
         parts = _uri_parts(ctx.msg.to_address, ctx, "To")
         return None if parts is None else parts.host or None
 

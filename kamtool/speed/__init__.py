@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Contact,
         Index,
         Proof,
+        address_part,
         answer,
         aor_of,
         forward,
@@ -59,7 +60,8 @@ else:
     )
     split_list, split_params, split_name_addr = _twin.split_list, _twin.split_params, _twin.split_name_addr
     split_via, split_uri, split_credentials = _twin.split_via, _twin.split_uri, _twin.split_credentials
-    answer, Contact, Proof, aor_of, register_fields = (
+    address_part, answer, Contact, Proof, aor_of, register_fields = (
+        _twin.address_part,
         _twin.answer,
         _twin.Contact,
         _twin.Proof,
@@ -75,8 +77,8 @@ else:
     recv_batch, send_batch = _twin.recv_batch, _twin.send_batch
 
 __all__ = [
-    "HEADERS", "IDS", "METHODS", "NAMES", "NATIVE", "Contact", "Index", "Proof", "answer", "aor_of",
-    "forward", "make_nonce", "md5_of", "read_nonce", "read_proof", "recv_batch", "register_fields", "relay", "respond",
-    "send_batch", "splice", "split_credentials", "split_list", "split_name_addr", "split_params",
-    "split_uri", "split_via",
+    "HEADERS", "IDS", "METHODS", "NAMES", "NATIVE", "Contact", "Index", "Proof", "address_part", "answer",
+    "aor_of", "forward", "make_nonce", "md5_of", "read_nonce", "read_proof", "recv_batch", "register_fields",
+    "relay", "respond", "send_batch", "splice", "split_credentials", "split_list", "split_name_addr",
+    "split_params", "split_uri", "split_via",
 ]  # fmt: skip

@@ -130,6 +130,18 @@ def aor_of(str uri not None, bint use_domain, bint case_sensitive):
     return PyUnicode_DecodeASCII(PyBytes_AS_STRING(octets), PyBytes_GET_SIZE(octets), NULL)
 
 
+def address_part(Index index not None, bint of_to, bint host):
+    cdef Span span = index._to_address if of_to else index._from_address
+    cdef SipUri found
+    cdef Octets p = index.octets()
+    if (span.end <= span.start or not is_uri(p, span.start, span.end)
+            or not scan_sip_uri(p, span.start, span.end, &found)):
+        return None
+    if host:
+        return text_of_span(p, found.host)
+    return None if found.user.end <= found.user.start else text_of_span(p, found.user)
+
+
 @cython.no_gc  # what it holds knows nothing of contacts, so there are no cycles
 cdef class Contact:
     cdef public str aor, uri, ruid, call_id, received, user_agent, socket

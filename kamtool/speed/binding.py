@@ -99,6 +99,15 @@ def aor_of(uri: str, use_domain: bool, case_sensitive: bool) -> str | None:
     return f"{user}@{host.lower()}" if use_domain else user
 
 
+def address_part(index: Index, of_to: bool, host: bool) -> str | None:
+    """The host or the user, as written, of From's SIP URI, or of To's; None where a closer look is due."""
+    try:
+        _, user, _, found, *_ = split_uri(index.to_address if of_to else index.from_address)
+    except ParseError:
+        return None
+    return found if host else user or None
+
+
 @dataclass(frozen=True, slots=True)
 class Details:
     """What few contacts have; most share the one object `PLAIN`."""

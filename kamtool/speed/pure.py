@@ -7,7 +7,7 @@ It is what runs where no compiler was, and what the type checker reads for both.
 from __future__ import annotations
 
 from kamtool.speed.answer import answer
-from kamtool.speed.binding import Contact, aor_of, register_fields
+from kamtool.speed.binding import Contact, address_part, aor_of, register_fields
 from kamtool.speed.datagrams import recv_batch, send_batch
 from kamtool.speed.index import Index
 from kamtool.speed.proof import Proof, make_nonce, md5_of, read_nonce, read_proof
@@ -25,6 +25,7 @@ __all__ = [
     "Contact",
     "Index",
     "Proof",
+    "address_part",
     "answer",
     "aor_of",
     "forward",

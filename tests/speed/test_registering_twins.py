@@ -46,9 +46,9 @@ LINES = st.lists(
         CONTACTS.map(lambda value: f"Contact: {value}"),
         CONTACTS.map(lambda value: f"m: {value}"),
         st.sampled_from([
-            "Expires: 60", "Expires: x", "Expires:", "Expires: 0;", "User-Agent: phone é", "Allow:",
-            "User-Agent: two\r\n folds", "Allow: INVITE, ACK", "Supported: path", "k: gruu", "Path: <sip:p;lr>",
-            "Require: outbound", "Expires: 12345678901",
+            "Expires: 60", "Expires: x", "Expires:", "Expires: 0;", "User-Agent: phone é",
+            "User-Agent: two\r\n folds", "Allow: INVITE, ACK", "Allow:", "Supported: path", "k: gruu",
+            "Path: <sip:p;lr>", "Require: outbound", "Expires: 12345678901",
         ]),
     ),
     max_size=5,
@@ -204,9 +204,20 @@ def test_the_twins_keep_the_same_contact(expires_at, now, q, received):
 )
 def test_the_twins_make_the_same_answer(params, sent_by, host, force_rport, status, lines, tag):
     data = (
-        f"REGISTER sip:h SIP/2.0\r\nVia: SIP/2.0/UDP {sent_by};branch=z9hG4bK1{params}\r\nFrom: <sip:a@h>;tag=1\r\n"
+        f"REGISTER sip:h SIP/2.0\r\nVia: SIP/2.0/UDP {sent_by};branch=z9hG4bK1{params}\r\n"
+        f"From: <sip:a@h>;tag=1\r\n"
         f"To: <sip:a@h>{tag}\r\nCall-ID: c\r\nCSeq: 1 REGISTER\r\nRecord-Route: <sip:p;lr>\r\n\r\n"
     ).encode()
     rest = (status, b"SIP/2.0 200 OK", "key", host, 5099, force_rport, lines, b"Server: x\r\n")
     native, pure = both(data)
     assert kernel.answer(native, *rest) == answer(pure, *rest)
+
+
+@given(
+    st.sampled_from(["sip:a@h", "sip:h", "sips:A%20@H:5061;x=y", "tel:+1", "sip:a:b@[::1]", "sip:@h", "x:y"])
+)
+def test_the_twins_take_the_same_parts_of_an_address(uri):
+    native, pure = both(register().replace(b"<sip:a@h>", f"<{uri}>".encode()))
+    for of_to in (False, True):
+        for host in (False, True):
+            assert kernel.address_part(native, of_to, host) == binding.address_part(pure, of_to, host)

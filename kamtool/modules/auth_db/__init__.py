@@ -85,7 +85,15 @@ class AuthDb(Module):
             )
             found = Subscribers(self.database, table, columns, use_domain=bool(self.use_domain))
             self._tables[table] = found
+            self.server.spawn(self._fill(found), f"auth_db: read {table}")
         return found
+
+    @staticmethod
+    async def _fill(subscribers: Subscribers) -> None:
+        try:
+            await subscribers.fill()
+        except StoreError as error:
+            logger.warning("%s; subscribers are read one by one", error)
 
     def _authenticate(
         self, ctx: Context, realm: str, table: str, header: str, method: str = ""

@@ -6,14 +6,19 @@ the next request. Who is not there is never remembered.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kamtool.errors import StoreError
 from kamtool.store.database import Database
 
 LOOK_EVERY = 0.005  # seconds between looks at the file's generation
-MOST = 50_000  # rows kept
+MOST = 50_000  # users kept
+FILL = 25_000  # rows read ahead
+
+Key = tuple[str, str]
+"""A user, and with `use_domain` the domain, else ""."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +32,7 @@ class Columns:
     extra: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Subscriber:
+class Subscriber(NamedTuple):
     """One row. `ha1` and `ha1b` are "" where the table has no such columns beside the password's."""
 
     domain: str
@@ -39,19 +43,13 @@ class Subscriber:
     extra: tuple[Any, ...]
 
 
-@dataclass(slots=True)
-class _Kept:
-    rows: list[Subscriber]
-    generation: int
-
-
 class Subscribers:
     """The rows of one table by user, or by user and domain. Raises StoreError where it does not fit."""
 
     def __init__(self, database: Database, table: str, columns: Columns, *, use_domain: bool) -> None:
         self._database = database
         self._use_domain = use_domain
-        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._kept: dict[Key, tuple[int, list[Subscriber]]] = {}
         self._generation = -1
         self._looked_at = -1.0
         present = {row[1] for row in database.read(f"PRAGMA table_info({table})")}
@@ -67,6 +65,8 @@ class Subscribers:
         listed = ", ".join([columns.domain, columns.password, password_2, ha1, ha1b, *columns.extra])
         where = f"{columns.user} = ?" + (f" AND {columns.domain} = ?" if use_domain else "")
         self._select = f"SELECT {listed} FROM {table} WHERE {where} ORDER BY rowid"
+        order = f"{columns.user}, {columns.domain}, rowid" if use_domain else f"{columns.user}, rowid"
+        self._select_all = f"SELECT {columns.user}, {listed} FROM {table} ORDER BY {order} LIMIT ?"
         self._more_hashes = "subscriber_ha1" in {
             row[0] for row in database.read("SELECT name FROM sqlite_master WHERE type = 'table'")
         }
@@ -97,29 +97,43 @@ class Subscribers:
         self._kept.clear()
         self._looked_at = -1.0
 
-    def _rows(self, key: tuple[str, str], now: float) -> list[Subscriber]:
+    async def fill(self) -> None:
+        """Read the first `FILL` rows ahead, from a reader thread, so that no request waits for them."""
+        generation = self._database.generation()
+        found = await self._database.query(self._select_all, (FILL + 1,))
+        if self._database.generation() != generation:
+            return  # somebody is at work on the file: rows are read when they are wanted
+        rows: dict[Key, list[Subscriber]] = {}
+        for user, *row in found[:FILL]:
+            name = _text(user)
+            rows.setdefault((name, _text(row[0]) if self._use_domain else ""), []).append(_subscriber(row))
+        if len(found) > FILL and rows:
+            del rows[next(reversed(rows))]  # there may be more of them
+        for key, entries in rows.items():
+            self._kept.setdefault(key, (generation, entries))
+
+    def _rows(self, key: Key, now: float) -> list[Subscriber]:
         if now - self._looked_at >= LOOK_EVERY:
             self._generation, self._looked_at = self._database.generation(), now
         kept = self._kept.get(key)
-        if kept is not None and kept.generation == self._generation:
-            return kept.rows
+        if kept is not None and kept[0] == self._generation:
+            return kept[1]
         user, domain = key
         arguments = (_bound(user), _bound(domain)) if self._use_domain else (_bound(user),)
-        rows = [
-            Subscriber(
-                _text(domain), _text(password), _text(password_2), _text(ha1), _text(ha1b), tuple(extra)
-            )
-            for domain, password, password_2, ha1, ha1b, *extra in self._database.read(
-                self._select, arguments
-            )
-        ]
+        rows = [_subscriber(row) for row in self._database.read(self._select, arguments)]
+        self._kept.pop(key, None)
         if rows:
             if len(self._kept) >= MOST:
-                self._kept.clear()
-            self._kept[key] = _Kept(rows, self._generation)
-        else:
-            self._kept.pop(key, None)
+                del self._kept[next(iter(self._kept))]
+            self._kept[key] = (self._generation, rows)
         return rows
+
+
+def _subscriber(row: Sequence[Any]) -> Subscriber:
+    domain, password, password_2, ha1, ha1b, *extra = row
+    return Subscriber(
+        _text(domain), _text(password), _text(password_2), _text(ha1), _text(ha1b), tuple(extra)
+    )
 
 
 def _bound(text: str) -> str | bytes:

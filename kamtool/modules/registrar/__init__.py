@@ -55,14 +55,14 @@ class Registrar(Saving, Finding, Asking, Module):
         stats["registrar:default_expire"] = self.default_expires
         stats["registrar:default_expires_range"] = self.default_expires_range
         stats["registrar:expires_range"] = self.expires_range
-        usrloc.listen(self._heard)
+        usrloc.listen_to_census(self._heard)
 
     def _is_plain(self) -> bool:
         """Whether no parameter asks for more than the short way of save() knows."""
         special = (
             self.received_avp, self.aor_avp, self.xavp_cfg, self.use_path, self.outbound_mode, self.sock_mode,
             self.expires_range, self.default_expires_range, self.usrloc.server_id, self.min_expires_mode,
-            self.usrloc.matching_mode, self.usrloc.desc_time_order,
+            self.usrloc.matching_mode, self.usrloc.desc_time_order, self.realm_prefix,
         )  # fmt: skip
         return not any(special) and self.sock_flag < 0
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from kamtool.module import Host, Variable
 from kamtool.modules.registrar.gruus import TempGruus
@@ -39,6 +39,12 @@ class Base(Parameters):
     _aor: Variable | None
     shown_sockets: dict[tuple[str, Address], str]
     _sockets: dict[str, Socket | None]
+
+    def reload(self, program: Any, changed: Mapping[str, Any]) -> Callable[[], None] | None:
+        """The counters that show parameters follow them."""
+        shown = {"max_expires": "max_expires", "max_contacts": "max_contacts", "default_expires": "default_expire"}
+        new = {f"registrar:{key}": changed[name] for name, key in shown.items() if name in changed}
+        return lambda: self.server.stats.update(new)
 
     def _named(self, ctx: Context, uri: str, usual: str) -> str:
         """The URI that a function is about: the given one, else that of `aor_avp`, else the usual one."""

@@ -24,7 +24,7 @@ class TempGruus:
         known = self._aors.get(location.name)
         if known is None:
             known = self._aors[location.name] = {aor_hash(aor): aor for aor in location.table.records}
-            location.table.listeners.append(_keeper(known))
+            location.table.census.append(_keeper(known))
         return known.get(wanted)
 
 

@@ -46,6 +46,10 @@ class Saving(Base):
         the database, 2 no answer (`reg_send_reply()` sends it later), 4 the user's only contact, 8 keep the
         expiry as it is, 16 with 2: leave the answer's headers for whoever answers. `uri` is instead of To's.
         """
+        if self.is_plain and not flags and not uri:
+            code = quick.save(self, ctx, table)
+            if code:
+                return code
         try:
             code = await self._register(ctx, table, flags, uri)
         except Refused as refused:
@@ -72,17 +76,6 @@ class Saving(Base):
         except StoreError as error:
             logger.error("%s", error)
             raise Refused(500, "the location table cannot be read") from error
-        if self.is_plain and not flags and not location.db_only:
-            now = self.server.now()
-            code = quick.save(self, ctx, location, aor, contacts, now)
-            if code:
-                if location.waits:
-                    await self._commit(location)
-                contacts = location.get(aor)
-                entry = contacts[0].plain_entry(now) if len(contacts) == 1 else None
-                line = f"Contact: {entry}" if entry else contact_header(contacts, now, self.received_param, None)
-                ctx.add_reply_header(line)
-                return code
         asked = read_wanted(msg, self, contacts, spread=not flags & NO_SPREAD)
         asks = read_extensions(msg, self)
         gruu = self._gruu_owner(uri) if asks.gruu else None

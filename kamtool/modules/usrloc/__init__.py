@@ -20,7 +20,7 @@ from kamtool.modules.usrloc.matching import Matching
 from kamtool.modules.usrloc.rows import FIELDS, VERSION, Rows
 from kamtool.modules.usrloc.rpc import LocationRpc
 from kamtool.modules.usrloc.ruid import Ruids
-from kamtool.modules.usrloc.table import UPDATED, Event, Listener, Table
+from kamtool.modules.usrloc.table import Event, Listener, Table
 from kamtool.sip.flow import Flow
 from kamtool.store.database import Database
 from kamtool.store.databases import require_version
@@ -81,6 +81,7 @@ class Usrloc(LocationRpc, Columns, Module):
         super().__init__(server)
         self.locations: dict[str, Location] = {}
         self.listeners: list[Listener] = []
+        self.census: list[Listener] = []
         self.database: Database | None = None
 
     async def start(self) -> None:
@@ -126,6 +127,12 @@ class Usrloc(LocationRpc, Columns, Module):
         for location in self.locations.values():
             location.table.listeners.append(listener)
 
+    def listen_to_census(self, listener: Listener) -> None:
+        """The same without refreshes, which then cost nothing."""
+        self.census.append(listener)
+        for location in self.locations.values():
+            location.table.census.append(listener)
+
     async def open(self, name: str) -> Location:
         """The table `name`, loaded when it is first wanted. Raises StoreError."""
         if name in self.locations:
@@ -167,8 +174,9 @@ class Usrloc(LocationRpc, Columns, Module):
             journal,
             durable=bool(self.durable) and self.mode is not DbMode.LOAD_ONLY,
         )
-        table.listeners.append(self._counter(location))
+        table.census.append(self._counter(location))
         table.listeners.extend(self.listeners)
+        table.census.extend(self.census)
         return location
 
     def _keeps(self, contact: Contact) -> bool:
@@ -193,10 +201,9 @@ class Usrloc(LocationRpc, Columns, Module):
         expired, all_users = f"usrloc:{name}_expires", "usrloc:registered_users"
 
         def count(event: Event, _: Contact | None = None) -> None:
-            if event is not UPDATED:
-                now = len(table.records)
-                stats[all_users] += now - stats.get(users, 0)
-                stats[users], stats[contacts], stats[expired] = now, table.count, table.expired
+            now = len(table.records)
+            stats[all_users] += now - stats.get(users, 0)
+            stats[users], stats[contacts], stats[expired] = now, table.count, table.expired
 
         return count
 
@@ -227,11 +234,12 @@ class Usrloc(LocationRpc, Columns, Module):
             return
         before = location.rows.time(time.time() - delay)
         try:
-            if location.db_only and self.listeners:
+            listeners = [*self.listeners, *self.census]
+            if location.db_only and listeners:
                 offset = location.offset()
                 for row in await location.journal.database.query(location.rows.select_expired, (before,)):
                     contact = location.rows.contact(row, offset)
-                    for listener in self.listeners:
+                    for listener in listeners:
                         listener(Event.EXPIRED, contact)
             await location.journal.database.write_all(
                 [(location.rows.delete_expired, (before,))], durable=False

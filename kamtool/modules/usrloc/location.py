@@ -107,6 +107,7 @@ class Location:
             return 0
         last, loaded = 0, 0
         listeners, self.table.listeners = self.table.listeners, []
+        census, self.table.census = self.table.census, []
         try:
             while True:
                 found = await self.journal.database.query(self.rows.select_page, (last, page))
@@ -126,4 +127,4 @@ class Location:
                 if len(found) < page:
                     return loaded
         finally:
-            self.table.listeners = listeners
+            self.table.listeners, self.table.census = listeners, census

@@ -40,6 +40,8 @@ class Table:
         self.count = 0
         self.expired = 0
         self.listeners: list[Listener] = []
+        self.census: list[Listener] = []
+        """Listeners that a refresh does not concern."""
         self._span = span
         self._buckets: dict[int, list[Contact]] = {}
         self._due = 0
@@ -60,6 +62,8 @@ class Table:
         self.count += 1
         self._schedule(contact)
         for listener in self.listeners:
+            listener(INSERTED, contact)
+        for listener in self.census:
             listener(INSERTED, contact)
 
     def refreshed(self, contact: Contact, reorder: bool) -> None:
@@ -109,6 +113,9 @@ class Table:
     def tell(self, event: Event, contact: Contact) -> None:
         for listener in self.listeners:
             listener(event, contact)
+        if event is not UPDATED:
+            for listener in self.census:
+                listener(event, contact)
 
     def _look(self, contact: Contact, now: float) -> None:
         if contact.expires_at > now:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from kamtool.errors import TransportError, UsageError
 from kamtool.server import control
 
 if TYPE_CHECKING:
+    import asyncio
+
     from kamtool.script.program import Script
     from kamtool.script.settings import Settings
     from kamtool.server.server import Server
@@ -214,6 +217,20 @@ def load(wishes: Wishes) -> Script:
 
 
 def show_warnings(script: Script) -> None:
+def load_again(wishes: Wishes) -> Script:
+    """The script as it is now, with what the command line said at the start."""
+    script = load(wishes)
+    apply(wishes, script.settings)
+    return script
+
+
+def set_log_level(wishes: Wishes, settings: Settings) -> None:
+    """The log level of a cfg that has taken over; -d goes before it."""
+    from kamtool.script.levels import python_level
+
+    logging.getLogger("kamtool").setLevel(python_level(wishes.debug or settings.number("debug")))
+
+
     """What is not wrong, but may not be meant."""
     from kamtool.script.render import render
 
@@ -301,6 +318,7 @@ async def live(wishes: Wishes, loaded: Script, database: str, ready: Callable[[]
     try:
         await rpc.start()
 
+    rpc.takers[b'"debug.attach"'] = partial(debug, server)
         def running() -> None:
             announce(wishes, server, database, rpc.path)
             if ready:
@@ -323,6 +341,15 @@ def announce(wishes: Wishes, server: Server, database: str, socket: Path) -> Non
     rows.append(("control", str(socket)))
     click.echo(version_line(), err=True)
     for name, value in rows:
+async def debug(
+    server: Server, first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """A debugger attaches. Nothing of it is loaded before the first one does."""
+    from kamtool.debug.attach import converse
+
+    await converse(server, first, reader, writer)
+
+
         click.echo(f"  {name:<13} {value}", err=True)
     if wishes.database:
         click.echo(f"next: {own_name()} user add alice", err=True)

@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ log = logging.getLogger("kamtool.control")
 LARGEST_REQUEST = 1 << 20
 """Octets of one request; whoever sends more is cut off."""
 MOST_CLIENTS = 64
+Taker = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 PATIENCE = 60.0
 """Seconds a client may keep a connection without asking anything, or not read its answer."""
 
@@ -93,6 +94,8 @@ class ControlSocket:
     def __init__(self, table: RpcTable, path: Path) -> None:
         self.table, self.path = table, path
         self.datagram_path = path.with_name(path.name + ".dgram")
+        self.takers: dict[bytes, Taker] = {}
+        """Who takes a connection over whose first line holds these octets, until it is closed."""
         self._server: asyncio.Server | None = None
         self._datagram: socket.socket | None = None
         self._clients: set[asyncio.Task[None]] = set()
@@ -146,6 +149,10 @@ class ControlSocket:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await asyncio.wait_for(reader.readline(), PATIENCE):
+            taken = next((each for mark, each in self.takers.items() if mark in line), None)
+            if taken is not None:
+                await taken(line, reader, writer)
+                return
             if line.strip() and (response := await answer(self.table, line)) is not None:
                 writer.write(response + b"\n")
                 await asyncio.wait_for(writer.drain(), PATIENCE)

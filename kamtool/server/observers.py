@@ -48,6 +48,9 @@ class Observer(Protocol):
     def replied(self, ctx: Context, status: int) -> None:
         """The server has made a response to this request."""
 
+    def relinked(self) -> None:
+        """Another script has taken over: `actions` are its statements now."""
+
 
 class Observers:
     """Those who watch one server's script."""
@@ -106,6 +109,8 @@ class Observers:
         if self.watching and traced is not None:
             self._plain, plain = plain, traced
         self.server.program = plain
+        for observer in self.watching:
+            observer.relinked()
         self.rearm()
 
     def rearm(self) -> None:
@@ -175,19 +180,23 @@ class Observers:
     async def _run(self, route: RouteFunction, ctx: Context) -> int:
         if self._parked and self._absorbs(ctx):
             raise Exit(0, True)
-        visitors = self._visitors
-        await _tell(visitors, lambda each: each.entered(ctx))
+        for visitor in self._visitors:
+            waiting = visitor.entered(ctx)
+            if waiting is not None:
+                await waiting
+        mishap: Exception | None = None
         try:
-            code = await route(ctx)
+            return await route(ctx)
         except Exit:
-            await _tell(visitors, lambda each: each.left(ctx, None))
             raise
         except Exception as error:
             mishap = error
-            await _tell(visitors, lambda each: each.left(ctx, mishap))
             raise
-        await _tell(visitors, lambda each: each.left(ctx, None))
-        return code
+        finally:
+            for visitor in self._visitors:
+                waiting = visitor.left(ctx, mishap)
+                if waiting is not None:
+                    await waiting
 
     # Parked messages
 

@@ -21,8 +21,8 @@ FOLDER = Path(__file__).parents[2] / "../shared/conformance"
 SHARED = FOLDER / "cfg_semantics.json"
 RECORDED = Path(__file__).with_name("recorded.json")
 ON_PURPOSE = {
-    "fU-assign": "two changes of one From are both made, where Kamailio writes `sip:x@ychanged` into the message",
-    "tm-relay-bad-dest": "one final response to one request (RFC 3261 17.2.1), where Kamailio sends 500 and 478",
+    "fU-assign": "two changes of one From are both made: Kamailio writes `sip:x@ychanged` into the message",
+    "tm-relay-bad-dest": "one final response to a request (RFC 3261 17.2.1): Kamailio sends 500 and 478",
 }
 
 

@@ -133,6 +133,7 @@ def test_all_mistakes_of_a_file_are_reported_at_once():
         ("KT1108", line + 4, 13),
         ("KT1150", line + 5, 3),
         ("KT1130", line + 6, 7),
+        ("KT1153", line + 7, 9),
         ("KT1104", line + 9, 17),
         ("KT1155", line + 10, 7),
     ]

@@ -135,6 +135,13 @@ class Debugger(Levels, Module):
     def failed(self, ctx: Context, error: Exception) -> None:
         """The log has it already."""
 
+    def replied(self, ctx: Context, status: int) -> None:
+        """Never called: `visits` is false."""
+
+    def relinked(self) -> None:
+        """Another cfg mentions other variables."""
+        self._mentioned = None
+
     # Functions
 
     @function("dbg_breakpoint", routes=ANY)

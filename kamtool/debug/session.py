@@ -1,0 +1,424 @@
+"""The engine of one client: what it wants to stop at, what is parked, and how what is parked goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kamtool.debug import stack
+from kamtool.debug.breakpoints import LOOKING, STATIC, Breakpoint, Wish, by_action, make
+from kamtool.debug.effects import headers_touched, of_moment
+from kamtool.debug.freeze import Frozen, freeze, thaw
+from kamtool.debug.history import Key, Recorder, State, Visit, key_of, route_of
+from kamtool.debug.stepping import Step
+from kamtool.debug.words import Mistake
+from kamtool.errors import ConfigError, ScriptError
+from kamtool.module import Routes
+from kamtool.script.context import Context, Exit
+from kamtool.script.guards import Action
+
+if TYPE_CHECKING:
+    from kamtool.server.server import Server
+
+Tell = Callable[[str, dict[str, Any]], None]
+
+
+@dataclass(slots=True)
+class Options:
+    """How long and how many messages may be parked. Times are seconds."""
+
+    budget: float = 300.0
+    """After so long a parked message goes on by itself; 0 means never."""
+    most: int = 16
+    trying: bool = False
+    """Send 100 Trying for a request that is parked, so that the caller stops repeating it."""
+
+
+@dataclass(slots=True, eq=False)
+class Parked:
+    """A message that is stopped. `action` is None where no statement follows: at an arrival, at the end."""
+
+    number: int
+    ctx: Context
+    action: Action | None
+    reason: str
+    key: Key
+    route: str
+    stack: list[stack.Place]
+    depth: int
+    since: float
+    go: asyncio.Future[tuple[str, Any]]
+    visit: Visit | None
+    breakpoint: Breakpoint | None = None
+    frozen: Frozen | None = None
+    cursor: int | None = None
+    """The moment of its visit that is looked at, None for the present."""
+    changes: list[dict[str, Any]] = field(default_factory=list)
+
+    def where(self) -> dict[str, Any]:
+        """The file and line at which it stands."""
+        if self.action is not None:
+            span = self.action.span
+            return {"file": span.file, "line": span.line, "column": span.column, "name": self.action.name}
+        place = self.stack[0] if self.stack else None
+        return {
+            "file": place.file if place else "",
+            "line": place.line if place else 0,
+            "column": 1,
+            "name": "",
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """For a client."""
+        data = self.ctx.msg.data
+        return {
+            "id": self.number, "reason": self.reason, "route": self.route, **self.where(),
+            "message": data[: data.find(b"\r\n")].decode("utf-8", "replace"),
+            "call_id": self.key[0], "cseq": f"{self.key[1]} {self.key[2]}",
+            "source": f"{self.ctx.flow.transport}:{self.ctx.flow.remote}",
+            "stack": [place.facts() for place in self.stack], "since": self.since,
+            "visit": self.visit.number if self.visit else 0, "changes": self.changes,
+            "commands": list(self.breakpoint.commands) if self.breakpoint else [],
+            "breakpoint": self.breakpoint.number if self.breakpoint else 0,
+        }  # fmt: skip
+
+
+class Session:
+    """One client's debugger. `tell(event, facts)` is called for what happens unasked."""
+
+    def __init__(self, server: Server, tell: Tell) -> None:
+        self.server, self.tell = server, tell
+        self.options = Options()
+        self.breakpoints: dict[int, Breakpoint] = {}
+        self.parked: dict[int, Parked] = {}
+        self.steps: dict[Key, Step] = {}
+        self.recorder = Recorder(server)
+        self.attached = False
+        self.passed = 0
+        """Hits that did not stop because enough messages were parked."""
+        self._places: dict[Action, tuple[Breakpoint, ...]] = {}
+        self._looking: tuple[Breakpoint, ...] = ()
+        self._pending: dict[int, tuple[str, Breakpoint | None]] = {}
+        self._seen: dict[tuple[int, int], Any] = {}
+        self._every = False
+        self._count = 0
+        self._last_breakpoint = 0
+
+    # Coming and going
+
+    async def attach(self) -> None:
+        """Begin to watch the script. Messages that are in it already run on unwatched."""
+        await self.server.observers.add(self)
+        self.attached = True
+        self.rearm()
+
+    def detach(self) -> None:
+        """Let everything go and leave nothing behind."""
+        self.attached = False
+        self.breakpoints.clear()
+        self.steps.clear()
+        self.recorder.keep(0)
+        for parked in list(self.parked.values()):
+            self.resume(parked, "continue")
+        self.server.observers.remove(self)
+
+    def rearm(self) -> None:
+        """What is wanted has changed."""
+        self._choose()
+        if self.attached:
+            self.server.observers.rearm()
+
+    def _choose(self) -> None:
+        self._places = by_action(
+            each for each in self.breakpoints.values() if each.kind in STATIC and each.enabled
+        )
+        for action in self.server.observers.actions:
+            if action.name == "dbg_breakpoint" and '"0"' not in self._source_of(action):
+                self._places.setdefault(action, (_WRITTEN,))
+        live = [each for each in self.breakpoints.values() if each.enabled]
+        self._looking = tuple(each for each in live if each.kind in LOOKING)
+        others = any(each.kind in ("reply", "error") for each in live)
+        self._every = bool(self.recorder.keeping or self.steps or self._looking or others)
+
+    def relinked(self) -> None:
+        """The cfg was reloaded: breakpoints are found anew in it, and those that are lost say so."""
+        for number, each in list(self.breakpoints.items()):
+            wish = Wish(each.text, each.condition, each.once, each.ignore, each.log, each.commands)
+            try:
+                self.breakpoints[number] = make(number, wish, self.server, self.server.observers.actions)
+            except (Mistake, ConfigError) as error:
+                each.actions, each.trouble = frozenset(), str(error)
+        self.tell("reloaded", {"breakpoints": [each.facts() for each in self.breakpoints.values()]})
+        self._choose()
+
+    def _source_of(self, action: Action) -> str:
+        return self.server.script.text.line(action.span.file, action.span.line) or ""
+
+    # Breakpoints
+
+    def add_breakpoint(self, wish: Wish) -> Breakpoint:
+        """Raises Mistake or ConfigError."""
+        made = make(self._last_breakpoint + 1, wish, self.server, self.server.observers.actions)
+        self._last_breakpoint += 1
+        self.breakpoints[made.number] = made
+        self.rearm()
+        return made
+
+    def remove_breakpoint(self, number: int) -> None:
+        """Raises Mistake."""
+        if self.breakpoints.pop(number, None) is None:
+            raise Mistake(f"there is no breakpoint {number}", "`breakpoints` lists them")
+        self.rearm()
+
+    # Observer
+
+    visits = True
+
+    def wants(self, action: Action) -> bool:
+        """Only what it must be told of."""
+        return self._every or action in self._places
+
+    def at(self, action: Action, ctx: Context) -> Awaitable[None] | None:
+        """A statement is about to run: is there a reason to stop before it?"""
+        if not self.attached:
+            return None
+        if self.recorder.keeping:
+            self.recorder.note(action, ctx)
+        reason, hit = self._reason(action, ctx)
+        return None if not reason else self._stop(action, ctx, reason, hit)
+
+    def _reason(self, action: Action | None, ctx: Context) -> tuple[str, Breakpoint | None]:
+        if self._pending and (found := self._pending.pop(id(ctx), None)) is not None:
+            return found
+        if action is not None:
+            for each in self._places.get(action, ()):
+                if each.meets(ctx) and self._stops(each, ctx):
+                    return f"breakpoint {each.number}" if each.number else "dbg_breakpoint", each
+        for each in self._looking:
+            if why := self._looked(each, ctx):
+                return why, each
+        step = self.steps.get(key_of(ctx)) if self.steps and action is not None else None
+        if step is not None and action is not None and step.reached(action, stack.depth()):
+            return "step", None
+        return "", None
+
+    def _stops(self, hit: Breakpoint, ctx: Context) -> bool:
+        """False for a log point, which has now logged."""
+        if hit.shown is not None:
+            try:
+                text = hit.shown(ctx)
+            except (ScriptError, ConfigError) as error:
+                text = f"{hit.log}: {error}"
+            self.tell("logged", {"breakpoint": hit.number, "text": text, "call_id": ctx.msg.call_id})
+            return False
+        if hit.once:
+            self.breakpoints.pop(hit.number, None)
+            self.rearm()
+        return True
+
+    def _looked(self, each: Breakpoint, ctx: Context) -> str:
+        """Why a breakpoint that compares stops here, "" when it does not."""
+        place = (each.number, id(ctx))
+        if each.kind == "watch":
+            assert each.value is not None
+            try:
+                now = each.value(ctx)
+            except (ScriptError, ConfigError):
+                now = None
+        else:
+            now = ctx.edits and each.what in headers_touched(ctx, ctx.edits) and tuple(ctx.edits)
+        first = place not in self._seen
+        before = self._seen.get(place)
+        self._seen[place] = now
+        if now == before or (first and each.kind == "watch") or not each.meets(ctx):
+            return ""
+        if not self._stops(each, ctx):
+            return ""
+        if each.kind == "watch":
+            return f"{each.what} changed from {_quoted(before)} to {_quoted(now)}"
+        return f"header {each.what} changed"
+
+    def entered(self, ctx: Context) -> Awaitable[None] | None:
+        """A route begins; a `reply 4xx` stops where a response arrives."""
+        if self.recorder.keeping:
+            self.recorder.begin(ctx)
+        if ctx.route_kind is Routes.REPLY:
+            for each in list(self.breakpoints.values()):
+                if self._is_meant(each, ctx, getattr(ctx.msg, "status", 0)):
+                    return self._stop(None, ctx, f"breakpoint {each.number}: a response has come", each)
+        return None
+
+    def _is_meant(self, each: Breakpoint, ctx: Context, status: int) -> bool:
+        return (
+            each.kind == "reply"
+            and each.matches_status(status)
+            and each.meets(ctx)
+            and self._stops(each, ctx)
+        )
+
+    def left(self, ctx: Context, error: Exception | None) -> Awaitable[None] | None:
+        """A route has ended: with an error, or with something that was to be stopped after."""
+        if not self.attached:
+            return None
+        self.recorder.end(ctx, error)
+        reason, hit = self._reason(None, ctx)
+        for each in list(self.breakpoints.values()) if error is not None else ():
+            if each.kind == "error" and each.meets(ctx) and self._stops(each, ctx):
+                reason, hit = f"breakpoint {each.number}: {type(error).__name__}: {error}", each
+        for place in [place for place in self._seen if place[1] == id(ctx)]:
+            del self._seen[place]
+        step = self.steps.get(key_of(ctx))
+        if step is not None:
+            self._follow(step, ctx)
+        return self._stop(None, ctx, reason, hit) if reason else None
+
+    def _follow(self, step: Step, ctx: Context) -> None:
+        """The route in which somebody steps has ended: go on with the call, if it goes on."""
+        if step.ctx is not ctx:
+            return
+        tx = ctx.transaction
+        if step.follow(tx, self.server.transactions.by_label):
+            self.tell("left", {"route": route_of(ctx), "call_id": step.key[0], "follows": True})
+            asyncio.get_running_loop().call_later(1.0, self._tidy)
+        else:
+            self._unstep(step)
+            self.tell("left", {"route": route_of(ctx), "call_id": step.key[0], "follows": False})
+
+    def _unstep(self, step: Step) -> None:
+        if self.steps.get(step.key) is step:
+            del self.steps[step.key]
+            self.rearm()
+
+    def _tidy(self) -> None:
+        """Follow no transaction that has ended."""
+        for step in [each for each in self.steps.values() if each.is_over(self.server.transactions.by_label)]:
+            self._unstep(step)
+            self.tell("over", {"call_id": step.key[0]})
+        if self.steps and self.attached:
+            asyncio.get_running_loop().call_later(1.0, self._tidy)
+
+    def failed(self, ctx: Context, error: Exception) -> None:
+        """A statement could not be carried out."""
+        for each in list(self.breakpoints.values()):
+            if each.kind == "error" and each.meets(ctx) and self._stops(each, ctx):
+                self._pending[id(ctx)] = (f"breakpoint {each.number}: {error}", each)
+
+    def replied(self, ctx: Context, status: int) -> None:
+        """A response was made here."""
+        if self.recorder.keeping:
+            self.recorder.replied(ctx, status)
+        for each in list(self.breakpoints.values()):
+            if self._is_meant(each, ctx, status):
+                self._pending[id(ctx)] = (f"breakpoint {each.number}: {status} was sent", each)
+
+    # Parking
+
+    async def _stop(self, action: Action | None, ctx: Context, reason: str, hit: Breakpoint | None) -> None:
+        if len(self.parked) >= self.options.most:
+            self.passed += 1
+            self.tell("passed", {"reason": reason, "parked": len(self.parked), "passed": self.passed})
+            return
+        parked = self._park(action, ctx, reason, hit)
+        loop = asyncio.get_running_loop()
+        budget = self.options.budget
+        alarm = loop.call_later(budget, self._over_budget, parked) if budget else None
+        held = self.server.observers.park(ctx)
+        if ctx.transaction is not None:
+            parked.frozen = freeze(ctx.transaction, self.server.now())
+        if self.options.trying:
+            self._trying(ctx)
+        self.tell("stopped", parked.facts())
+        how: str = "continue"
+        try:
+            how, what = await parked.go
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+            self.parked.pop(parked.number, None)
+            self.server.observers.release(held)
+            if parked.frozen is not None:
+                thaw(parked.frozen, self.server.transactions, self.server.now())
+        if how == "drop":
+            raise Exit(0, True)
+        if how == "reply":
+            status, phrase = what
+            self.server.reply(ctx, status, phrase)
+            raise Exit(0)
+
+    def _park(self, action: Action | None, ctx: Context, reason: str, hit: Breakpoint | None) -> Parked:
+        self._count += 1
+        places = stack.places()
+        visit = self.recorder.visit_of(ctx) or self._last_visit(ctx)
+        parked = Parked(
+            self._count, ctx, action, reason, key_of(ctx), route_of(ctx), places, len(places), time.time(),
+            asyncio.get_running_loop().create_future(), visit, hit,
+        )  # fmt: skip
+        step = self.steps.pop(parked.key, None)
+        if step is not None:
+            self.rearm()
+        parked.changes = self._changes(parked)
+        self.parked[parked.number] = parked
+        return parked
+
+    def _last_visit(self, ctx: Context) -> Visit | None:
+        return next((each for each in reversed(self.recorder.visits) if each.key == key_of(ctx)), None)
+
+    def _changes(self, parked: Parked) -> list[dict[str, Any]]:
+        """What the statement before this one did."""
+        visit = parked.visit
+        if visit is None or len(visit.moments) < 2:
+            return []
+        return of_moment(visit.moments[-2], visit.moments[-1].state)
+
+    def _over_budget(self, parked: Parked) -> None:
+        self.tell("budget", {"id": parked.number, "seconds": self.options.budget})
+        self.resume(parked, "continue")
+
+    def _trying(self, ctx: Context) -> None:
+        """100 for a request that nobody has answered yet (RFC 3261 §16.2)."""
+        if not ctx.msg.is_request or ctx.msg.method == "ACK" or ctx.route_kind is not Routes.REQUEST:
+            return
+        if ctx.transaction is None:
+            self.server.replies.stateless(ctx, 100, "Trying")
+        elif not ctx.transaction.status:
+            self.server.replies.stateful(ctx.transaction, 100, "Trying")
+
+    def find(self, number: int | None) -> Parked:
+        """A parked message; without a number the one that was parked last. Raises Mistake."""
+        if not self.parked:
+            raise Mistake("no message is parked", "`break request_route` stops the next one")
+        if number is None:
+            return self.parked[max(self.parked)]
+        if number not in self.parked:
+            raise Mistake(f"no message {number} is parked", f"parked: {', '.join(map(str, self.parked))}")
+        return self.parked[number]
+
+    def resume(self, parked: Parked, how: str, what: Any = None) -> None:
+        """Let it go on: `continue`, `drop`, `reply`; or `into`, `over`, `out`, `until` and stop again."""
+        if parked.go.done():
+            return
+        if how in ("into", "over", "out", "until"):
+            step = Step(parked.key, how, parked.depth, parked.ctx, what or 0, parked.action)
+            self.steps[parked.key] = step
+            self.rearm()
+            if parked.action is None:  # the route has ended or not begun: the call goes on elsewhere
+                step.how = "into"
+                asyncio.get_running_loop().call_later(1.0, self._tidy)
+                step.follow(parked.ctx.transaction, self.server.transactions.by_label)
+        parked.go.set_result((how, what))
+
+    def state(self, parked: Parked) -> State:
+        """The state that is looked at: the present, or the moment the cursor is on."""
+        if parked.cursor is not None and parked.visit is not None:
+            return parked.visit.moments[parked.cursor].state
+        return self.recorder.state(parked.ctx)
+
+
+def _quoted(value: Any) -> str:
+    return "$null" if value is None else f'"{value}"' if isinstance(value, str) else str(value)
+
+
+_WRITTEN = Breakpoint(0, "dbg_breakpoint", "function", "dbg_breakpoint")

@@ -36,7 +36,7 @@ async def ask(peer, port):
 async def test_a_request_over_tls_is_answered_on_its_connection(tls_server, tls_peer):
     port = port_of(await tls_server(SHOW), "tls")
     answer = await ask(await tls_peer(port), port)
-    assert answer.header("X") == "TLSv1.3 sip.example.com 0 <null> tls"
+    assert answer.header("X") == "TLSv1.3 sip.example.com 0 0 tls"
     assert answer.data.startswith(b"SIP/2.0 200 Unknown")
 
 

@@ -161,7 +161,7 @@ class Tls(ConnectionVariables, Control, Module):
         host.choose_tls = self.choose if self.xavp_cfg else None
         host.transports.tcp.use_tls(self)
 
-    async def reload(self) -> ProfileSet:
+    async def reload_profiles(self) -> ProfileSet:
         """Take what the files say now. Raises ConfigErrors, and then the old set goes on."""
         made = await asyncio.to_thread(self.make)
         self._show_warnings(made)

@@ -105,7 +105,7 @@ class Control:
     async def rpc_reload(self) -> str:
         """Read tls.cfg and all its files again. When anything is wrong, the old set stays."""
         try:
-            made = await self._tls().reload()
+            made = await self._tls().reload_profiles()
         except ConfigError as error:
             errors = error.errors if isinstance(error, ConfigErrors) else (error,)
             lines = [f"{each}" + (f" ({each.hint})" if each.hint else "") for each in errors]

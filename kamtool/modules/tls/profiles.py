@@ -254,7 +254,7 @@ def _load_chain(domain: Domain, context: ssl.SSLContext) -> None:
         if error.reason == "EE_KEY_TOO_SMALL":
             raise ConfigError(
                 f"the key of {domain.certificate} is too short for OpenSSL's security level",
-                domain.at("certificate"), hint="make a new one (P-256, or RSA of 2048 bits), or `legacy = yes`",
+                domain.at("certificate"), hint="make a new one (P-256 or RSA 2048), or `legacy = yes`",
                 code=CODE,
             ) from error  # fmt: skip
         raise _unusable("private key", key, error, span) from error

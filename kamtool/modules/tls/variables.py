@@ -82,7 +82,7 @@ def _rows() -> None:
                 )  # fmt: skip
         for word, kind in KINDS.items():
             _add(
-                f"tls_{side}_san_{word}", f"The first {word} of the alternative names of {whose} certificate.",
+                f"tls_{side}_san_{word}", f"The first {word} of {whose} certificate's alternative names.",
                 lambda ctx, get=get, kind=kind: (
                     next(iter(c.alt_names.get(kind, ())), None) if (c := get(ctx)) else None
                 ),

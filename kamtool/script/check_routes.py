@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ConfigError, Span
@@ -71,15 +71,21 @@ class RouteChecker:
         """A function was given the name of a route to run later."""
         self.used.setdefault((kind, name), []).append((span, by))
 
-    def whole_program(self) -> None:
-        """What only shows when all routes are known: calls that go nowhere, blocks that nothing calls."""
+    def undefined(self, unread: Iterable[str]) -> None:
+        """Calls that go nowhere; `unread` names routes that could not be read but are there."""
+        there = set(unread)
         for (kind, name), uses in self.used.items():
             if (kind, name) in self.all_names or (name == "0" and (kind, "") in self.all_names):
+                continue
+            if name in there or (there and not name):
                 continue
             if not name and by_kind(self.all_names, kind):
                 continue
             for span, by in uses:
                 self._missing(kind, name, span, by)
+
+    def whole_program(self) -> None:
+        """What only shows when all routes are known: blocks that nothing calls, events that nothing runs."""
         self._unused()
         self._events()
         if not any(key == (Routes.REQUEST, "") for key in self.all_names):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from kamtool.errors import ConfigError, Span
 from kamtool.module import declaration
@@ -15,6 +15,7 @@ from kamtool.script.settings import ALIASES, PARAMETERS, Honour, Settings
 from kamtool.script.tokens import Mode
 
 MOST_FLAGS = 32
+_HEADER = re.compile(r"""\w*route\s*\[\s*["']?([^]"'\s]+)["']?\s*\]\s*\{""")
 
 
 class Checker:
@@ -26,8 +27,10 @@ class Checker:
         report: Callable[[ConfigError], None],
         preprocessor: Preprocessor,
         mode: Mode,
+        texts: Mapping[str, str],
     ) -> None:
         self.items, self.report, self.preprocessor, self.mode = items, report, preprocessor, mode
+        self.texts = texts
         self.scope = Scope.core()
         self.settings = Settings()
         self.missing: set[str] = set()
@@ -45,10 +48,17 @@ class Checker:
         self.routes.collect(self.items)
         for item in self.items:
             self._item(item)
+        self.routes.undefined(() if parsed else self._headers())
         if parsed:
             self.routes.whole_program()
             self._depends()
             self._names()
+
+    def _headers(self) -> Iterator[str]:
+        """The names of all routes in the text, also of those that could not be read."""
+        for text in self.texts.values():
+            for found in _HEADER.finditer(text):
+                yield found[1]
 
     def _item(self, item: Item) -> None:
         match item:
@@ -211,19 +221,25 @@ class Checker:
             table[name] = number
 
     def _names(self) -> None:
-        """Defines that are asked for under a name one slip away from one that exists."""
+        """Defines that are asked for and nowhere made. A name one slip away from one that exists is worth a
+        warning; one that a comment tells of is a switch for whoever reads it, and worth nothing.
+        """
+        made = self.preprocessor.ever | self.preprocessor.skipped
         for name, span in self.preprocessor.tested.items():
-            if name in self.preprocessor.ever or name in self.preprocessor.skipped:
+            if name in made or name.startswith(("MOD_", "KAMAILIO_")):
                 continue
-            for known in self.preprocessor.ever - self.preprocessor.built_in:
-                if is_slip(name, known):
-                    self.warn(
-                        f"`{name}` is asked for but nothing defines it",
-                        span,
-                        "KT1303",
-                        f"did you mean `{known}`?",
-                    )
-                    break
+            message = f"`{name}` is asked for but nothing defines it"
+            near = sorted(known for known in made - self.preprocessor.built_in if is_slip(name, known))
+            if near:
+                self.warn(message, span, "KT1303", f"did you mean `{near[0]}`?")
+            elif not self._is_switch(name):
+                hint = f"`-A {name}` does, or `#!define {name}` above"
+                self.report(ConfigError(message, span, code="KT1303", hint=hint, severity="hint"))
+
+    def _is_switch(self, name: str) -> bool:
+        """Whether a comment tells of it, be it a `#!define` that is commented out."""
+        pattern = re.compile(rf"(?:#(?!!)|//)[^\n]*\b{re.escape(name)}\b")
+        return any(pattern.search(text) for text in self.texts.values())
 
 
 def is_slip(wrong: str, right: str) -> bool:

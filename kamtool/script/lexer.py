@@ -81,6 +81,8 @@ class Lexer:
         self.included: list[tuple[str, Span]] = []
         self.replacements = 0
         self.last: Span = source.span(0, 0)
+        self.is_lost = False
+        """Whether a string or comment without end has taken the rest of the file."""
 
     def next(self) -> Token:
         """The next token; after the last one, T.END again and again."""
@@ -239,6 +241,7 @@ class Lexer:
         while depth:
             close, again = text.find("*/", place), text.find("/*", place)
             if close < 0:
+                self.is_lost = True
                 self.offsets[-1] = len(text)
                 end = self._span(max(len(text) - 1, 0), len(text))
                 self.report(
@@ -429,6 +432,7 @@ class Lexer:
     def _unclosed(self, start: int) -> Token:
         text = self.stack[-1].text
         end = len(text)
+        self.is_lost = True
         self.report(
             ConfigError(
                 "this string is never closed",

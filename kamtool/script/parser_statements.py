@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kamtool.errors import Span
 from kamtool.script.nodes import (
     Assign,
     Block,
@@ -53,12 +54,14 @@ class StatementParser(ExpressionParser):
                 break
             if token.kind is T.END or self._begins_outer(token):
                 self.depth -= 1
+                hint = self._misplaced(opened.span)
                 raise self.fail(
-                    "`}` is missing at the end of this block", opened.span, "KT1103", "", token.span
+                    "`}` is missing at the end of this block", opened.span, "KT1103", hint, token.span
                 )
             statements.extend(self._one_or_skip())
         closed = self.next()
         self.depth -= 1
+        self.blocks.append((opened.span, closed.span))
         if empty:
             self.error(
                 "a block cannot be empty",
@@ -174,6 +177,16 @@ class StatementParser(ExpressionParser):
         span = join(target.span, value.span)
         self._end("an assignment")
         return Assign(span, target, value, line)
+
+    def _misplaced(self, start: Span) -> str:
+        """Whose brace seems to be missing: a block further down that ends left of where it begins."""
+        lines = self.lexer.files.get(start.file, "").split("\n")
+        for opened, closed in self.blocks:
+            if opened.file == closed.file == start.file and start.line < opened.line < closed.line:
+                line = lines[opened.line - 1]
+                if len(line) - len(line.lstrip()) > closed.column - 1:
+                    return f"is the `}}` of line {closed.line} meant for the `{{` of line {opened.line}?"
+        return ""
 
     def _body(self, what: str) -> Block:
         """A block, or one statement as if it stood in one."""

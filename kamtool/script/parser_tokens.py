@@ -26,6 +26,8 @@ class TokenParser:
         self.kind = Routes.REQUEST
         self.count = 0
         self.depth = 0
+        self.blocks: list[tuple[Span, Span]] = []
+        """The braces of every block read so far."""
 
     def peek(self, distance: int = 0) -> Token:
         """The token `distance` ahead; the lexer reads no further than asked."""
@@ -80,7 +82,9 @@ class TokenParser:
         return token.text in RESERVED or token.kind is T.MARK
 
     def error(self, message: str, span: Span, code: str, hint: str = "", place: Span | None = None) -> None:
-        """Report a mistake and go on."""
+        """Report a mistake and go on. What follows from a string or comment that never ends is no mistake."""
+        if self.lexer.is_lost and self.peek().kind is T.END:
+            return
         self.report(ConfigError(message, span, code=code, hint=hint, place=place))
 
     def fail(self, message: str, span: Span, code: str, hint: str = "", place: Span | None = None) -> Skip:

@@ -154,6 +154,25 @@ class _Findings:
             self.seen.add(key)
             self.held[finding.severity].append(finding)
 
+    def settle(self) -> None:
+        """One mistake, one finding: an error says more than what else is found in its place."""
+        errors = self.held["error"]
+        if len(errors) > 1:  # a file is not called empty for what took its content away
+            self.held["error"] = [error for error in errors if error.code != "KT1100"] or errors
+        for severity in ("warning", "hint"):
+            self.held[severity] = [
+                finding
+                for finding in self.held[severity]
+                if not any(_overlap(finding.span, error.span) for error in self.held["error"])
+            ]
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one.file == other.file and (
+        (one.line, one.column) < (other.end_line, other.end_column)
+        and (other.line, other.column) < (one.end_line, one.end_column)
+    )
+
 
 def check(source: Path | str, *, defines: Mapping[str, str | None] | None = None, name: str = "") -> Report:
     """Read a cfg and say all that is wrong with it. A Path is read, a str is the text itself.
@@ -182,7 +201,7 @@ def _check(first: Source, preprocessor: Preprocessor) -> Report:
     parser.loaded = lambda load: preprocessor.define(f"MOD_{load.name}", None)
     items = tuple(parser.file())
     lexer.finish()
-    checker = Checker(items, findings.report, preprocessor, lexer.mode)
+    checker = Checker(items, findings.report, preprocessor, lexer.mode, lexer.files)
     checker.run(parsed=not findings.held["error"])
     text = Text(lexer.files)
     script = None
@@ -191,6 +210,7 @@ def _check(first: Source, preprocessor: Preprocessor) -> Report:
         script = Script(first.name, items, checker.settings, checker.scope, defines, text)
         rehearse(script, findings.report)
     order = _order_of([first.name, *(file for file, _ in lexer.included)])
+    findings.settle()
     errors, warnings, hints = (tuple(sorted(held, key=order)) for held in findings.held.values())
     good = None if script is None or errors else replace(script, warnings=warnings)
     return Report(errors, warnings, text, preprocessor, good, hints)

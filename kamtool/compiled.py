@@ -16,6 +16,11 @@ from pathlib import Path
 from types import ModuleType
 
 MODULES = (
+    "kamtool.modules.auth.challenge",
+    "kamtool.modules.auth.checking",
+    "kamtool.modules.auth.nonce",
+    "kamtool.modules.registrar.quick",
+    "kamtool.modules.usrloc.table",
     "kamtool.script.context",
     "kamtool.server.outgoing",
     "kamtool.server.receive",

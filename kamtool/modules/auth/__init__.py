@@ -5,42 +5,38 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable
 from typing import Protocol, cast
 
 from kamtool.errors import ConfigError, ParseError
 from kamtool.module import ANY, FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Module, Param, Variable, function
 from kamtool.modules.auth import challenge
+from kamtool.modules.auth.checking import (
+    OK,
+    STALE,
+    UNCHALLENGEABLE,
+    Claim,
+    Secret,
+    algorithm_of,
+    authenticate,
+    binding_of,
+    find,
+)
 from kamtool.modules.auth.codes import Code
 from kamtool.modules.auth.identity import matches
-from kamtool.modules.auth.nonce import FORGED, Nonces
-from kamtool.modules.auth.nonce import STALE as STALE_NONCE
+from kamtool.modules.auth.nonce import Nonces
 from kamtool.modules.auth.replay import Uses
 from kamtool.script.context import Context
-from kamtool.sip.digest import ALGORITHMS, Credentials, ha1, parse_credentials, response
-from kamtool.sip.nameaddr import quote
-from kamtool.speed import Proof, read_proof
+from kamtool.sip.digest import ALGORITHMS, ha1, parse_credentials
+from kamtool.speed import Proof
 
 logger = logging.getLogger("kamtool.auth")
 
 CHALLENGING = REQUEST_ROUTE | FAILURE_ROUTE | ONREPLY_ROUTE
 
-UNCHALLENGEABLE = frozenset(("ACK", "CANCEL", "PRACK"))
 WWW, PROXY = "Authorization", "Proxy-Authorization"
 
 PASSWORD_IS_HA1 = 1
 CHALLENGE_PLAIN, CHALLENGE_AUTH, CHALLENGE_AUTH_INT = 2, 4, 8
-
-# Looked up once: an enum's members are slow to reach in Python 3.11.
-OK, NO_CREDENTIALS = Code.OK, Code.NO_CREDENTIALS
-
-STALE = "auth.stale"
-
-Claim = Credentials | Proof
-"""Credentials as a request brings them: `Proof` where the header is ordinary."""
-
-Secret = Callable[[Claim], "str | None"]
-"""The HA1 of who the credentials name, None when there is no such user."""
 
 
 class Server(Protocol):
@@ -57,6 +53,14 @@ class Auth(Module):
     """
 
     name = "auth"
+
+    live = (
+        "add_authinfo_hdr",
+        "force_stateless_reply",
+        "proxy_challenge_header",
+        "www_challenge_header",
+        "use_domain",
+    )
 
     secret = Param("", "what nonces are signed with; made at random when it is not set")
     nonce_expire = Param(300, "seconds that a nonce is good for")
@@ -108,7 +112,7 @@ class Auth(Module):
                 else (self.otn_in_flight_no, self.otn_in_flight_order)
             )
             self.uses = Uses(1 << order if order > 0 else size)
-        self._checks = any(
+        self.checks = any(
             (
                 self.auth_checks_register,
                 self.auth_checks_no_dlg,
@@ -117,32 +121,14 @@ class Auth(Module):
             )
         )
         # Who is not there is hashed against this, so that the answer takes as long as for a wrong password.
-        self._nobody = {name: ha1("", "", secrets.token_hex(16), name) for name in ALGORITHMS}
+        self.nobody = {name: ha1("", "", secrets.token_hex(16), name) for name in ALGORITHMS}
         self._challenge_avp: Variable | None = None
 
     # ----- for auth_db and others
 
     def find(self, ctx: Context, realm: str, header: str) -> tuple[int, Claim | None]:
         """The credentials for `realm`: (1, them), or -5 when there are none, -1 when they are malformed."""
-        prefix = self.realm_prefix
-        if prefix:
-            realm = realm.removeprefix(prefix)
-        else:
-            proof = read_proof(ctx.msg, header, realm)
-            if proof is not None:
-                return OK, proof
-        broken = False
-        for value in ctx.msg.headers(header):
-            try:
-                credentials = parse_credentials(value)
-            except ParseError:
-                broken = True
-                continue
-            if credentials is not None and (
-                credentials.realm == realm or (prefix and self.stripped(credentials.realm) == realm)
-            ):
-                return OK, credentials
-        return (Code.ERROR if broken else NO_CREDENTIALS), None
+        return find(self, ctx, realm, header)
 
     def stripped(self, realm: str) -> str:
         return realm.removeprefix(self.realm_prefix) if self.realm_prefix else realm
@@ -154,99 +140,12 @@ class Auth(Module):
 
         An unknown user and a wrong password take the same way and the same time; only the code differs.
         """
-        msg = ctx.msg
-        if not method:
-            method = msg.method
-        if msg.method in UNCHALLENGEABLE:
-            return OK, None  # §22.1: they cannot be challenged, so they pass
-        claim: Claim | None = None if self.realm_prefix else read_proof(msg, header, realm)
-        if claim is None:
-            code, claim = self.find(ctx, realm, header)
-            if claim is None:
-                return code, None
-        plain = type(claim) is Proof and claim.is_md5
-        algorithm = "MD5" if plain else algorithm_of(claim)
-        if algorithm not in (self.algorithms or WITHOUT_CHOICE):
-            return Code.ERROR, claim
-        created, number, validity = self.nonces.check(
-            claim.nonce, int(time.time()), self._binding(ctx) if self._checks else b""
-        )
-        if validity is FORGED:
-            return Code.ERROR, claim
-        known = secret(claim)
-        ha1 = known or self._nobody[algorithm]
-        right = claim.proves(ha1, method) if plain else proves(claim, ha1, method, msg.body)
-        right = right and known is not None
-        if validity is STALE_NONCE:
-            # RFC 7616 §3.3: stale=true tells a phone to try again without asking for the password,
-            # so only one that knew it is told.
-            if right:
-                ctx.scratch[STALE] = True
-            return Code.NONCE_EXPIRED, claim
-        if not right:
-            return (Code.WRONG_PASSWORD if known is not None else Code.UNKNOWN_USER), claim
-        if self.uses is not None and not self._unused(created, number, claim):
-            ctx.scratch[STALE] = True
-            return Code.NONCE_REUSED, claim
-        ctx.authorized = (*ctx.authorized, (header, claim))
-        if self.add_authinfo_hdr and known is not None:
-            self._confirm(ctx, claim, known)
-        return OK, claim
-
-    def _unused(self, created: int, number: int, credentials: Claim) -> bool:
-        assert self.uses is not None
-        if self.nonce_count and credentials.qop:
-            return self.uses.use(created, number, count_of(credentials))
-        if self.one_time_nonce:
-            return self.uses.use(created, number, 0xFFFFFFFF)
-        return True
-
-    def _confirm(self, ctx: Context, credentials: Claim, known: str) -> None:
-        following = (
-            self.nonces.make(int(time.time()), self._binding(ctx))
-            if self.one_time_nonce
-            else credentials.nonce
-        )
-        parts = [f'nextnonce="{following}"']
-        if credentials.qop.lower() == "auth":
-            # RFC 7616 §3.5: the method is empty. With auth-int the body would count, which is not there yet.
-            proof = response(
-                known,
-                method="",
-                uri=credentials.uri,
-                nonce=credentials.nonce,
-                qop=credentials.qop,
-                nc=credentials.nc,
-                cnonce=credentials.cnonce,
-                algorithm=credentials.algorithm,
-            )
-            cnonce, nc = quote(credentials.cnonce), f"{count_of(credentials):08x}"
-            parts += ["qop=auth", f'rspauth="{proof}"', f"cnonce={cnonce}", f"nc={nc}"]
-        name = "Authentication-Info" if ctx.msg.method == "REGISTER" else "Proxy-Authentication-Info"
-        ctx.add_reply_header(f"{name}: {', '.join(parts)}")
-
-    def _binding(self, ctx: Context) -> bytes:
-        """What of this request goes into its nonce, as `auth_checks_*` ask."""
-        if not self._checks:
-            return b""
-        msg = ctx.msg
-        if msg.method == "REGISTER":
-            checks = self.auth_checks_register
-        else:
-            checks = self.auth_checks_in_dlg if msg.to_tag else self.auth_checks_no_dlg
-        parts = [
-            msg.uri if checks & 1 and msg.is_request else "",
-            msg.call_id if checks & 2 else "",
-            msg.from_tag if checks & 4 else "",
-            ctx.flow.remote.host if checks & 8 else "",
-            ",".join(msg.headers("Contact")) if self.protect_contacts and msg.method == "REGISTER" else "",
-        ]
-        return "\0".join(parts).encode("utf-8", "surrogateescape")
+        return authenticate(self, ctx, realm, header, secret, method)
 
     def challenge_headers(self, ctx: Context, name: str, realm: str, qop: str, stale: bool) -> list[str]:
         """The header lines of a challenge."""
         stale = stale or bool(ctx._scratch and ctx._scratch.get(STALE))
-        nonce = self.nonces.make(int(time.time()), self._binding(ctx) if self._checks else b"")
+        nonce = self.nonces.make(int(time.time()), binding_of(self, ctx) if self.checks else b"")
         if not self.algorithms:
             return [challenge.header(name, self.stripped(realm), nonce, qop, "", stale)]
         return [
@@ -376,42 +275,5 @@ class Auth(Module):
                     ctx.edit(field.start, field.end, b"")
         return Code.OK if authorized or ctx.msg.method in UNCHALLENGEABLE else Code.ERROR
 
-
-def proves(claim: Claim, ha1: str, method: str, body: bytes) -> bool:
-    """Whether this HA1 made the response, by whatever algorithm and qop the credentials name."""
-    if isinstance(claim, Proof):
-        names = (
-            "username",
-            "realm",
-            "nonce",
-            "uri",
-            "response",
-            "algorithm",
-            "cnonce",
-            "opaque",
-            "qop",
-            "nc",
-        )
-        claim = Credentials(*(getattr(claim, name) for name in names))
-    return claim.proves(ha1, method, body)
-
-
-def algorithm_of(credentials: Claim) -> str:
-    """The hash that the credentials use: upper case, without `-SESS`."""
-    if credentials.algorithm in ("MD5", ""):
-        return "MD5"
-    return credentials.algorithm.upper().removesuffix("-SESS") or "MD5"
-
-
-def count_of(credentials: Claim) -> int:
-    """`nc` as a number, 0 when it is none."""
-    try:
-        return int(credentials.nc, 16)
-    except ValueError:
-        return 0
-
-
-WITHOUT_CHOICE = ("MD5",)
-"""What is accepted when `algorithm` names none: the challenge then means MD5."""
 
 REASON = {401: "Unauthorized", 407: "Proxy Authentication Required"}

@@ -7,7 +7,8 @@ import re
 
 from kamtool.errors import ConfigError, ParseError, StoreError
 from kamtool.module import ANY, REQUEST_ROUTE, Host, Module, Param, Variable, function, rpc
-from kamtool.modules.auth import PROXY, WWW, Auth, Claim, algorithm_of
+from kamtool.modules.auth import PROXY, WWW, Auth
+from kamtool.modules.auth.checking import Claim, algorithm_of
 from kamtool.modules.auth.codes import Code
 from kamtool.modules.auth.identity import matches
 from kamtool.modules.auth_db.credentials import Columns, Subscriber, Subscribers

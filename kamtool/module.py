@@ -263,6 +263,7 @@ class Declaration:
     transformations: dict[str, Transformation] = field(default_factory=dict)
     rpcs: dict[str, Rpc] = field(default_factory=dict)
     events: tuple[str, ...] = ()
+    live: tuple[str, ...] = ()
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -446,7 +447,7 @@ def declaration(cls: type[Module]) -> Declaration:
 @cache
 def _declaration(cls: type[Module]) -> Declaration:
     name = cls.name or cls.__module__.rpartition(".")[2]
-    result = Declaration(name, inspect.getdoc(cls) or "", events=cls.events)
+    result = Declaration(name, inspect.getdoc(cls) or "", events=cls.events, live=cls.live)
     for attribute in dir(cls):
         member = inspect.getattr_static(cls, attribute)
         if isinstance(member, Param):

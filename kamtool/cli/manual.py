@@ -87,6 +87,7 @@ def module_sections(declared: Declaration) -> list[Section]:
     by_title = {section.title: section for section in sections}
     for name, param in sorted(declared.params.items()):
         often = ", may be set many times" if param.repeat else ""
+        often += ", changes with a reload" if name in declared.live else ""
         shown = '""' if param.default == "" else param.default
         default = "" if param.default is None else f", default {shown}"
         by_title["PARAMETERS"].entries.append((f"{name} ({param.kind.__name__}{default}{often})", param.doc))

@@ -152,7 +152,8 @@ def command(version: bool, internals: bool, **given: Any) -> None:
 
     Without -f it runs default.cfg: a registrar and proxy whose accounts `kamtool user` makes, in a
     SQLite file that it creates. It stays in the foreground and logs to stderr until SIGTERM or
-    Ctrl-C stops it in good order; SIGUSR1 logs the counters. With -DDD it goes into the background
+    Ctrl-C stops it in good order; SIGUSR1 logs the counters, SIGHUP reads the cfg again as
+    `kamtool reload` does. With -DDD it goes into the background
     once it runs, and logs to syslog.
 
     The options are kamailio's, by the same letters.
@@ -216,7 +217,6 @@ def load(wishes: Wishes) -> Script:
     return script.load(file, defines=wishes.defines())
 
 
-def show_warnings(script: Script) -> None:
 def load_again(wishes: Wishes) -> Script:
     """The script as it is now, with what the command line said at the start."""
     script = load(wishes)
@@ -231,6 +231,7 @@ def set_log_level(wishes: Wishes, settings: Settings) -> None:
     logging.getLogger("kamtool").setLevel(python_level(wishes.debug or settings.number("debug")))
 
 
+def show_warnings(script: Script) -> None:
     """What is not wrong, but may not be meant."""
     from kamtool.script.render import render
 
@@ -242,6 +243,8 @@ def serve(wishes: Wishes) -> None:
     """Run until told to stop. Raises ConfigErrors, StoreError and UsageError: a clear line for each."""
     from kamtool.server import process
 
+    if wishes.workdir and wishes.file:
+        wishes.file = wishes.file.absolute()  # to find it again from there
     loaded = load(wishes)
     ready = (
         process.go_to_background(keep_stderr=wishes.log_stderr)
@@ -306,11 +309,16 @@ async def live(wishes: Wishes, loaded: Script, database: str, ready: Callable[[]
     from kamtool.server import core_rpc
     from kamtool.server.options import Options
     from kamtool.server.process import until_told
+    from kamtool.server.reload import Reloader
     from kamtool.server.server import Server
 
     server = Server(loaded, options=Options())
     core_rpc.register(server.rpc, server)
+    reloader = Reloader(server, lambda: load_again(wishes))
+    reloader.register(server.rpc)
+    reloader.on_reloaded.append(lambda script: set_log_level(wishes, script.settings))
     rpc = control.ControlSocket(server.rpc, wishes.control_socket())
+    rpc.takers[b'"debug.attach"'] = partial(debug, server)
     try:
         await server.start()
     except TransportError as error:
@@ -318,17 +326,28 @@ async def live(wishes: Wishes, loaded: Script, database: str, ready: Callable[[]
     try:
         await rpc.start()
 
-    rpc.takers[b'"debug.attach"'] = partial(debug, server)
         def running() -> None:
             announce(wishes, server, database, rpc.path)
             if ready:
                 ready()
 
-        await until_told(lambda: log_statistics(server), running)
+        def again() -> None:
+            server.spawn(reloader.reload_and_log(), "reload")
+
+        await until_told(lambda: log_statistics(server), running, again)
         log.info("stopping")
     finally:
         await rpc.stop()
         await server.stop()
+
+
+async def debug(
+    server: Server, first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """A debugger attaches. Nothing of it is loaded before the first one does."""
+    from kamtool.debug.attach import converse
+
+    await converse(server, first, reader, writer)
 
 
 def announce(wishes: Wishes, server: Server, database: str, socket: Path) -> None:
@@ -341,15 +360,6 @@ def announce(wishes: Wishes, server: Server, database: str, socket: Path) -> Non
     rows.append(("control", str(socket)))
     click.echo(version_line(), err=True)
     for name, value in rows:
-async def debug(
-    server: Server, first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
-    """A debugger attaches. Nothing of it is loaded before the first one does."""
-    from kamtool.debug.attach import converse
-
-    await converse(server, first, reader, writer)
-
-
         click.echo(f"  {name:<13} {value}", err=True)
     if wishes.database:
         click.echo(f"next: {own_name()} user add alice", err=True)

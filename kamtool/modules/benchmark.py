@@ -59,6 +59,8 @@ class Timer:
 class Benchmark(Module):
     """Measure the microseconds between `bm_start_timer` and `bm_log_timer`, and log them now and then."""
 
+    live = ("loglevel",)
+
     enable = Param(0, "1 all timers run, 0 those that `benchmark.enable_timer` switched on, -1 none")
     granularity = Param(1, "log every so many calls of bm_log_timer")
     loglevel = Param(2, "the level of the log lines: -1 errors … 3 debug")

@@ -16,6 +16,8 @@ NUMBERS = tuple(b"%d" % number for number in range(256))
 class Maxfwd(Module):
     """Counts Max-Forwards down and tells when it has run out."""
 
+    live = ("max_limit",)
+
     max_limit = Param(70, "the greatest value that is believed; a larger one is taken for it")
 
     @function("mf_process_maxfwd_header", "process_maxfwd", routes=REQUEST_ROUTE)

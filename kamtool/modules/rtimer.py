@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from kamtool.errors import ConfigError
 from kamtool.module import Host, Module, Param, Routes
@@ -86,6 +86,14 @@ class Rtimer(Module):
                     raise ConfigError(f"exec: there is no route[{name}]", code="KT1201")
             if timer.routes:
                 self.every(timer.interval, self._round(timer))
+
+    def reload(self, program: Any, changed: Mapping[str, Any]) -> Callable[[], None] | None:
+        """The timers go on; their routes must be in the new cfg too."""
+        for timer in self.timers.values():
+            for name in timer.routes:
+                if name not in program.routes:
+                    raise ConfigError(f"exec: there is no route[{name}]", code="KT1201")
+        return None
 
     def _round(self, timer: Timer) -> Callable[[], Awaitable[None]]:
         async def run() -> None:

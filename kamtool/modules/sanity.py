@@ -45,6 +45,8 @@ class Sanity(Module):
     Much of this the parser has refused already, in any route: these checks say it in the script's own time.
     """
 
+    live = ("default_checks", "uri_checks", "proxy_require", "autodrop", "noreply")
+
     default_checks = Param(3047, "the checks of `sanity_check()` without parameters, a sum of bits")
     uri_checks = Param(7, "the URIs that are parsed: 1 R-URI, 2 From, 4 To, 8 Contact")
     proxy_require = Param("", "the option tags in Proxy-Require that are supported, separated by commas")

@@ -35,6 +35,8 @@ class Sl(Module):
 
     events = ("sl:local-response", "sl:filtered-ack")
 
+    live = ("default_code", "default_reason", "bind_tm")
+
     default_code = Param(500, "the status of a reply whose code is no status")
     default_reason = Param("Internal Server Error", "the reason phrase of such a reply")
     bind_tm = Param(1, "send_reply answers with the transaction where there is one")

@@ -46,6 +46,8 @@ def _facility(name: str) -> int | None:
 class Xlog(Module):
     """Logs texts with pseudo-variables, at a level of the script's choice, to where the server logs."""
 
+    live = ("buf_size", "long_format", "methods_filter")
+
     buf_size = Param(4096, "the most octets of one text; what is longer is cut, with an error beside it")
     force_color = Param(0, "write the colours of `$C(xy)` to syslog too, not to stderr alone")
     long_format = Param(0, "begin the lines of xlogl and xdbgl with the file as well as the line")

@@ -30,8 +30,10 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-async def until_told(statistics: Callable[[], None], heard: Callable[[], None]) -> None:
-    """Wait for SIGTERM or SIGINT. SIGUSR1 calls `statistics`; SIGHUP means nothing, as to Kamailio.
+async def until_told(
+    statistics: Callable[[], None], heard: Callable[[], None], again: Callable[[], None]
+) -> None:
+    """Wait for SIGTERM or SIGINT. SIGUSR1 calls `statistics`, SIGHUP `again`.
 
     `heard` is called once no signal can be missed: then is the time to say that the server runs.
     """
@@ -40,7 +42,7 @@ async def until_told(statistics: Callable[[], None], heard: Callable[[], None]) 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     loop.add_signal_handler(signal.SIGUSR1, statistics)
-    loop.add_signal_handler(signal.SIGHUP, lambda: None)
+    loop.add_signal_handler(signal.SIGHUP, again)
     heard()
     await told.wait()
     # A second signal finds the default action: who cannot wait for the orderly stop need not.

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kamtool.errors import ConfigError, ConfigErrors, KamtoolError, RpcError
+from kamtool.errors import ConfigError, ConfigErrors, KamtoolError, RpcError, UsageError
 from kamtool.script.program import Program, Script
 from kamtool.script.render import render
 from kamtool.server.changes import Changes, compare
@@ -153,6 +153,8 @@ class Reloader:
             done = await self.reload(dry=mode == "check")
         except ConfigError as error:
             raise RpcError(REFUSED, render(error)) from error
+        except UsageError as error:
+            raise RpcError(404, str(error)) from error
         except OSError as error:
             raise RpcError(404, f"cannot read the cfg: {error.strerror or error}") from error
         return {

@@ -38,6 +38,16 @@ class Acc(Module):
     depends = ("tm",)
     tables = ("acc", "missed_calls", "acc_cdrs")
 
+    live = (
+        "early_media",
+        "report_ack",
+        "report_cancels",
+        "log_level",
+        "reason_from_hf",
+        "acc_prepare_always",
+        "acc_prepare_flag",
+    )
+
     early_media = Param(0, "account provisional responses with a body as well")
     failed_transaction_flag = Param(-1, "the flag of transactions that are accounted also when they fail")
     failed_filter = Param("", "codes that are not accounted in spite of that flag: `404,407`")

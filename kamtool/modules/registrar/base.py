@@ -42,7 +42,11 @@ class Base(Parameters):
 
     def reload(self, program: Any, changed: Mapping[str, Any]) -> Callable[[], None] | None:
         """The counters that show parameters follow them."""
-        shown = {"max_expires": "max_expires", "max_contacts": "max_contacts", "default_expires": "default_expire"}
+        shown = {
+            "max_expires": "max_expires",
+            "max_contacts": "max_contacts",
+            "default_expires": "default_expire",
+        }
         new = {f"registrar:{key}": changed[name] for name, key in shown.items() if name in changed}
         return lambda: self.server.stats.update(new)
 

@@ -8,6 +8,12 @@ from kamtool.module import Param
 class Parameters:
     """`modparam("registrar", …)`."""
 
+    live: tuple[str, ...] = (
+        "default_expires", "min_expires", "max_expires", "max_contacts", "default_q", "append_branches",
+        "retry_after", "method_filtering", "contact_max_size", "use_expired_contacts", "lookup_filter_mode",
+        "path_mode", "path_use_received", "path_check_local", "xavp_rcd", "xavp_rcd_mask",
+    )  # fmt: skip
+
     default_expires = Param(3600, "seconds that a contact lives when its REGISTER does not say")
     default_expires_range = Param(0, "percent by which `default_expires` is shortened at random, at most")
     expires_range = Param(0, "percent by which an expiry that was asked for is shortened at random, at most")

@@ -43,6 +43,11 @@ RECORDING = REQUEST_ROUTE | BRANCH_ROUTE | FAILURE_ROUTE
 class Rr(Module):
     """Keep this server on the path of a dialog (Record-Route) and follow others' (Route)."""
 
+    live = (
+        "append_fromtag", "enable_double_rr", "enable_full_lr", "ignore_user", "add_username",
+        "enable_socket_mismatch_warning", "force_send_socket",
+    )  # fmt: skip
+
     append_fromtag = Param(1, "put the From tag into Record-Route as `ftag`; is_direction needs it")
     enable_double_rr = Param(1, "write two Record-Routes when a request changes its socket or transport")
     enable_full_lr = Param(0, "write `lr=on` instead of `lr`, for peers that want a value")

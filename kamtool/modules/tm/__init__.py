@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from kamtool.module import Module, Param
 from kamtool.modules.tm.arming import Arming
@@ -24,6 +25,13 @@ class Tm(Relaying, Replying, Arming, Asking, Contacts, Control, Module):
     """
 
     events = ("tm:local-request",)
+    live = (
+        "fr_timer", "fr_inv_timer", "wt_timer", "retr_timer1", "retr_timer2", "max_inv_lifetime",
+        "max_noninv_lifetime", "auto_inv_100", "auto_inv_100_reason", "aggregate_challenges",
+        "unmatched_cancel", "default_code", "default_reason", "ac_extra_hdrs", "cancel_b_method",
+        "on_sl_reply", "disable_6xx_block", "failure_reply_mode", "local_cancel_reason",
+        "e2e_cancel_reason", "remap_503_500",
+    )  # fmt: skip
 
     fr_timer = Param(30_000, "ms to wait for a final response, and for the ACK of one (timers B, F, H)")
     fr_inv_timer = Param(120_000, "ms to wait for a final response once a provisional one has come (timer C)")
@@ -105,6 +113,24 @@ class Tm(Relaying, Replying, Arming, Asking, Contacts, Control, Module):
     server_id_mode = Param(0, "taken and not used")
 
     async def start(self) -> None:
+        self._apply()
+        server = cast("Server", self.server)
+        if self.fr_timer_avp or self.fr_inv_timer_avp:
+            server.relay.timer_variables = (
+                server.variable(self.fr_timer_avp) if self.fr_timer_avp else None,
+                server.variable(self.fr_inv_timer_avp) if self.fr_inv_timer_avp else None,
+            )
+
+    def reload(self, program: Any, changed: Mapping[str, Any]) -> Callable[[], None] | None:
+        """Timers and the like are for transactions that begin from now on."""
+
+        def apply() -> None:
+            self.given.update(changed)
+            self._apply()
+
+        return apply if changed else None
+
+    def _apply(self) -> None:
         server = cast("Server", self.server)
         options = server.options
         seconds = 1 / 1000
@@ -130,11 +156,6 @@ class Tm(Relaying, Replying, Arming, Asking, Contacts, Control, Module):
         responses.disable_6xx = bool(self.disable_6xx_block)
         responses.remap_503 = bool(self.remap_503_500)
         responses.on_sl_reply = self.on_sl_reply[-1] if self.on_sl_reply else ""
-        if self.fr_timer_avp or self.fr_inv_timer_avp:
-            relay.timer_variables = (
-                server.variable(self.fr_timer_avp) if self.fr_timer_avp else None,
-                server.variable(self.fr_inv_timer_avp) if self.fr_inv_timer_avp else None,
-            )
 
     @property
     def given(self) -> set[str]:

@@ -172,7 +172,7 @@ async def quiet(served):
 
 
 async def test_malformed_datagrams_cost_nothing_that_lasts(server):
-    """Five times all of them: a leak grows with every round, what a busy machine does to one round does not."""
+    """Five times all of them: a leak grows with every round, what a busy machine does to a round does not."""
     caller = Caller(server.port)
     datagrams = list(messages(caller.socket.getsockname()[1]))
     assert len(datagrams) > 9_000

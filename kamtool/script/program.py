@@ -174,12 +174,16 @@ def _overlap(one: Span, other: Span) -> bool:
     )
 
 
-def check(source: Path | str, *, defines: Mapping[str, str | None] | None = None, name: str = "") -> Report:
+def check(
+    source: Path | str, *, defines: Mapping[str, str | None] | None = None, name: str = "",
+    path: Path | None = None,
+) -> Report:  # fmt: skip
     """Read a cfg and say all that is wrong with it. A Path is read, a str is the text itself.
 
-    Raises OSError for a file that cannot be read, never anything for what a file holds.
+    With a text, `path` is where it belongs: its includes are looked for beside it. Raises OSError for a file
+    that cannot be read, never anything for what a file holds.
     """
-    path = source if isinstance(source, Path) else None
+    path = source if isinstance(source, Path) else path
     text = read(source) if isinstance(source, Path) else source
     first = Source(name or (str(path) if path else "<cfg>"), text, path=path)
     given = dict(defines or {})

@@ -18,6 +18,7 @@ from kamtool.server import control
 from kamtool.server.rpc import RpcTable
 
 if TYPE_CHECKING:
+    from kamtool.modules.xhttp import Xhttp
     from kamtool.script.context import Context
     from kamtool.server.server import Server
 
@@ -30,7 +31,8 @@ REPLY: Final = "jsonrpcs.reply"
 class Jsonrpcs(Module):
     """Lets `kamctl`, `kamcli` and scripts call the RPC of this server with JSON-RPC 2.0.
 
-    It listens on a FIFO and on a datagram socket. Over HTTP it does not answer yet: that waits for xhttp.
+    It listens on a FIFO and on a datagram socket; over HTTP it answers where event_route[xhttp:request] calls
+    jsonrpc_dispatch().
     As Kamailio, it answers also a request without `id`.
     """
 
@@ -66,10 +68,6 @@ class Jsonrpcs(Module):
     async def start(self) -> None:
         """Open what `transport` names."""
         wanted = self.transport or FIFO | DATAGRAM
-        if wanted & HTTP and not wanted & (FIFO | DATAGRAM):
-            raise ConfigError(
-                "jsonrpcs cannot answer over HTTP yet", hint="transport 6 is FIFO and datagrams"
-            )
         try:
             if wanted & FIFO and self.fifo_name:
                 self._open_fifo(self._place(self.fifo_name))
@@ -174,12 +172,21 @@ class Jsonrpcs(Module):
         return 1
 
     @function("jsonrpc_dispatch", routes=ANY)
-    def jsonrpc_dispatch(self, ctx: Context) -> bool:
-        """Answer a JSON-RPC request over HTTP: false, with a line in the log, until there is xhttp."""
-        log.error("jsonrpc_dispatch: needs the module xhttp, which kamtool does not have yet")
-        return False
+    async def jsonrpc_dispatch(self, ctx: Context) -> bool:
+        """Answer the JSON-RPC request in an HTTP request's body; false outside event_route[xhttp:request].
 
-    @pv("jsonrpl", inner_required=True)
+        The script decides who may ask: by `$si`, by `www_authorize`.
+        """
+        xhttp = self.server.modules.get("xhttp")
+        if xhttp is None or ctx.route_name != "xhttp:request":
+            log.error("jsonrpc_dispatch: only in event_route[xhttp:request], with the module xhttp")
+            return False
+        response = await self.answer(ctx.msg.body) or b""
+        refused = b'"error"' in response and "error" in json.loads(response)
+        status, reason = (500, "Internal Server Error") if refused else (200, "OK")
+        return cast("Xhttp", xhttp).reply(ctx, status, reason, "application/json", response)
+
+    @pv("jsonrpl", inner_required=True, form="code|text|body")
     def jsonrpl(self, ctx: Context, name: str) -> Value:
         """The answer to the last `jsonrpc_exec`: `code`, `text` or `body`."""
         answer: dict[str, Value] = ctx.scratch.get(REPLY) or {}

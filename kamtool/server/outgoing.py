@@ -13,11 +13,13 @@ from kamtool.server.routing import targets_of as targets_of
 from kamtool.sip.flow import Flow
 from kamtool.sip.via import MAGIC_COOKIE
 from kamtool.transport.resolver import Target
+from kamtool.transport.transports import Transports
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
 
 MAX_FLOWS = 65_536
+WEBSOCKETS = ("ws", "wss")
 _MASK = (1 << 64) - 1
 
 
@@ -36,6 +38,19 @@ def next_hop(ctx: Context) -> Hop:
 @lru_cache(8192)
 def _plain_hop(host: str, port: int) -> Hop:
     return make_hop(host, port or None, "")
+
+
+def by_connection(transports: Transports, ctx: Context, hop: Hop) -> Target | None:
+    """Where a host name leads without DNS: the connection that the contact came by, or a browser's name."""
+    found = transports.tcp.connections.get(ctx.connection) if ctx.connection else None
+    found = found or transports.tcp.named(hop.host)
+    if found is None:
+        return None
+    kept = found.flow.transport
+    # A browser says `transport=ws` over TLS too (RFC 7118 §5.4).
+    if hop.transport not in ("", kept) and not (hop.transport in WEBSOCKETS and kept in WEBSOCKETS):
+        return None
+    return Target(kept, found.flow.remote)
 
 
 def flow_for(server: Server, ctx: Context, target: Target) -> Flow:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kamtool.receive")
 
+STREAMS = frozenset(("tcp", "tls"))
+"""Where a message without Content-Length has no end; a WebSocket frame has one (RFC 7118 §5.2)."""
+
 RECEIVED_EVENT = "core:msg-received"
 PARSE_ERROR_EVENT = "core:receive-parse-error"
 FILTERED_ACK_EVENT = "sl:filtered-ack"
@@ -38,7 +41,7 @@ class Receive:
     def message(self, data: bytes, flow: Flow) -> None:
         """One datagram, or one message cut from a stream. Nothing it contains can raise from here."""
         server = self.server
-        stream = flow.transport != "udp" and not self.length_optional
+        stream = flow.transport in STREAMS and not self.length_optional
         try:
             if data[:4] == b"SIP/":
                 server.responses.receive(Response(data, stream), flow)
@@ -95,6 +98,10 @@ class Receive:
         if ctx._scratch is not None and "core.tcp_alias" in ctx._scratch:
             port = ctx._scratch["core.tcp_alias"] or ctx.msg.via_port or 5060
             self.server.transports.add_alias(ctx.flow, port, forced=True)
+        if ctx._scratch is not None and "core.reply_close" in ctx._scratch and ctx.flow.connection:
+            connection = self.server.transports.connection(ctx.flow)
+            if connection is not None:
+                connection.finish()
         tx: ServerTransaction | None = ctx.transaction
         if tx is None:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kamtool import speed
@@ -256,6 +257,10 @@ class Relay:
         hop = hop_of(uri) if uri else outgoing.next_hop(ctx)
         if transport and hop.transport != transport:
             hop = make_hop(hop.host, hop.port, transport)
+        if hop.target is None:
+            target = outgoing.by_connection(self.server.transports, ctx, hop)
+            if target is not None:
+                return replace(hop, target=target)
         return hop
 
     # Branches

@@ -214,6 +214,11 @@ class Connection:
             if not self.is_open:
                 return
 
+    def go_on_with(self, cutter: Cutter, data: bytes) -> None:
+        """From now on `cutter` cuts what comes; `data` has come already."""
+        self.framer = cutter
+        self._take(data, self.owner.loop.time())
+
     def overdue(self, now: float, lifetime: float) -> str:
         """Why this connection must be closed now, or nothing."""
         options = self.owner.options

@@ -22,6 +22,8 @@ from kamtool.transport.udp import bind
 log = logging.getLogger("kamtool.tcp")
 
 ACCEPT_BATCH = 64
+MAX_KEYS = 16
+NAMED = "named"
 
 OtherEvent = Callable[[Connection, Any], None]
 
@@ -166,6 +168,17 @@ class TcpTransport:
         self._found[key] = connection
         if key not in connection.keys:
             connection.keys.append(key)
+
+    def add_name(self, connection: Connection, host: str) -> None:
+        """Let requests to a host that no DNS knows use `connection`; who comes first keeps the name."""
+        key = (NAMED, host, 0)
+        if key not in self._found and len(connection.keys) < MAX_KEYS:
+            self._found[key] = connection
+            connection.keys.append(key)
+
+    def named(self, host: str) -> Connection | None:
+        """The open connection that goes by this name."""
+        return self._found.get((NAMED, host.lower(), 0))
 
     def find(self, transport: str, remote: tuple[str, int], number: int = 0) -> Connection | None:
         """The open connection with this number, else one that leads to `remote` or has it as an alias."""

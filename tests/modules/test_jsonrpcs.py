@@ -89,6 +89,7 @@ async def test_a_wrong_address_is_refused():
         await Host().load("jsonrpcs", transport=4, dgram_socket="udp:127.0.0.1")
 
 
-async def test_dispatch_waits_for_http(jsonrpcs, caplog):
-    assert not jsonrpcs.jsonrpc_dispatch(None)
+async def test_dispatch_without_xhttp_is_false_and_says_why(jsonrpcs, caplog):
+    """tests/live/test_xhttp_live.py has the answers."""
+    assert not await jsonrpcs.jsonrpc_dispatch(None)
     assert "xhttp" in caplog.text

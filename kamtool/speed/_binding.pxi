@@ -87,7 +87,8 @@ def register_fields(Index index not None):
                 seen_q, q = True, thousandths(p, param.value.start, param.value.end)
                 if q < 0:
                     return None
-        elif same(p, param.name, "+sip.instance", 13) or same(p, param.name, "reg-id", 6):
+        elif (same(p, param.name, "+sip.instance", 13) or same(p, param.name, "reg-id", 6)
+                or same(p, param.name, "methods", 7)):
             return None
     if not seen_expires and expires_row != NULL:
         expires = few_digits(p, expires_row.value_start, expires_row.value_end)

@@ -34,7 +34,7 @@ class RegisterFields(NamedTuple):
 def register_fields(index: Index) -> RegisterFields | None:
     """The fields of a REGISTER whose one Contact is a SIP URI, with expires and q and nothing unusual.
 
-    None for every other: `*`, several contacts, an instance, numbers that are none.
+    None for every other: `*`, several contacts, an instance or methods, numbers that are none.
     """
     contacts, allows = index.find("Contact"), index.find("Allow")
     if len(contacts) != 1 or len(allows) > 1:
@@ -53,7 +53,7 @@ def register_fields(index: Index) -> RegisterFields | None:
     at, stop = found.span(4)
     while at < stop and (param := grammar.PARAM.match(data, at, stop)):
         name, value, at = param[1].lower(), param[2] or b"", param.end()
-        if name in (b"+sip.instance", b"reg-id"):
+        if name in (b"+sip.instance", b"reg-id", b"methods"):
             return None
         if name in (b"expires", b"q") and name not in seen:
             seen.add(name)

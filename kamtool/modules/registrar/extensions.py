@@ -9,7 +9,7 @@ from kamtool.errors import ParseError
 from kamtool.modules.registrar.refusal import Refused
 from kamtool.sip.message import Message
 from kamtool.sip.nameaddr import parse_name_addr
-from kamtool.sip.uri import SipUri
+from kamtool.sip.uri import SipUri, unescape
 
 
 class Switches(Protocol):
@@ -72,7 +72,7 @@ def _path(msg: Message, options: set[str], switches: Switches) -> Extensions:
         raise Refused(400, f"Path cannot be read: {error.reason}") from error
     if not first.loose:
         raise Refused(400, "the first Path has no lr: strict routers are not supported")
-    received = (first.params.get("received") or "") if switches.path_use_received else ""
+    received = unescape(first.params.get("received") or "") if switches.path_use_received else ""
     echoed = switches.path_mode >= 1 and "path" in options
     return Extensions(path, received, (f"Path: {path}",) if echoed else ())
 

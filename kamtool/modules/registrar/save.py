@@ -62,7 +62,7 @@ class Saver:
         for contact in contacts:
             # Kamailio removes them without a look at CSeq; §10.3 step 6 asks for it.
             if self._order(contact, registration) is not NEWER:
-                raise Refused(400, "Invalid CSeq number")
+                raise Refused(400, "Invalid CSeq number", listed=contacts)
         for contact in contacts:
             location.delete(contact)
         return DELETED
@@ -112,7 +112,7 @@ class Saver:
                 age = self._order(known, registration)
                 if age is not NEWER:
                     if age is Order.OLDER:
-                        raise Refused(400, "Invalid CSeq number")
+                        raise Refused(400, "Invalid CSeq number", listed=contacts)
                     continue  # a retransmission
             plan.append((entry, known))
         return plan
@@ -129,7 +129,7 @@ class Saver:
             there = known is not None and known.is_valid(registration.now)
             added += (entry.expires > 0) - there
         if held + added > most and added > 0:
-            raise Refused(503, f"more than {most} contacts", code=TOO_MANY)
+            raise Refused(503, f"more than {most} contacts", code=TOO_MANY, listed=contacts)
 
     def _carry_out(self, location: Location, registration: Registration, plan: Plan, code: int) -> int:
         memory_only = bool(registration.flags & MEMORY_ONLY)
@@ -152,7 +152,7 @@ class Saver:
         return Contact(
             registration.aor, entry.uri, self.ruids.next(), now + entry.expires, now, entry.q,
             registration.call_id, registration.cseq, registration.received, registration.user_agent,
-            registration.socket, registration.connection, registration.methods, registration.cflags,
+            registration.socket, registration.connection, _methods(registration, entry), registration.cflags,
             _details(registration, entry),
         )  # fmt: skip
 
@@ -161,8 +161,13 @@ def _refresh(contact: Contact, registration: Registration, entry: Wanted) -> Non
     contact.refresh(
         entry.uri, registration.now + entry.expires, registration.now, entry.q, registration.call_id,
         registration.cseq, registration.received, registration.user_agent, registration.socket,
-        registration.connection, registration.methods, registration.cflags, _details(registration, entry),
+        registration.connection, _methods(registration, entry), registration.cflags,
+        _details(registration, entry),
     )  # fmt: skip
+
+
+def _methods(registration: Registration, entry: Wanted) -> int:
+    return registration.methods if entry.methods is None else mask_of(entry.methods)
 
 
 def _details(registration: Registration, entry: Wanted) -> Details:

@@ -185,6 +185,9 @@ class Saving(Base):
         self.server.stats["registrar:rejected_regs"] += 1
         logger.info("REGISTER %s refused: %d %s", ctx.msg.call_id, refused.status, refused.why)
         headers = [f"P-Registrar-Error: {refused.why}", *refused.headers]
+        line = contact_header(refused.listed, self.server.now(), self.received_param, None)
+        if line:
+            headers.insert(0, line)
         if refused.status >= 500 and self.retry_after > 0:
             headers.append(f"Retry-After: {self.retry_after}")
         if flags & NO_REPLY:

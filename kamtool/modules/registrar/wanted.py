@@ -41,6 +41,8 @@ class Wanted:
     q: int
     instance: str
     reg_id: int
+    methods: str | None = None
+    """The contact's own `methods`, which go before Allow."""
 
 
 def read(msg: Message, limits: Limits, known: Contacts = (), *, spread: bool = True) -> list[Wanted] | None:
@@ -82,7 +84,10 @@ def _read_one(
         _check(uri, limits)
     q, instance, reg_id = limits.default_q or -1, "", 0
     expires: int | None = default
+    methods: str | None = None
     if params:
+        if "methods" in params:
+            methods = unquote(params["methods"] or "")
         if "expires" in params:
             expires = _seconds(params["expires"] or "")
         if "q" in params:
@@ -92,7 +97,7 @@ def _read_one(
             number = params.get("reg-id") or ""
             if number.isascii() and number.isdigit() and len(number) < 11:
                 reg_id = int(number)
-    return Wanted(uri, bounded(expires, limits, spread), q, instance, reg_id)
+    return Wanted(uri, bounded(expires, limits, spread), q, instance, reg_id, methods)
 
 
 def _seconds(text: str) -> int | None:

@@ -6,6 +6,7 @@ import asyncio
 import socket as sockets
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from kamtool import speed
 from kamtool.errors import TransportError
@@ -72,7 +73,8 @@ class UdpSocket:
         self.dropped = 0
         self._out: list[Outgoing] = []
         self._flows: dict[tuple[str, int], Flow] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
+        # uvloop does not return all that asyncio says: compiled code would mind.
+        self._loop: Any = None
         self._blocked = self._reading = False
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:

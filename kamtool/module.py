@@ -127,7 +127,7 @@ class Host(Protocol):
         """Run `work` in the server's task group; what it raises is logged."""
 
     def is_myself(self, host: str, port: int | None = None, transport: str = "") -> bool:
-        """Whether a URI with this host (IPv6 bracketed or not), port and transport means this server."""
+        """Whether a URI with this host (IPv6 bracketed or not), port and transport means this server; port 0 is any."""
 
     def socket(self, transport: str, address: tuple[str, int]) -> Socket | None:
         """The listening socket with this address, None when there is none."""

@@ -81,8 +81,8 @@ def _place_of(uri: str) -> tuple[str, int | None, str] | None:
 
 
 def is_myself_address(ctx: Context, address: str) -> bool:
-    """Whether an IP address is one this server listens on, or an alias."""
-    return ctx.host.is_myself(address)
+    """Whether an IP address is one this server listens on, whatever the port, or an alias."""
+    return ctx.host.is_myself(address, 0)
 
 
 def request_uri(ctx: Context) -> str:

@@ -10,7 +10,10 @@ MAX_CACHED = 4096
 
 
 class Myself:
-    """`uri == myself`. An alias without a port fits any port; without a transport, any transport."""
+    """`uri == myself`. An alias without a port fits any port; without a transport, any transport.
+
+    Asked for port 0, as `src_ip == myself` does, any port of the host will do.
+    """
 
     def __init__(self, sockets: Iterable[Socket], aliases: Iterable[tuple[str, str, int]] = ()) -> None:
         self._known: set[tuple[str, str, int]] = set()
@@ -49,9 +52,14 @@ class Myself:
         return answer
 
     def _look(self, host: str, port: int | None, transport: str) -> bool:
+        if port == 0:
+            return any(host == known for _, known, _ in self._known) or self._ask(host)
         number = port or (5061 if transport == "tls" else 5060)
         # "" is a name for every transport; "?" one that a URI without a transport may mean.
         kinds = ("", transport) if transport else ("", "?")
         if any((kind, host, place) in self._known for kind in kinds for place in (number, 0)):
             return True
+        return self._ask(host)
+
+    def _ask(self, host: str) -> bool:
         return any(is_ours(host) for is_ours in self._asked)

@@ -26,6 +26,9 @@ ALIASES = (("", "example.com", 0), ("", "five.example.com", 5080), ("udp", "u.ex
         ("example.com", 9999, "tls", True),
         ("five.example.com", 5080, "tcp", True),
         ("five.example.com", None, "", False),
+        ("127.0.0.1", 0, "", True),  # src_ip == myself asks so
+        ("five.example.com", 0, "", True),
+        ("127.0.0.2", 0, "", False),
         ("u.example.com", 5060, "tcp", False),
         ("u.example.com", None, "", True),
         ("elsewhere.example.com", None, "", False),

@@ -67,7 +67,7 @@ class Host:
         return Socket(transport, HERE) if address == HERE else None
 
     def is_myself(self, host, port=None, transport=""):
-        return host == "127.0.0.1" and port in (None, 5060)
+        return host == "127.0.0.1" and port in (None, 0, 5060)
 
     def run_event(self, name, scratch):
         self.events.append((name, scratch))

@@ -74,10 +74,10 @@ class WebSocketCutter:
         elif isinstance(event, Ping):
             events.append(Raw(self._connection.send(event.response())))
         elif isinstance(event, CloseConnection):
-            answer = b""
             if self._connection.state is ConnectionState.REMOTE_CLOSING:
-                answer = self._connection.send(event.response())
-            events.append(Raw(answer, True))
+                events.append(Raw(self._connection.send(event.response()), True))
+            else:  # so wsproto tells of a frame that breaks the protocol
+                events.append(self.close(int(event.code), event.reason or ""))
             return False
         return True
 

@@ -1,0 +1,204 @@
+"""What a run showed, as one tree of plain data: the JSON that is written, and what all other forms are made
+of.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kamtool import __version__
+from kamtool.tools.stress.histogram import Histogram
+from kamtool.tools.stress.plan import Plan
+from kamtool.tools.stress.stats import Second
+from kamtool.tools.stress.worker import Outcome
+
+PERCENTILES = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9)
+LATE = 0.010
+"""Seconds by which the generator may be late (p99) in any case."""
+LATE_SHARE = 0.1
+"""And beyond that, as a share of the response time's p99."""
+
+Report = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Before:
+    """What was measured before a run, to be subtracted after it."""
+
+    pid: int = 0
+    cpu: float = 0.0
+    files: int = 0
+    joules: float | None = None
+
+
+def milliseconds(histogram: Histogram) -> dict[str, float]:
+    """The usual figures of a histogram, in milliseconds."""
+    figures = {f"p{percent:g}": round(histogram.percentile(percent) * 1e3, 3) for percent in PERCENTILES}
+    return {
+        "count": histogram.total,
+        **figures,
+        "mean": round(histogram.mean * 1e3, 3),
+        "max": round(histogram.highest * 1e3, 3),
+    }
+
+
+def make(plan: Plan, outcome: Outcome) -> Report:
+    """The report of a run that is over."""
+    total = outcome.total
+    cpu = sum(second.cpu for second in outcome.seconds)
+    elapsed = max((second.at for second in outcome.seconds), default=0.0)
+    load = plan.load
+    made: Report = {
+        "kamtool": __version__,
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "scenario": plan.name,
+        "target": str(plan.target) if plan.target else "",
+        "loop": f"closed loop of {load.users} users" if load.users else "open loop",
+        "load": {
+            "rate": load.rate, "to_rate": load.to_rate, "ramp": load.ramp, "duration": load.duration,
+            "calls": load.calls, "poisson": load.poisson, "users": load.users, "think": load.think,
+            "workers": plan.workers, "sources": plan.sources, "seed": plan.seed,
+        },
+        "seconds": round(elapsed, 3),
+        "calls": {
+            "due": total.due, "started": total.started, "succeeded": total.succeeded, "failed": total.failed,
+        },
+        "rate": round(total.started / elapsed, 1) if elapsed else 0.0,
+        "messages": {"sent": total.sent, "received": total.received, "repeated": total.repeated},
+        "codes": {},
+        "reasons": dict(total.reasons.most_common(20)),
+        "unasked": dict(total.codes.most_common(20)),
+        "measures": {
+            name: {"response": milliseconds(one.response), "service": milliseconds(one.service)}
+            for name, one in sorted(total.measures.items(), key=_order)
+        },
+        "lag": milliseconds(total.lag),
+        "generator": {
+            "cpu_seconds": round(cpu, 4), "cpu_us_per_call": round(cpu / max(1, total.started) * 1e6, 1),
+            "busy": round(cpu / elapsed / plan.workers, 3) if elapsed else 0.0,
+            "resident_bytes": sum(facts.resident for facts in outcome.facts),
+            "dropped": sum(facts.drops for facts in outcome.facts),
+            "refused": sum(facts.refusals for facts in outcome.facts),
+        },
+        "steps": _steps(outcome),
+        "logs": [line for facts in outcome.facts for line in facts.logs],
+        "stopped": next((facts.stop_reason for facts in outcome.facts if facts.stop_reason), ""),
+        "error": next((facts.error for facts in outcome.facts if facts.error), ""),
+        "timeline": [_moment(second) for second in outcome.seconds],
+    }  # fmt: skip
+    made["codes"] = _codes(made["steps"], total)
+    made["invalid"] = doubts(made)
+    made["valid"] = not made["invalid"]
+    return made
+
+
+def _order(entry: tuple[str, Any]) -> tuple[bool, str]:
+    """`call`, the whole, comes last."""
+    return entry[0] == "call", entry[0]
+
+
+def _steps(outcome: Outcome) -> list[dict[str, Any]]:
+    rows = [list(facts.rows) for facts in outcome.facts if facts.rows]
+    if not rows:
+        return []
+    for more in rows[1:]:
+        for mine, other in zip(rows[0], more, strict=False):
+            mine.merge(other)
+    return [
+        {
+            "step": row.index,
+            "what": row.what,
+            "direction": row.direction,
+            "count": row.count,
+            "timed_out": row.timed_out,
+        }
+        for row in rows[0]
+    ]
+
+
+def _codes(steps: list[dict[str, Any]], total: Second) -> dict[str, int]:
+    codes: dict[str, int] = {}
+    for step in steps:
+        what = step["what"].rpartition(" ")[2]
+        if step["direction"] == "received" and what.isdigit() and step["count"]:
+            codes[what] = codes.get(what, 0) + step["count"]
+    for code, count in total.codes.items():
+        if code.isdigit():
+            codes[code] = codes.get(code, 0) + count
+    return dict(sorted(codes.items()))
+
+
+def _moment(second: Second) -> dict[str, Any]:
+    call = second.measures.get("call") or next(iter(second.measures.values()), None)
+    figures = [round(call.response.percentile(p) * 1e3, 3) if call else None for p in (50, 95, 99)]
+    return {
+        "at": round(second.at, 3),
+        "seconds": round(second.seconds, 3),
+        "due": second.due,
+        "started": second.started,
+        "succeeded": second.succeeded,
+        "failed": second.failed,
+        "in_flight": second.in_flight,
+        "repeated": second.repeated,
+        "p50": figures[0],
+        "p95": figures[1],
+        "p99": figures[2],
+        "max": round(call.response.highest * 1e3, 3) if call else None,
+        "lag": round(second.lag.percentile(99) * 1e3, 3),
+        "busy": round(second.cpu / second.seconds, 3),
+    }
+
+
+def doubts(report: Report) -> list[str]:
+    """Why the figures say more about the generator than about the target."""
+    found = []
+    calls, lag = report["calls"], report["lag"]
+    slowest = max((one["response"]["p99"] for one in report["measures"].values()), default=0.0)
+    if lag["p99"] > max(LATE * 1e3, LATE_SHARE * slowest):
+        found.append(f"the generator itself was late: p99 {lag['p99']:.1f} ms, at worst {lag['max']:.1f} ms")
+    if calls["started"] < calls["due"] * 0.99 and not report["stopped"]:
+        found.append(f"only {calls['started']} of {calls['due']} calls were begun")
+    if report["generator"]["dropped"]:
+        found.append(
+            f"the generator lost {report['generator']['dropped']} datagrams: its receive queue was full"
+        )
+    return found
+
+
+def before(pid: int) -> Before:
+    """Read the meters before a run."""
+    from kamtool.tools.stress import process
+
+    return Before(
+        pid, process.cpu_seconds(pid) if pid else 0.0, process.open_files(pid) if pid else 0, process.joules()
+    )
+
+
+def cost(report: Report, meter: Before) -> Mapping[str, Any]:
+    """What the run cost the target and the machine, into `report["cost"]`."""
+    from kamtool.tools.stress import process
+
+    calls = max(1, report["calls"]["succeeded"])
+    messages = report["messages"]["sent"] + report["messages"]["received"]
+    made: dict[str, Any] = {}
+    if meter.pid:
+        used = process.cpu_seconds(meter.pid) - meter.cpu
+        made["target"] = {
+            "pid": meter.pid, "cpu_seconds": round(used, 4), "cpu_us_per_call": round(used / calls * 1e6, 1),
+            "cpu_us_per_message": round(used / max(1, messages) * 1e6, 1),
+            "busy": round(used / max(report["seconds"], 1e-9), 3),
+            "resident_bytes": process.resident_bytes(meter.pid),
+            "open_files": [meter.files, process.open_files(meter.pid)],
+        }  # fmt: skip
+    now = process.joules()
+    if meter.joules is not None and now is not None and now >= meter.joules:
+        used = now - meter.joules
+        made["energy"] = {
+            "joules": round(used, 3),
+            "messages_per_joule": round(messages / used, 1) if used else 0.0,
+        }
+    report["cost"] = made
+    return made

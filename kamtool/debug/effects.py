@@ -30,7 +30,7 @@ def effects(before: State, after: State) -> list[Effect]:
     if _ruri(old) != _ruri(new):
         found.append(_effect("$ru", _ruri(old), _ruri(new)))
     for name, what in _NAMED.items():
-        one, two = old.get(name, getattr(Context, name)), new.get(name, getattr(Context, name))
+        one, two = old[name], new[name]
         if one != two and name != "rc":
             found.append(_effect(what, one, two))
     if old.get("send_socket") != new.get("send_socket"):

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from kamtool.module import Routes
@@ -21,8 +22,19 @@ from kamtool.script.scope import ROUTE_NAMES
 if TYPE_CHECKING:
     from kamtool.server.server import Server
 
+_LISTS = frozenset(("edits", "branches", "reply_headers"))
 MOST_MOMENTS = 5000
 """Statements that are kept of one run of a route; a loop may not eat the memory."""
+
+NAMES = (
+    "host", "msg", "flow", "route_kind", "route_name", "line", "new_uri", "dst_uri", "path", "send_socket",
+    "connection", "q", "ruid", "user_agent", "instance", "branches", "flags", "branch_flags", "script_flags",
+    "edits", "reply_headers", "record_route", "route_params", "rc", "depth", "log_prefix", "force_rport",
+    "add_local_rport", "advertised_host", "advertised_port", "authorized", "on_failure", "on_reply",
+    "on_branch", "transaction", "branch_index", "reply", "program", "_avps", "_scratch",
+)  # fmt: skip
+"""All that a context holds; compiled, it has slots and no dict."""
+_held = attrgetter(*NAMES)
 
 Key = tuple[str, int, str]
 """A request with its responses: Call-ID, CSeq number and method."""
@@ -165,12 +177,11 @@ class Recorder:
     @contextmanager
     def revived(self, state: State) -> Iterator[Context]:
         """A context as the message's was then; `$var` reads as it did, for as long as this lasts."""
-        ctx = Context.__new__(Context)
-        ctx.__dict__.update(state.held)
-        for name in ("edits", "branches", "reply_headers"):
-            if name in state.held:
-                ctx.__dict__[name] = list(state.held[name])
-        ctx._avps, ctx._origin = _copy(state.avps) or Avps(), None
+        held = state.held
+        ctx = Context(held["host"], held["msg"], held["flow"])
+        for name, value in held.items():
+            setattr(ctx, name, list(value) if value and name in _LISTS else value)
+        ctx._avps = _copy(state.avps) or Avps()
         now = dict(self._store)
         self._store.clear()
         self._store.update(state.variables)
@@ -193,16 +204,16 @@ def _variables_of(server: Server) -> dict[str, Any]:
 
 def capture(ctx: Context, variables: dict[str, Any]) -> State:
     """The state of a message now."""
-    held = ctx.__dict__.copy()
-    if held.get("edits"):
+    held = dict(zip(NAMES, _held(ctx), strict=True))
+    if held["edits"]:
         held["edits"] = tuple(held["edits"])
-    if held.get("branches"):
+    if held["branches"]:
         held["branches"] = tuple(replace(branch) for branch in held["branches"])
-    if held.get("reply_headers"):
+    if held["reply_headers"]:
         held["reply_headers"] = tuple(held["reply_headers"])
-    if held.get("_scratch"):
+    if held["_scratch"]:
         held["_scratch"] = dict(held["_scratch"])
-    avps = held.get("_avps")
+    avps = held["_avps"]
     if avps is None and ctx._origin is not None:
         avps = ctx._origin._avps
     tx = ctx.transaction

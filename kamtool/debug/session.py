@@ -105,6 +105,7 @@ class Session:
         self._seen: dict[tuple[int, int], Any] = {}
         self._every = False
         self._count = 0
+        self._numbers: dict[Key, int] = {}
         self._last_breakpoint = 0
 
     # Coming and going
@@ -349,12 +350,12 @@ class Session:
             raise Exit(0)
 
     def _park(self, action: Action | None, ctx: Context, reason: str, hit: Breakpoint | None) -> Parked:
-        self._count += 1
         places = stack.places()
         visit = self.recorder.visit_of(ctx) or self._last_visit(ctx)
+        key, go = key_of(ctx), asyncio.get_running_loop().create_future()
         parked = Parked(
-            self._count, ctx, action, reason, key_of(ctx), route_of(ctx), places, len(places), time.time(),
-            asyncio.get_running_loop().create_future(), visit, hit,
+            self._number(key), ctx, action, reason, key, route_of(ctx), places, len(places), time.time(), go,
+            visit, hit,
         )  # fmt: skip
         step = self.steps.pop(parked.key, None)
         if step is not None:
@@ -362,6 +363,16 @@ class Session:
         parked.changes = self._changes(parked)
         self.parked[parked.number] = parked
         return parked
+
+    def _number(self, key: Key) -> int:
+        """A call keeps its number from stop to stop, unless another of its routes is stopped already."""
+        number = self._numbers.get(key)
+        if number is None or number in self.parked:
+            self._count += 1
+            number = self._numbers[key] = self._count
+            if len(self._numbers) > 1000:
+                del self._numbers[next(iter(self._numbers))]
+        return number
 
     def _last_visit(self, ctx: Context) -> Visit | None:
         return next((each for each in reversed(self.recorder.visits) if each.key == key_of(ctx)), None)

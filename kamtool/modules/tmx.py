@@ -200,7 +200,11 @@ class Tmx(Part, Module):
             tx.branches[ctx.branch_index] if tx is not None and ctx.branch_index < len(tx.branches) else None
         )
 
-    @pv("T", inner_required=True)
+    @pv(
+        "T",
+        inner_required=True,
+        form="id_index|id_label|id_index_n|id_label_n|reply_code|reply_reason|reply_type|branch_index|flags|uri|ruid",
+    )
     def about(self, ctx: Context, inner: str) -> Value:
         """`id_index`, `id_label`, `reply_code`, `reply_reason`, `reply_type` (1 made here), `branch_index`,
         `ruid` of this transaction.

@@ -64,7 +64,7 @@ EXAMPLES = {
     "KT1204": 'modparam("tm", "fr_timer", "5")   # 5',
     "KT1205": 'loadmodule "registrar.so"    # needs usrloc.so above',
     "KT1206": 'loadmodule "tm.so"\nloadmodule "tm.so"',
-    "KT1210": 'listen=udp:127.0.0.1:5062     # while the server runs on 5060',
+    "KT1210": "listen=udp:127.0.0.1:5062     # while the server runs on 5060",
     "KT1207": 'modparam("usrloc", "db_mode", 0)   # above its loadmodule',
     "KT1301": 'alias="example.com:5060"     # alias=example.com:5060',
     "KT1302": "fifo=1",

@@ -106,7 +106,12 @@ class BranchVariables:
         shown = [f"<{b.uri}>" if b.q < 0 else contact(b.uri, b.q) for b in ctx.branches]
         return "Contact: " + ", ".join(shown)
 
-    @pv("branch", setter="set_branch", inner_required=True)
+    @pv(
+        "branch",
+        setter="set_branch",
+        inner_required=True,
+        form="count|uri|dst_uri|path|q|send_socket|flags|ruid|location_ua|otcpid",
+    )
     def get_branch(self, ctx: Context, inner: str, index: Index = None) -> Value:
         """An attribute of an additional branch: `uri dst_uri path q send_socket flags ruid location_ua`.
 
@@ -131,7 +136,12 @@ class BranchVariables:
         else:
             change_branch(ctx, ctx.branches[number], inner, value)
 
-    @pv("sbranch", setter="set_sbranch", inner_required=True)
+    @pv(
+        "sbranch",
+        setter="set_sbranch",
+        inner_required=True,
+        form="count|uri|dst_uri|path|q|send_socket|flags|ruid|location_ua|otcpid",
+    )
     def get_sbranch(self, ctx: Context, inner: str) -> Value:
         """An attribute of the static branch that `sbranch_set_ruri()` and `sbranch_append()` use."""
         held = ctx.scratch.get("pv.sbranch")

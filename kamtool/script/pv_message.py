@@ -134,7 +134,7 @@ class HeaderVariables:
         """How many items the headers of that name hold."""
         return len(header_items(ctx, inner))
 
-    @pv("expires", kind=int, inner_required=True)
+    @pv("expires", kind=int, inner_required=True, form="min|max")
     def get_expires(self, ctx: Context, inner: str) -> Value:
         """The least (`min`) or greatest (`max`) expiry of the Contacts; else what the Expires header says."""
         if inner not in ("min", "max"):
@@ -201,7 +201,7 @@ class BufferVariables:
             ctx.scratch["pv.mi"] = known
         return int(known)
 
-    @pv("msg", inner_required=True)
+    @pv("msg", inner_required=True, form="len|buf|body|hdrs|hdrc|fline|fpart|lpart")
     def get_msg(self, ctx: Context, inner: str) -> Value:
         """A piece: `len buf body hdrs fline`, `fpart` up to the body, `lpart` from the headers."""
         data, body = ctx.msg.data, ctx.msg.body

@@ -62,7 +62,7 @@ class ServerVariables:
         settings = getattr(self.server, "settings", None)
         return settings.number("server_id") if settings is not None else 0
 
-    @pv("version", kind=str, inner_required=True)
+    @pv("version", kind=str, inner_required=True, form="num|full|hash")
     def get_version(self, ctx: Context, inner: str) -> Value:
         """The version of Kamailio whose language this is: `num`, `full`, `hash`."""
         if inner == "num":
@@ -84,7 +84,7 @@ class ServerVariables:
             found = next((value for key, value in stats.items() if key.endswith(ending)), None)
         return None if found is None else wrap(int(found))
 
-    @pv("K", kind=int, inner_required=True)
+    @pv("K", kind=int, inner_required=True, form="IPv4|IPv6|INET|INET6|UDP|TCP|TLS|SCTP|WS|WSS")
     def get_K(self, ctx: Context, inner: str) -> Value:  # noqa: N802
         """A constant: `IPv4 IPv6 UDP TCP TLS SCTP WS WSS`."""
         try:
@@ -97,7 +97,7 @@ class ServerVariables:
         """A variable of the environment."""
         return os.environ.get(inner)
 
-    @pv("C", kind=str, inner_required=True)
+    @pv("C", kind=str, inner_required=True, form="[xsrgybpcwXSRGYBPCW]{2}")
     def get_C(self, ctx: Context, inner: str) -> Value:  # noqa: N802
         """Terminal colours, foreground and background: `$C(rx)` is red, `$C(xx)` back to normal."""
         return colour(inner)
@@ -141,7 +141,7 @@ class ScriptVariables:
         """What is wrong with the message as text, in an event route about a parse error."""
         return None
 
-    @pv("cfg", inner_required=True)
+    @pv("cfg", inner_required=True, form="line|route|file|name")
     def get_cfg(self, ctx: Context, inner: str) -> Value:
         """Where the script stands: `line`, `route`, `file`, `name`."""
         if inner == "line":

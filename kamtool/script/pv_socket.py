@@ -177,7 +177,7 @@ class SendSocketVariables:
                 return
         raise ScriptError(f"no socket is named {to_str(value)!r}")
 
-    @pv("rcv", inner_required=True)
+    @pv("rcv", inner_required=True, form="buf|len|proto|af|srcip|srcport|rcvip|rcvport")
     def get_rcv(self, ctx: Context, inner: str) -> Value:
         """What was received: `buf len proto af srcip srcport rcvip rcvport`."""
         flow = ctx.flow
@@ -193,12 +193,12 @@ class SendSocketVariables:
         }
         return facts.get(inner)
 
-    @pv("snd", "sndto", inner_required=True)
+    @pv("snd", "sndto", inner_required=True, form="ip|port|af|proto|buf|len")
     def get_sndto(self, ctx: Context, inner: str) -> Value:
         """Where this message is being sent, in an onsend_route: `ip port af proto buf len`."""
         return _sent(ctx, inner, remote=True)
 
-    @pv("sndfrom", inner_required=True)
+    @pv("sndfrom", inner_required=True, form="ip|port|af|proto|buf|len")
     def get_sndfrom(self, ctx: Context, inner: str) -> Value:
         """What this message is being sent from, in an onsend_route: `ip port af proto buf len`."""
         return _sent(ctx, inner, remote=False)

@@ -68,7 +68,7 @@ class TimeVariables:
         """The time now as text."""
         return time.ctime()
 
-    @pv("TV", inner_required=True)
+    @pv("TV", inner_required=True, form="s|u|sn|un|Sn")
     def get_TV(self, ctx: Context, inner: str) -> Value:  # noqa: N802
         """Time to the microsecond: `s` and `u` of the message, `sn` and `un` now, `Sn` now as `s.u`."""
         moment = message_time(ctx) if inner in ("s", "u") else time.time()
@@ -81,12 +81,12 @@ class TimeVariables:
             return f"{seconds}.{micro:06d}"
         raise ScriptError(f"$TV({inner}): not one of s u sn un Sn")
 
-    @pv("time", kind=int, inner_required=True)
+    @pv("time", kind=int, inner_required=True, form="sec|min|hour|mday|mon|year|wday|yday|isdst")
     def get_time(self, ctx: Context, inner: str) -> Value:
         """A part of the local time: `sec min hour mday mon year wday yday isdst`."""
         return part(time.localtime(message_time(ctx)), inner)
 
-    @pv("utime", kind=int, inner_required=True)
+    @pv("utime", kind=int, inner_required=True, form="sec|min|hour|mday|mon|year|wday|yday|isdst")
     def get_utime(self, ctx: Context, inner: str) -> Value:
         """A part of the universal time: `sec min hour mday mon year wday yday isdst`."""
         return part(time.gmtime(message_time(ctx)), inner)

@@ -201,7 +201,7 @@ class NextHopVariables:
         """The transport parameter of the destination URI, else "UDP"."""
         return _transport(uri_text.parts(ctx.dst_uri or ""))
 
-    @pv("nh", kind=str, inner_required=True)
+    @pv("nh", kind=str, inner_required=True, form="u|U|d|p|P|i")
     def get_nh(self, ctx: Context, inner: str) -> Value:
         """The next hop, `$du` or else `$ru`: `u` the URI, `U` its user, `d` host, `p` port, `P` transport."""
         text = next_hop(ctx)

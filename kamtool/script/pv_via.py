@@ -46,17 +46,17 @@ class ViaVariables:
             return None
         return via_part(entries[place], name)
 
-    @pv("via0", inner_required=True)
+    @pv("via0", inner_required=True, form="host|port|proto|protoid|branch|received|rport|i")
     def get_via0(self, ctx: Context, inner: str) -> Value:
         """A part of the first Via: `host port proto protoid branch received rport i`."""
         return self._via(ctx, 0, inner)
 
-    @pv("via1", inner_required=True)
+    @pv("via1", inner_required=True, form="host|port|proto|protoid|branch|received|rport|i")
     def get_via1(self, ctx: Context, inner: str) -> Value:
         """A part of the second Via: `host port proto protoid branch received rport i`."""
         return self._via(ctx, 1, inner)
 
-    @pv("viaZ", inner_required=True)
+    @pv("viaZ", inner_required=True, form="host|port|proto|protoid|branch|received|rport|i")
     def get_viaZ(self, ctx: Context, inner: str) -> Value:  # noqa: N802
         """A part of the last Via: `host port proto protoid branch received rport i`."""
         return self._via(ctx, -1, inner)

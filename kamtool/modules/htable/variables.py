@@ -95,7 +95,7 @@ class HtableVariables(Tables):
         table, key = self._place(inner)
         return None if table is None else table.add(key, -1)
 
-    @pv("shtrecord", inner_required=True)
+    @pv("shtrecord", inner_required=True, form="key|value")
     def get_shtrecord(self, ctx: Context, inner: str) -> Value:
         """In event_route[htable:expired:TABLE]: the item's `key` and `value`."""
         record = None if ctx._scratch is None else ctx._scratch.get(RECORD)

@@ -14,14 +14,23 @@ from kamtool.transport.udp import UdpSocket
 THERE = ("127.0.0.1", 9)
 
 
+class Made:
+    """A socket, and what it told its owner."""
+
+    def __init__(self):
+        self.marked, self.failed_with, self.received = [], [], []
+        self.socket = UdpSocket(
+            Socket("udp", Address("127.0.0.1", 0)), lambda data, flow: self.received.append((data, flow)),
+            self.marked.append, lambda data, flow: self.failed_with.append((data, flow)),
+        )  # fmt: skip
+
+    def __getattr__(self, name):
+        return getattr(self.socket, name)
+
+
 @pytest.fixture
 def made():
-    marked, failed, received = [], [], []
-    one = UdpSocket(
-        Socket("udp", Address("127.0.0.1", 0)), lambda data, flow: received.append((data, flow)),
-        marked.append, lambda data, flow: failed.append((data, flow)),
-    )  # fmt: skip
-    one.marked, one.failed_with, one.received = marked, failed, received
+    one = Made()
     yield one
     one.close()
 
@@ -31,7 +40,7 @@ def test_a_turn_is_marked_once_and_sent_in_one_batch(made, monkeypatch):
     monkeypatch.setattr(speed, "send_batch", lambda fd, batch: batches.append(list(batch)) or len(batch))
     made.send(b"one", THERE)
     made.send(b"two", THERE)
-    assert made.marked == [made]
+    assert made.marked == [made.socket]
     made.flush()
     assert [[data for data, _ in batch] for batch in batches] == [[b"one", b"two"]]
 

@@ -74,7 +74,8 @@ async def test_another_version_is_told_which_is_spoken(ws_server):
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(await ws_server(), "tcp"))
     key = base64.b64encode(os.urandom(16)).decode()
     writer.write(
-        f"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
+        f"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: {key}\r\n"
         "Sec-WebSocket-Version: 8\r\nSec-WebSocket-Protocol: sip\r\n\r\n".encode()
     )
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), SOON)

@@ -523,3 +523,48 @@ def test_a_contact_just_registered_has_the_seconds_left_that_were_granted(now):
     assert Contact("alice", "sip:a@h", "r", now + 3600).remaining(now) == 3600
     assert Contact("alice", "sip:a@h", "r", now + 1.5).remaining(now) == 2
     assert Contact("alice", "sip:a@h", "r", now).remaining(now) == 0
+
+
+async def test_a_row_that_cannot_be_used_is_skipped_with_its_id_and_the_reason(hosts, url, caplog):
+    await usrloc(hosts(), url, 1)
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as file:
+        for ruid, user, uri, cseq in (
+            ("r1", "alice", "sip:a@h", 1), ("r2", "bob", "sip:b@h", "x"), ("r3", "", "sip:c@h", 1),
+            ("r4", "dan", "nothing", 1),
+        ):  # fmt: skip
+            file.execute(
+                "INSERT INTO location (ruid, username, contact, cseq, expires, callid, user_agent, "
+                "last_modified) VALUES (?, ?, ?, ?, 0, '', '', 0)",
+                (ruid, user, uri, cseq),
+            )
+    module = await usrloc(hosts(), url, 1)
+    assert list(module.locations["location"].table.records) == ["alice"]
+    skipped = [record.getMessage() for record in caplog.records if "is skipped" in record.getMessage()]
+    assert [line.split(": ")[1] for line in skipped] == [f"row {n} is skipped" for n in (2, 3, 4)]
+    assert "nothing" in skipped[2]
+
+
+async def test_a_large_write_back_leaves_the_loop_free_and_writes_every_row(hosts, url):
+    host = hosts()
+    module = await usrloc(host, url, 2)
+    location = module.locations["location"]
+    for number in range(3000):
+        location.insert(contact(host, module, f"u{number}", f"sip:u{number}@h"))
+    turns = 0
+
+    async def count():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    writing = asyncio.create_task(location.journal.flush())
+    await asyncio.sleep(0)
+    (gone,) = location.get("u2999")
+    location.delete(gone)  # while it is written: it must not come back
+    await writing
+    counting.cancel()
+    await location.journal.flush()
+    assert turns > 6
+    assert rows(url, "count(*)") == [(2999,)]

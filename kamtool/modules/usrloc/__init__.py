@@ -238,7 +238,9 @@ class Usrloc(LocationRpc, Columns, Module):
             if location.db_only and listeners:
                 offset = location.offset()
                 for row in await location.journal.database.query(location.rows.select_expired, (before,)):
-                    contact = location.rows.contact(row, offset)
+                    contact = location.read(row[0], row, offset)
+                    if contact is None:
+                        continue
                     for listener in listeners:
                         listener(Event.EXPIRED, contact)
             await location.journal.database.write_all(

@@ -19,6 +19,7 @@ from kamtool.store.database import Database
 
 logger = logging.getLogger("kamtool.usrloc")
 
+SLICE = 500  # contacts whose rows are made in one go: about 2 ms of the loop
 SOON = 0.02  # seconds that changes wait for company in write-through mode
 RETRY = 2.0  # seconds until a refused batch is tried again
 
@@ -65,21 +66,29 @@ class Journal:
         `durable` also survives the death of the machine, not only of the process.
         """
         marked, self._marked = self._marked, {}
-        if not marked:
-            return
+        ruids = list(marked)
         try:
-            await self.database.write_all(self._statements(marked), durable=durable)
-        except StoreError:
+            for start in range(0, len(ruids), SLICE):
+                part = ruids[start : start + SLICE]
+                await self.database.write_all(self._statements(marked, part), durable=durable)
+                for ruid in part:
+                    del marked[ruid]
+        except BaseException:
             marked.update(self._marked)
             self._marked = marked
             raise
 
-    def _statements(self, marked: dict[str, Contact | None]) -> list[tuple[str, Any]]:
+    def _statements(self, marked: dict[str, Contact | None], part: list[str]) -> list[tuple[str, Any]]:
         offset, rows = self._offset(), self._rows
-        return [
-            (rows.delete, (ruid,)) if contact is None else (rows.upsert, rows.row(contact, offset))
-            for ruid, contact in marked.items()
-        ]
+        found: list[tuple[str, Any]] = []
+        for ruid in part:
+            contact = marked[ruid]
+            # One that was removed meanwhile must not come back: its removal may be written first.
+            if contact is None or contact.bucket < 0:
+                found.append((rows.delete, (ruid,)))
+            else:
+                found.append((rows.upsert, rows.row(contact, offset)))
+        return found
 
     def _begin(self) -> None:
         self._timer = None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
+from typing import Any
 
-from kamtool.errors import StoreError
 from kamtool.modules.usrloc.contact import Contact
 from kamtool.modules.usrloc.journal import Journal
 from kamtool.modules.usrloc.rows import Rows
 from kamtool.modules.usrloc.table import Contacts, Event, Table
+
+logger = logging.getLogger("kamtool.usrloc")
 
 
 class DbMode(IntEnum):
@@ -63,7 +66,7 @@ class Location:
             return self.get(aor)
         found = await self.journal.database.query(self.rows.select, self.rows.key(aor))
         offset = self.offset()
-        contacts = [self.rows.contact(row, offset) for row in found]
+        contacts = [contact for row in found if (contact := self.read(row[0], row, offset)) is not None]
         if self.table.newest_first:
             contacts.sort(key=lambda contact: -contact.modified_at)
         return tuple(contacts)
@@ -98,6 +101,15 @@ class Location:
         if self.journal is not None:
             await self.journal.flush(durable=self.durable)
 
+    def read(self, number: object, row: Sequence[Any], offset: float) -> Contact | None:
+        """The contact of a row; None, and a line in the log with the row's id, when it cannot be used."""
+        assert self.rows is not None
+        try:
+            return self.rows.contact(row, offset)
+        except (TypeError, ValueError, OverflowError) as error:
+            logger.warning("%s: row %s is skipped: %s", self.name, number, error)
+            return None
+
     async def load(self, page: int, *, keep: Callable[[Contact], bool]) -> int:
         """Read the table from the database into memory, `page` rows at a time; how many contacts came.
 
@@ -114,12 +126,9 @@ class Location:
                 offset, now = self.offset(), self._now()
                 for number, *row in found:
                     last = number
-                    try:
-                        contact = self.rows.contact(row, offset)
-                    except (TypeError, ValueError) as error:
-                        raise StoreError(
-                            f"{self.journal.database.path}: {self.name} row {number}: {error}"
-                        ) from error
+                    contact = self.read(number, row, offset)
+                    if contact is None:
+                        continue
                     contact.connection = 0  # it was a connection of a process that is gone
                     if contact.is_valid(now) and keep(contact):
                         self.table.insert(contact)

@@ -107,6 +107,8 @@ class Rows:
         (ruid, user, domain, uri, received, path, expires, q, call_id, cseq, modified, flags, cflags, agent,
          socket, methods, instance, reg_id, server_id, connection) = row  # fmt: skip
         aor = read(user)
+        if not aor or not ruid or ":" not in read(uri):
+            raise ValueError(f"it has no username, no ruid, or no URI as its contact: {read(uri)!r}")
         if self.use_domain and domain:
             aor = f"{aor}@{read(domain)}"
         epoch = to_epoch(expires)

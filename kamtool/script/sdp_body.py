@@ -116,8 +116,7 @@ def _part(msg: Message, content_type: str) -> tuple[int, int] | None:
         return None
     mark = re.escape(to_octets(boundary[1] or boundary[2]))
     delimiter = re.compile(rb"(?:\A|\r?\n)--" + mark + rb"(--)?[ \t]*(?:\r?\n|\Z)")
-    # The line end before a delimiter belongs to it (RFC 2046 §5.1.1), but an SDP whose last line had none
-    # would be no SDP: it stays with the part.
+    # The line end before a delimiter belongs to it (RFC 2046 §5.1.1).
     opened = -1
     for found in delimiter.finditer(msg.data, msg.body_start):
         if opened >= 0:
@@ -125,7 +124,7 @@ def _part(msg: Message, content_type: str) -> tuple[int, int] | None:
             named = _CONTENT_TYPE.search(head)
             if blank and named and named[1].lower() == b"application/sdp":
                 at = found.start() - len(content)
-                return at, found.start() + (2 if msg.data[found.start()] == 0x0D else 1)
+                return at, found.start()
         opened = -1 if found[1] else found.end()
     return None
 

@@ -345,7 +345,7 @@ class Rtpproxy(Module):
             with sockets.socket(family, sockets.SOCK_DGRAM) as asking:
                 asking.settimeout(STAT_SECONDS)
                 asking.connect((host.strip("[]"), int(port)))
-                asking.send(to_octets(f"q1 {command}"))
+                asking.send(node.channel.cookie() + b" " + to_octets(command))
                 return from_octets(asking.recv(65535)).partition(" ")[2].strip() or None
         except OSError as error:
             self.nodes.fail(node, RelayDead(f"{node.url}: {error}"))

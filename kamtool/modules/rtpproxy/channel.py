@@ -18,8 +18,8 @@ class RelayDead(Exception):
 class Channel:
     """The way to one relay. `ask` waits for its own answer only; `give_up` ends all that wait."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, *, source: str = "", tos: int = -1) -> None:
+        self.url, self.source, self.tos = url, source, tos
         self.scheme, self.address = split_url(url)
         self._cookie = urandom(4).hex()
         self._numbers = count(1)
@@ -31,7 +31,7 @@ class Channel:
         """Send a request, again after each `seconds`, `tries` times in all. Raises RelayDead."""
         if self.scheme == "unix":
             return await self._over_stream(payload, tries * seconds)
-        cookie = f"{self._cookie}_{next(self._numbers)}".encode()
+        cookie = self.cookie()
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[cookie] = answer
         try:
@@ -47,6 +47,10 @@ class Channel:
             self._waiting.pop(cookie, None)
             answer.cancel()
         raise RelayDead(f"{self.url}: no answer in {tries * seconds:g} s")
+
+    def cookie(self) -> bytes:
+        """A cookie that was not used before: relays answer one that was from memory."""
+        return f"{self._cookie}_{next(self._numbers)}".encode()
 
     async def _over_stream(self, payload: bytes, seconds: float) -> bytes:
         """RTPproxy's unix socket: a connection a request, no cookie."""
@@ -96,6 +100,12 @@ class Channel:
         made = sockets.socket(family, kind, protocol)
         made.setblocking(False)
         try:
+            if self.source:
+                made.bind((self.source.strip("[]"), 0))
+            if self.tos >= 0 and family == sockets.AF_INET:
+                made.setsockopt(sockets.IPPROTO_IP, sockets.IP_TOS, self.tos)
+            elif self.tos >= 0:
+                made.setsockopt(sockets.IPPROTO_IPV6, sockets.IPV6_TCLASS, self.tos)
             made.connect(address)
         except OSError:
             made.close()

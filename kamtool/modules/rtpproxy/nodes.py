@@ -75,6 +75,7 @@ class Nodes:
         probe: Callable[[Node], Awaitable[bool]],
     ) -> None:
         self.owner, self.now, self.disable_seconds, self._probe = owner, now, disable_seconds, probe
+        self.channel: Callable[[str], Channel] = Channel
         self.sets: dict[int, NodeSet] = {}
         self._calls: OrderedDict[str, Node] = OrderedDict()
         self._count = 0
@@ -94,7 +95,7 @@ class Nodes:
             if node.url == url:
                 node.weight, node.disabled = weight, disabled
                 return node
-        node = Node(self._count, url, weight, Channel(url), disabled)
+        node = Node(self._count, url, weight, self.channel(url), disabled)
         self._count += 1
         members.append(node)
         return node
@@ -136,6 +137,10 @@ class Nodes:
         self._calls.move_to_end(call)
         if len(self._calls) > MAX_CALLS:
             self._calls.popitem(last=False)
+
+    def holder(self, call: str) -> Node | None:
+        """The relay that has this call, whether it works or not."""
+        return self._calls.get(call)
 
     def forget(self, call: str) -> None:
         self._calls.pop(call, None)

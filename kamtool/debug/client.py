@@ -55,14 +55,14 @@ class Client:
             raise UsageError(f"the server at {path} hung up", exit_code=5) from None
         return self.hello
 
-    async def call(self, name: str, **arguments: Any) -> Any:
+    async def call(self, command: str, /, **arguments: Any) -> Any:
         """Ask for something. Raises Mistake as the session refused, Gone when it has ended."""
         if self.gone or self._writer is None:
             raise Gone
         self._count += 1
         number = self._count
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
-        asked = {"jsonrpc": "2.0", "id": number, "method": name, "params": arguments}
+        asked = {"jsonrpc": "2.0", "id": number, "method": command, "params": arguments}
         self._writer.write(json.dumps(asked).encode() + b"\n")
         return await answer
 

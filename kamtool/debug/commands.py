@@ -238,6 +238,11 @@ class Commands:
         with self._seen(self.session.find(of)) as ctx:
             return looking.lines_of(ctx.msg.data if received else looking.leaving(self.server, ctx))
 
+    def do_applied(self, of: int | None = None) -> list[str]:
+        """The message with the script's edits in it and no Via of ours: what can be edited and replaced."""
+        with self._seen(self.session.find(of)) as ctx:
+            return looking.lines_of(edits.applied(ctx))
+
     def do_difference(self, of: int | None = None, step: bool = False) -> list[str]:
         """What differs between the message as received (with `step`: before the last statement) and now."""
         parked = self.session.find(of)
@@ -339,6 +344,11 @@ class Commands:
         if at < last:
             facts["effects"] = of_moment(visit.moments[at], visit.moments[at + 1].state)
         return facts
+
+    def do_now(self, of: int | None = None) -> dict[str, Any]:
+        """Come back to the present."""
+        visit, _ = self._moments(self.session.find(of))
+        return self.do_goto(visit.lost + len(visit.moments) - 1, of)
 
     def do_history(
         self, of: int | None = None, visit: int | None = None, last: int = 0

@@ -1,0 +1,50 @@
+"""`kamtool debug`: attach to a running server, stop one message and look into it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from kamtool.cli.output import coloured
+from kamtool.cli.rpc import socket_option
+from kamtool.errors import UsageError
+
+FORMATS = ("text", "json")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-x", "--execute", type=click.Path(path_type=Path), metavar="FILE",
+    help="Do what the lines of FILE say instead of asking; a piped stdin does the same.",
+)  # fmt: skip
+@click.option(
+    "--dap", default=None, is_flag=False, flag_value="stdio", metavar="[HOST:PORT]",
+    help="Serve an editor by the Debug Adapter Protocol, over stdio or on a TCP address.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", type=click.Choice(FORMATS), default="text", show_default=True,
+    help="Text for people, or a JSON object a line.",
+)  # fmt: skip
+@socket_option
+def command(execute: Path | None, dap: str | None, output: str, socket: Path) -> int:
+    """Attach a debugger to the running server.
+
+    A message that meets a breakpoint stops; all others flow on. It can be looked into and changed, stepped
+    through routes, across t_relay into reply, branch and failure routes, and backwards. The server needs no
+    restart and no other cfg, and leaving the debugger leaves nothing behind: what was stopped goes on.
+
+    At the prompt, `help` shows what can be typed. Only the server's owner may attach.
+
+    Example: kamtool debug
+    """
+    if dap is not None:
+        from kamtool.debug.dap import serve
+
+        return serve(socket, dap)
+    if execute is not None and not execute.is_file():
+        raise UsageError(f"no file {execute}", exit_code=3)
+    from kamtool.repl.shell import run
+
+    return run(socket, script=execute, as_json=output == "json", coloured=coloured(sys.stdout))

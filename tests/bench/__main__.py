@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from kamtool import speed
-from tests.bench import live, memory, replay
+from tests.bench import live, memory, replay, secure
 from tests.bench.callgrind import callgrind
 
-PARTS = ("live", "replay", "memory")
+PARTS = ("live", "replay", "memory", "tls")
 LIVE_CASES = ("options", "register", "register-db", "call")
 
 
@@ -87,6 +87,11 @@ def run_memory(options: argparse.Namespace, result: dict[str, Any]) -> None:
     result["memory"] = memory.figures(names, amounts, print, {})
 
 
+def run_tls(options: argparse.Namespace, result: dict[str, Any]) -> None:
+    names = options.server or ["kamtool", "kamailio"]
+    result["tls"] = secure.figures(names, 500 if options.quick else 4000, print, {})
+
+
 def part_is_all(options: argparse.Namespace) -> bool:
     return bool(options.part == "all")
 
@@ -95,7 +100,7 @@ def main(words: list[str] | None = None) -> int:
     options = arguments(words)
     result: dict[str, Any] = {"machine": machine()}
     print(" ".join(f"{key}={value}" for key, value in result["machine"].items()))
-    for name, part in (("replay", run_replay), ("live", run_live), ("memory", run_memory)):
+    for name, part in (("replay", run_replay), ("live", run_live), ("memory", run_memory), ("tls", run_tls)):
         if options.part in (name, "all"):
             part(options, result)
             options.json.parent.mkdir(parents=True, exist_ok=True)

@@ -115,10 +115,10 @@ def _part(msg: Message, content_type: str) -> tuple[int, int] | None:
     if boundary is None:
         return None
     mark = re.escape(to_octets(boundary[1] or boundary[2]))
-    delimiter = re.compile(rb"(?:\A|\r?\n)--" + mark + rb"(--)?[ \t]*(?:\r?\n|\Z)")
+    delimiter = re.compile(rb"\r?\n--" + mark + rb"(--)?[ \t]*(?:\r?\n|\Z)")
     # The line end before a delimiter belongs to it (RFC 2046 §5.1.1).
     opened = -1
-    for found in delimiter.finditer(msg.data, msg.body_start):
+    for found in delimiter.finditer(msg.data, msg.body_start - 2):
         if opened >= 0:
             head, blank, content = msg.data[opened : found.start()].partition(b"\r\n\r\n")
             named = _CONTENT_TYPE.search(head)

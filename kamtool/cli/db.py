@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from kamtool.cli.accounts import db_option
 from kamtool.cli.output import emit, output_option
-from kamtool.cli.user import db_option
 from kamtool.errors import UsageError
 from kamtool.store import migrate as migrations
 

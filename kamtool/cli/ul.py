@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
+from kamtool.cli.accounts import db_option
 from kamtool.cli.output import emit, output_option
 from kamtool.cli.rpc import socket_option
-from kamtool.cli.user import db_option
 from kamtool.errors import RpcError, StoreError, UsageError
 from kamtool.server import control
 from kamtool.store.database import connect, explain

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import sys
 from pathlib import Path
@@ -10,32 +9,17 @@ from typing import Any
 
 import click
 
+from kamtool.cli.accounts import db_option, domain_option, split, tell_server
 from kamtool.cli.output import emit, output_option
-from kamtool.errors import KamtoolError, UsageError
-from kamtool.store import subscribers
+from kamtool.cli.user_bulk import export, import_
+from kamtool.cli.user_more import alias, disable, enable, group
+from kamtool.errors import UsageError
+from kamtool.store import disabled, names, subscribers
 from kamtool.store.migrate import migrate
-from kamtool.store.paths import default_database
 from kamtool.store.realm import DEFAULT_REALM
 
 ALPHABET = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # no 0 O 1 l I: it will be typed in
 GENERATED_LENGTH = 20  # 115 bits
-
-
-def db_option(function: Any) -> Any:
-    """The option `--db` of every command that opens the database itself."""
-    return click.option(
-        "--db",
-        "database",
-        type=click.Path(path_type=Path),
-        default=default_database,
-        help="The database file; by default $KAMTOOL_DB, else where `kamtool serve` keeps it.",
-    )(function)
-
-
-def _domain_option(function: Any) -> Any:
-    return click.option(
-        "--domain", envvar="KAMTOOL_DOMAIN", help="The domain of the account; `user@domain` says the same."
-    )(function)
 
 
 def _password_options(function: Any) -> Any:
@@ -71,9 +55,13 @@ def command() -> None:
     """
 
 
+for _more in (import_, export, enable, disable, alias, group):
+    command.add_command(_more)
+
+
 @command.command("add")
 @click.argument("user")
-@_domain_option
+@domain_option
 @_password_options
 @db_option
 @output_option
@@ -89,7 +77,7 @@ def add(
 
     Example: kamtool user add alice --generate
     """
-    name, said = _split(user, domain)
+    name, said = split(user, domain)
     place = said if said is not None else DEFAULT_REALM
     realm = realm or place
     if database.exists():
@@ -107,7 +95,7 @@ def add(
             click.echo(f"made the database {database}", err=True)
         with subscribers.opened(database, write=True) as connection:
             subscribers.add(connection, name, place, realm, password, plaintext=store_plaintext)
-        _tell_server("auth_db.forget")
+        tell_server("auth_db.forget")
     _report(
         "would add" if dry_run else "added",
         name,
@@ -122,7 +110,7 @@ def add(
 
 @command.command("passwd")
 @click.argument("user")
-@_domain_option
+@domain_option
 @_password_options
 @db_option
 @output_option
@@ -136,9 +124,11 @@ def passwd(
 
     Example: kamtool user passwd alice
     """
-    name, place = _split(user, domain)
+    name, place = split(user, domain)
     with subscribers.opened(database) as connection:
         account = subscribers.find(connection, name, place)
+        if (account.username, account.domain) in disabled.accounts(connection):
+            raise UsageError(f"{account} is disabled", hint="`kamtool user enable` first")
     realm = realm or account.domain or DEFAULT_REALM
     password = _password(dry_run=dry_run, **source)
     if not dry_run:
@@ -148,14 +138,14 @@ def passwd(
             subscribers.set_password(
                 connection, account.username, account.domain, realm, password, plaintext=plaintext
             )
-        _tell_server("auth_db.forget")
+        tell_server("auth_db.forget")
     shown = password if source["generate"] else ""
     _report("would change" if dry_run else "changed", account.username, account.domain, realm, shown, output)
 
 
 @command.command("rm")
 @click.argument("user")
-@_domain_option
+@domain_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @db_option
@@ -164,7 +154,7 @@ def rm(user: str, domain: str | None, yes: bool, dry_run: bool, database: Path) 
 
     Example: kamtool user rm alice --yes
     """
-    name, place = _split(user, domain)
+    name, place = split(user, domain)
     with subscribers.opened(database) as connection:
         account = subscribers.find(connection, name, place)
     if dry_run:
@@ -177,16 +167,18 @@ def rm(user: str, domain: str | None, yes: bool, dry_run: bool, database: Path) 
     with subscribers.opened(database, write=True) as connection:
         subscribers.remove(connection, subscribers.find(connection, account.username, account.domain))
         subscribers.remove_contacts(connection, account)
+        disabled.forget(connection, account)
+        names.forget(connection, account)
         alone = not subscribers.accounts(connection, account.username)
-    _tell_server("auth_db.forget")
-    _tell_server("ul.rm", "location", f"{account.username}@{account.domain}".lower())
+    tell_server("auth_db.forget")
+    tell_server("ul.rm", "location", f"{account.username}@{account.domain}".lower())
     if alone:
-        _tell_server("ul.rm", "location", account.username.lower())
+        tell_server("ul.rm", "location", account.username.lower())
     click.echo(f"removed {account}", err=True)
 
 
 @command.command("list")
-@_domain_option
+@domain_option
 @db_option
 @output_option
 def list_(domain: str | None, database: Path, output: str) -> None:
@@ -196,12 +188,13 @@ def list_(domain: str | None, database: Path, output: str) -> None:
     """
     with subscribers.opened(database) as connection:
         found = subscribers.accounts(connection, domain=domain)
-    emit([_row(account) for account in found], output, ("username", "domain", "password"))
+        off = disabled.accounts(connection)
+    emit([_row(account, off) for account in found], output, ("username", "domain", "password"))
 
 
 @command.command("show")
 @click.argument("user")
-@_domain_option
+@domain_option
 @db_option
 @output_option
 def show(user: str, domain: str | None, database: Path, output: str) -> None:
@@ -209,30 +202,25 @@ def show(user: str, domain: str | None, database: Path, output: str) -> None:
 
     Example: kamtool user show alice
     """
-    name, place = _split(user, domain)
+    name, place = split(user, domain)
     with subscribers.opened(database) as connection:
         account = subscribers.find(connection, name, place)
         stored = subscribers.contacts(connection, account.username)
-    live = _tell_server("ul.lookup", "location", account.username.lower())
+        key, off = (account.username, account.domain), disabled.accounts(connection)
+        more = {
+            "aliases": ", ".join(names.aliases(connection).get(key, ())),
+            "groups": ", ".join(names.groups(connection).get(key, ())),
+        }
+    live = tell_server("ul.lookup", "location", account.username.lower())
     if isinstance(live, dict):
         stored = [entry["Contact"]["Address"] for entry in live["Contacts"]]
-    emit([_row(account) | {"contacts": ", ".join(stored)}], output)
+    emit([_row(account, off) | {"contacts": ", ".join(stored)} | more], output)
 
 
-def _row(account: subscribers.Account) -> dict[str, str]:
+def _row(account: subscribers.Account, off: set[tuple[str, str]]) -> dict[str, str]:
     forms = [form for form, there in (("hash", account.hashed), ("plaintext", account.plaintext)) if there]
-    return {"username": account.username, "domain": account.domain, "password": "+".join(forms) or "none"}
-
-
-def _split(user: str, domain: str | None) -> tuple[str, str | None]:
-    """The name and the domain of an account. Raises UsageError for a name that no phone could say."""
-    name, at, place = user.removeprefix("sip:").partition("@")
-    if at:
-        domain = place or "@"
-    for what, text in (("user name", name), ("domain", domain or "-")):
-        if not text or len(text) > 64 or not text.isprintable() or set(text) & set(' @:;<>"\\,?'):
-            raise UsageError(f"{text!r} is no {what}")
-    return name, None if domain is None else domain.lower()
+    shown = "disabled" if (account.username, account.domain) in off else "+".join(forms) or "none"
+    return {"username": account.username, "domain": account.domain, "password": shown}
 
 
 def _password(*, password_stdin: bool, password_file: Path | None, generate: bool, dry_run: bool) -> str:
@@ -271,16 +259,3 @@ def _report(done: str, name: str, domain: str, realm: str, password: str, output
         click.echo(password)
     elif output != "table":
         emit([row], output)
-
-
-def _tell_server(method: str, *params: str) -> Any:
-    """Call a method of the server if one runs here; None when none does, or when it has nothing to say."""
-    from kamtool.server import control
-
-    socket = control.default_socket()
-    if not os.path.exists(socket):
-        return None
-    try:
-        return control.ask(socket, method, list(params), timeout=1.0)
-    except KamtoolError:
-        return None

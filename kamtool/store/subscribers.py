@@ -128,7 +128,7 @@ def remove(connection: sqlite3.Connection, account: Account) -> None:
 
 def remove_contacts(connection: sqlite3.Connection, account: Account) -> int:
     """Remove where the account is registered; the last of its name takes the rows without domain along."""
-    alone = len(accounts(connection, account.username)) == 0
+    alone = all(other.domain == account.domain for other in accounts(connection, account.username))
     domains = "domain = ?2 OR domain IS NULL OR domain = ''" if alone else "domain = ?2"
     gone = connection.execute(
         f"DELETE FROM location WHERE username = lower(?1) AND ({domains})", (account.username, account.domain)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from kamtool import speed
-from tests.bench import live, memory, replay, secure
+from tests.bench import live, memory, replay, scripts, secure
 from tests.bench.callgrind import callgrind
 
-PARTS = ("live", "replay", "memory", "tls")
+PARTS = ("live", "replay", "memory", "tls", "script")
 LIVE_CASES = ("options", "register", "register-db", "call")
 
 
@@ -92,6 +92,11 @@ def run_tls(options: argparse.Namespace, result: dict[str, Any]) -> None:
     result["tls"] = secure.figures(names, 500 if options.quick else 4000, print, {})
 
 
+def run_script(options: argparse.Namespace, result: dict[str, Any]) -> None:
+    count, runs = (1000, 3) if options.quick else (5000, 9)
+    result["script"] = scripts.figures(count, options.runs or runs, print)
+
+
 def part_is_all(options: argparse.Namespace) -> bool:
     return bool(options.part == "all")
 
@@ -100,7 +105,13 @@ def main(words: list[str] | None = None) -> int:
     options = arguments(words)
     result: dict[str, Any] = {"machine": machine()}
     print(" ".join(f"{key}={value}" for key, value in result["machine"].items()))
-    for name, part in (("replay", run_replay), ("live", run_live), ("memory", run_memory), ("tls", run_tls)):
+    for name, part in (
+        ("replay", run_replay),
+        ("live", run_live),
+        ("memory", run_memory),
+        ("tls", run_tls),
+        ("script", run_script),
+    ):
         if options.part in (name, "all"):
             part(options, result)
             options.json.parent.mkdir(parents=True, exist_ok=True)

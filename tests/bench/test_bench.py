@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tests.bench import __main__ as command
-from tests.bench import live, replay
+from tests.bench import live, replay, scripts
 from tests.bench.live import Counts
 
 SMALL = Counts(paced=20, saturated=20, rate=200, runs=1, settle=0.1)
@@ -70,3 +70,20 @@ def test_the_command_knows_its_parts():
         True,
         ["kamtool"],
     )
+
+
+def test_the_script_part_gives_a_figure_for_each_way_and_counts_the_statements():
+    row = scripts.run(scripts.measure("62", scripts.HERE / "sixty-two.cfg", 5, 1))
+    assert row["statements"] == 62
+    assert min(row["plain_us"], row["attached_us"], row["traced_us"]) > 0
+    json.dumps(row)
+
+
+def test_the_plain_code_is_the_same_to_the_byte_whether_the_debugger_is_loaded_or_not():
+    assert scripts.is_same_code()
+
+
+def test_the_comparison_of_code_sees_one_changed_constant():
+    one, other = (compile(f"def f(): return {value}", "x", "exec") for value in (1, 2))
+    assert scripts.anatomy(one) != scripts.anatomy(other)
+    assert scripts.anatomy(one) == scripts.anatomy(compile("def f(): return 1", "x", "exec"))

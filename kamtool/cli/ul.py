@@ -13,6 +13,7 @@ import click
 from kamtool.cli.accounts import db_option
 from kamtool.cli.output import emit, output_option
 from kamtool.cli.rpc import socket_option
+from kamtool.cli.ul_watch import watch
 from kamtool.errors import RpcError, StoreError, UsageError
 from kamtool.server import control
 from kamtool.store.database import connect, explain
@@ -30,12 +31,15 @@ def _table_option(function: Any) -> Any:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Show, add and remove contacts of users.
+    """Show, add, remove and watch contacts of users.
 
     The running server is asked. When none runs, the database is read and written instead, and a note says so.
 
     Example: kamtool ul show alice
     """
+
+
+command.add_command(watch)
 
 
 @command.command("show")

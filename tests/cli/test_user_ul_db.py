@@ -5,6 +5,7 @@ import io
 import json
 import sqlite3
 import threading
+import time
 
 import pytest
 
@@ -271,7 +272,7 @@ def server(tmp_path):
         host = Host()
         module = await host.load("usrloc")
         table = RpcTable()
-        for name in ("dump", "lookup", "rm", "rm_contact", "add"):
+        for name in ("dump", "lookup", "rm", "rm_contact", "add", "watch"):
             table.register(f"ul.{name}", getattr(module, f"ul_{name}"))
         control = ControlSocket(table, tmp_path / "control.sock")
         await control.start()
@@ -306,3 +307,34 @@ def test_ul_asks_the_running_server(kamtool, server):
     assert kamtool("ul", "show", "bob")[0] == 3
     assert kamtool("ul", "add", "alice", "no uri")[0] == 1
     assert list(server.locations["location"].table.records) == ["alice"]
+
+
+def test_ul_watch_tells_what_happens(kamtool, server):
+    location = server.locations["location"]
+
+    def happen():
+        entry = Contact("bob", "sip:bob@h", "r1", expires_at=1100.0, user_agent="phone")
+        other = Contact("alice", "sip:alice@h", "r2", expires_at=1100.0)
+        while not location.table.listeners:
+            time.sleep(0.01)
+        location.insert(entry)
+        location.insert(other)
+        location.update(entry)
+        location.delete(entry)
+
+    phones = threading.Thread(target=happen)
+    phones.start()
+    code, out, err = kamtool("ul", "watch", "bob", "-n", "3", "--json", "--interval", "0.05")
+    phones.join()
+    assert code == 0
+    assert "0 contacts in location" in err
+    told = [json.loads(line) for line in out.splitlines()]
+    assert [(line["event"], line["contact"]) for line in told] == [
+        ("inserted", "sip:bob@h"),
+        ("updated", "sip:bob@h"),
+        ("deleted", "sip:bob@h"),
+    ]
+
+
+def test_ul_watch_without_a_server_says_so(kamtool):
+    assert kamtool("ul", "watch")[0] == 5

@@ -458,10 +458,10 @@ async def test_ul_add_lookup_dump_and_rm(hosts, url):
     assert facts["Expires"] == 200
     assert facts["Q"] == 0.7
     assert facts["Received"] == "[not set]"
-    (domain,) = module.ul_dump()["Domains"]
+    (domain,) = (await module.ul_dump())["Domains"]
     assert domain["Domain"]["Stats"] == {"Records": 1, "Max-Slots": 1}
     assert domain["Domain"]["AoRs"][0]["Info"]["AoR"] == "alice"
-    (domain,) = module.ul_dump("brief")["Domains"]
+    (domain,) = (await module.ul_dump("brief"))["Domains"]
     assert domain["Domain"]["AoRs"] == [{"AoR": "alice"}]
     assert await module.ul_db_users("location") == 1
     assert await module.ul_db_contacts("location") == 1
@@ -568,3 +568,22 @@ async def test_a_large_write_back_leaves_the_loop_free_and_writes_every_row(host
     await location.journal.flush()
     assert turns > 6
     assert rows(url, "count(*)") == [(2999,)]
+
+
+async def test_nothing_is_kept_of_changes_that_nobody_watches(hosts, url):
+    host = hosts()
+    module = await usrloc(host, url, 0)
+    location = module.locations["location"]
+    location.insert(contact(host, module))
+    begun = module.ul_watch("location")
+    assert (begun["Number"], begun["Contacts"], begun["Changes"]) == (0, 1, [])
+    location.insert(contact(host, module, "bob", "sip:bob@h"))
+    told = module.ul_watch("location", begun["Number"])
+    assert [(change["Event"], change["AoR"]) for change in told["Changes"]] == [("inserted", "bob")]
+    assert module.ul_watch("location", told["Number"])["Changes"] == []
+    assert len(location.table.listeners) == 1
+    host.clock += 61
+    await module.tick()
+    assert location.table.listeners == []
+    with pytest.raises(RpcError):
+        module.ul_watch("nowhere")

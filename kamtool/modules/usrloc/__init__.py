@@ -21,6 +21,7 @@ from kamtool.modules.usrloc.rows import FIELDS, VERSION, Rows
 from kamtool.modules.usrloc.rpc import LocationRpc
 from kamtool.modules.usrloc.ruid import Ruids
 from kamtool.modules.usrloc.table import Event, Listener, Table
+from kamtool.modules.usrloc.watching import Watch
 from kamtool.sip.flow import Flow
 from kamtool.store.database import Database
 from kamtool.store.databases import require_version
@@ -80,6 +81,7 @@ class Usrloc(LocationRpc, Columns, Module):
     def __init__(self, server: Host) -> None:
         super().__init__(server)
         self.locations: dict[str, Location] = {}
+        self.watches: dict[str, Watch] = {}
         self.listeners: list[Listener] = []
         self.census: list[Listener] = []
         self.database: Database | None = None
@@ -209,6 +211,8 @@ class Usrloc(LocationRpc, Columns, Module):
 
     async def tick(self) -> None:
         """What is done every `timer_interval`: drop expired contacts, write."""
+        for watch in self.watches.values():
+            watch.rest(self.server.now())
         for location in list(self.locations.values()):
             if location.db_only:
                 await self._clean(location, self.rm_expired_delay)

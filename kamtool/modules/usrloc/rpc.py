@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import zlib
 from typing import Any
@@ -11,8 +12,10 @@ from kamtool.module import Host, rpc
 from kamtool.modules.usrloc.contact import ALL_METHODS, PLAIN, Contact, Details
 from kamtool.modules.usrloc.location import DbMode, Location
 from kamtool.modules.usrloc.ruid import Ruids
+from kamtool.modules.usrloc.watching import Watch
 from kamtool.sip.uri import parse_uri
 
+DUMPED_AT_ONCE = 500
 NOT_SET = "[not set]"
 NOTHING = ("", "0", ".")
 
@@ -65,6 +68,8 @@ class LocationRpc:
     ruids: Ruids
     server_id: int
 
+    watches: dict[str, Watch]
+
     def _location(self, table: str) -> Location:
         location = self.locations.get(table)
         if location is None:
@@ -77,16 +82,18 @@ class LocationRpc:
         return [{"Contact": contact_tree(contact, now, offset)} for contact in contacts]
 
     @rpc("ul.dump")
-    def ul_dump(self, mode: str = "") -> Tree:
+    async def ul_dump(self, mode: str = "") -> Tree:
         """Every location table: its addresses-of-record with their contacts; with `brief` without them."""
-        return {
-            "Domains": [{"Domain": self._dump(entry, mode == "brief")} for entry in self.locations.values()]
-        }
+        brief = mode == "brief"
+        return {"Domains": [{"Domain": await self._dump(entry, brief)} for entry in self.locations.values()]}
 
-    def _dump(self, location: Location, brief: bool) -> Tree:
+    async def _dump(self, location: Location, brief: bool) -> Tree:
         records = location.table.records
         aors: list[Tree] = []
-        for aor, contacts in list(records.items()):
+        for number, aor in enumerate(list(records), 1):
+            if not number % DUMPED_AT_ONCE:
+                await asyncio.sleep(0)  # a million contacts must not hold up a call
+            contacts = records.get(aor, ())
             if brief:
                 aors.append({"AoR": aor})
             else:
@@ -95,6 +102,19 @@ class LocationRpc:
         most = max((len(contacts) for contacts in records.values()), default=0)
         stats = {"Records": len(records), "Max-Slots": most}
         return {"Domain": location.name, "Size": len(records), "AoRs": aors, "Stats": stats}
+
+    @rpc("ul.watch")
+    def ul_watch(self, table: str, since: int = 0) -> Tree:
+        """What has changed in a table since the number `since`, and the number to ask with next.
+
+        The first question begins the watch; it ends by itself a minute after the last one.
+        """
+        location = self._location(table)
+        watch = self.watches.get(table)
+        if watch is None:
+            watch = self.watches[table] = Watch(location.table)
+        number, changes = watch.since(since, self.server.now())
+        return {"Number": number, "Contacts": location.table.count, "Changes": changes}
 
     @rpc("ul.lookup")
     async def ul_lookup(self, table: str, aor: str) -> Tree:

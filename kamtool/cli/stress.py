@@ -226,7 +226,7 @@ def _who(words: tuple[str, ...], given: dict[str, Any]) -> tuple[str, str]:
     if rest and rest[0] in NAMES and not name:
         name = rest.pop(0)
     target = rest.pop(0) if rest else ""
-    if rest:
+    if rest and name:
         raise UsageError(f"too many words: {rest[0]!r}", hint="kamtool stress SCENARIO TARGET")
     if not name:
         import difflib

@@ -57,10 +57,6 @@ def _check_ereg(element: Element, complain: Complain) -> None:
         complain("search_in='hdr' needs 'header'", element.line)
     if place == "var" and not attributes.get("variable"):
         complain("search_in='var' needs 'variable'", element.line)
-    if not attributes.get("assign_to") and not (
-        attributes.get("check_it") or attributes.get("check_it_inverse")
-    ):
-        complain("<ereg> has neither 'assign_to' nor 'check_it': it does nothing", element.line)
     try:
         compile_ere(attributes["regexp"])
     except ConfigError as error:

@@ -70,7 +70,9 @@ class _Reader:
         self.scenario.warnings.append(f"{self.file}: {message}")
 
     def read(self, data: bytes) -> Scenario:
-        root = read_xml(data, self.file)
+        root, forgiven = read_xml(data, self.file)
+        for what in forgiven:
+            self.warn(what)
         if root.name != "scenario":
             raise mistake(f"the root element is <{root.name}>, not <scenario>", self.file, root.line)
         self.scenario.name = root.attributes.get("name", "")
@@ -107,7 +109,7 @@ class _Reader:
         known = (*COMMON, *OF_STEP[element.name])
         for name in element.attributes:
             if name not in known:
-                self.complain(f"<{element.name}> has no attribute {name!r}", element.line)
+                self.warn(f"line {element.line}: <{element.name}> has no attribute {name!r}")
         get = element.attributes.get
         step.next, step.test = get("next", ""), get("test", "")
         step.chance = self._number(element, "chance", 1.0)
@@ -121,7 +123,7 @@ class _Reader:
     def _actions(self, element: Element, into: list[Action]) -> None:
         for below in element.children:
             if below.name != "action":
-                self.complain(f"<{below.name}> inside <{element.name}>", below.line)
+                self.warn(f"line {below.line}: <{below.name}> inside <{element.name}> does nothing")
                 continue
             for one in below.children:
                 action = read_action(one, self.complain, self.warn)
@@ -144,7 +146,9 @@ class _Reader:
             return None
         get = element.attributes.get
         for keyword, line in unknown_keywords(element.text, element.text_line, self.keys):
-            self.complain(f"no keyword [{keyword}]", line)
+            word = keyword.split()[0]
+            hint = f"if it is yours, give it a value: --key {word} VALUE" if word.isidentifier() else ""
+            self.complain(f"no keyword [{keyword}]", line, hint)
         return Send(
             element.line,
             text=element.text,

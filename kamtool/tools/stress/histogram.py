@@ -29,7 +29,17 @@ class Histogram:
         values = list(durations)
         if not values:
             return
-        self.counts.update([bucket_of(value) for value in values])
+        # bucket_of, without a call for each: this is done nine times for every call of a scenario.
+        self.counts.update(
+            [
+                value
+                if 0 <= value < 2048
+                else ((octave := value.bit_length() - 11) << 10) + (value >> octave)
+                if 0 < value <= HIGHEST
+                else bucket_of(value / 1e6)
+                for value in [int(seconds * 1e6 + 0.5) for seconds in values]
+            ]
+        )
         self.total += len(values)
         self.highest = max(self.highest, *values)
 

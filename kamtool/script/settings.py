@@ -74,7 +74,22 @@ PARAMETERS: dict[str, Parameter] = {
         *_rows(
             Takes.WORD,
             _FULL,
-            "advertised_address",
+            "advertised_address tcp_source_ipv4 tcp_source_ipv6",
+        ),
+        *_rows(
+            Takes.NUMBER,
+            _FULL,
+            "tcp_send_timeout tcp_connect_timeout tcp_keepalive tcp_keepcnt tcp_keepidle "
+            "tcp_keepintvl tcp_no_connect tcp_accept_aliases tcp_reuse_port tcp_accept_unique "
+            "tcp_rd_buf_size tcp_wq_max tcp_conn_wq_max tcp_crlf_ping tcp_linger2 "
+            "tcp_delayed_ack tcp_defer_accept tcp_conn_max_requests tls_port_no "
+            "tls_handshake_timeout tcp_close_rst tcp_listen_backlog tcp_syncnt tcp_wait_data ",
+        ),
+        *_rows(
+            Takes.NUMBER,
+            Honour.NONE,
+            "tcp_accept_hep3 tcp_accept_haproxy tcp_clone_rcvbuf tcp_script_mode "
+            "tcp_check_timer tcp_fd_cache tcp_wq_blk_size ",
         ),
         *_rows(
             Takes.STRING,
@@ -98,20 +113,16 @@ PARAMETERS: dict[str, Parameter] = {
             "log_prefix_mode log_color tcp_children socket_workers enable_sctp disable_sctp "
             "sctp_children force_rport local_rport add_local_rport reply_to_via check_via "
             "http_reply_parse received_route_mode onsend_route_reply async_workers async_usleep "
-            "tcp_send_timeout tcp_connect_timeout tcp_connection_match tcp_async tcp_buf_write "
-            "tcp_keepalive tcp_keepcnt tcp_keepidle tcp_keepintvl tcp_no_connect tcp_accept_aliases "
-            "tcp_reuse_port tcp_accept_unique tcp_accept_hep3 tcp_accept_haproxy tcp_rd_buf_size "
-            "tcp_wq_max tcp_conn_wq_max tcp_wq_blk_size tcp_crlf_ping tcp_linger2 tcp_delayed_ack "
-            "tcp_defer_accept tcp_fd_cache tcp_source_ipv4 tcp_source_ipv6 tcp_clone_rcvbuf "
-            "tcp_script_mode tcp_check_timer tcp_poll_method tcp_conn_max_requests tcp_opt_crlf_ping "
+            "tcp_connection_match tcp_async tcp_buf_write "
+            "tcp_poll_method tcp_opt_crlf_ping "
             "dns_retr_time dns_retr_no dns_servers_no dns_use_search_list dns_search_full_match "
             "dns_try_ipv6 dns_try_naptr dns_srv_lb dns_srv_loadbalancing dns_naptr_ignore_rfc "
             "dns_cache_init use_dns_cache use_dns_failover dns_cache_flags dns_cache_negative_ttl "
             "dns_cache_min_ttl dns_cache_max_ttl dns_cache_mem dns_cache_gc_interval "
             "dns_cache_del_nonexp dns_cache_rec_pref dns_reinit dns_udp_pref dns_tcp_pref dns_tls_pref "
             "dns_sctp_pref dns_udp_preference dns_tcp_preference dns_tls_preference dns_sctp_preference "
-            "tls_port_no tls_method tls_verify tls_require_certificate tls_verify_client "
-            "tls_verify_server tls_require_client_certificate tls_handshake_timeout tls_send_timeout "
+            "tls_method tls_verify tls_require_certificate tls_verify_client "
+            "tls_verify_server tls_require_client_certificate tls_send_timeout "
             "max_ws_message",
         ),
         *_rows(
@@ -140,7 +151,7 @@ PARAMETERS: dict[str, Parameter] = {
             "return_mode rpc_exec_delta rpc_exec_locks rpc_exec_locks_mode rt_stimer_prio rt_stimer_policy "
             "rt_ftimer_prio rt_fast_timer_prio rt_ftimer_policy shm_mem tcp_accept_protos "
             "tcp_accept_protocols "
-            "tcp_close_rst tcp_listen_backlog tcp_syncnt tcp_wait_data tls_log tlslog tls_threads_mode "
+            "tls_log tlslog tls_threads_mode "
             "udp_accept_proxy udp_receiver_mode http_reply_hack memlog mem_log memdbg mem_dbg mem_join "
             "mem_safety mem_summary mem_status_mode mem_add_size "
             "corelog core_log shm_force_alloc shm_mem_size shm mlock_pages real_time rt_prio rt_policy "

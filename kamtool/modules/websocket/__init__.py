@@ -41,7 +41,12 @@ class Websocket(Control, Module):
 
     The connection then carries SIP like any other; `$pr` is `ws`, or `wss` over TLS. A contact with
     `transport=ws` is reached by the connection that it registered from; so is, while that connection is open,
-    the `.invalid` host that a browser puts into its Contact. Needs the module xhttp before it.
+    the `.invalid` host that a browser puts into its Contact. Needs the module xhttp before it:
+
+        event_route[xhttp:request] {
+            if ($hdr(Upgrade) =~ "websocket") ws_handle_handshake();
+            else xhttp_reply("404", "Not Found");
+        }
     """
 
     depends = ("xhttp",)

@@ -58,6 +58,8 @@ class CallChecker(ValueChecker):
             node.span.column + len(node.name),
         )
         for argument in node.arguments:
+            if isinstance(argument, String):
+                self.routes.mentioned.add(argument.value)
             if has_calls(argument):
                 self.checker.error(
                     "a function cannot be called inside the arguments of another",

@@ -11,7 +11,7 @@ from kamtool.errors import ConfigError, Span
 from kamtool.module import Routes
 from kamtool.script.check_calls import CallChecker
 from kamtool.script.check_flow import check_flow
-from kamtool.script.nodes import Item, ModParam, Route
+from kamtool.script.nodes import Item, ModParam, Route, Setting
 from kamtool.script.scope import ROUTE_NAMES
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ class RouteChecker:
         self.by_name: dict[tuple[Routes, str], Route] = {}
         self.all_names: dict[tuple[Routes, str], Route] = {}
         self.used: dict[tuple[Routes, str], list[tuple[Span, str]]] = {}
+        self.mentioned: set[str] = set()
+        """Texts that functions are given: `async_route("RESUME", "2")` names a route."""
         self.is_dynamic = False
         """Whether some `route($x)` may call any route."""
         self.values = CallChecker(checker, self)
@@ -86,14 +88,26 @@ class RouteChecker:
 
     def whole_program(self) -> None:
         """What only shows when all routes are known: blocks that nothing calls, events that nothing runs."""
-        self._unused()
+        if not self._is_foreign():
+            self._unused()
         self._events()
+        if self._is_foreign():
+            return
         if not any(key == (Routes.REQUEST, "") for key in self.all_names):
             item = self.checker.items[-1] if self.checker.items else None
             if item is not None:
                 self.checker.warn(
                     "there is no request_route: every request will be ignored", item.span, "KT1309"
                 )
+
+    def _is_foreign(self) -> bool:
+        """Whether another language routes, which may call any block: `cfgengine "python"`."""
+        engines = [
+            item.value
+            for item in self.checker.items
+            if isinstance(item, Setting) and item.name == "cfgengine"
+        ]
+        return any(engine not in ("native", "default") for engine in engines)
 
     def _missing(self, kind: Routes, name: str, span: Span, by: str) -> None:
         if not name:
@@ -114,6 +128,7 @@ class RouteChecker:
             if (
                 kind is Routes.EVENT
                 and module not in self.checker.scope.modules
+                and module not in self.checker.missing
                 and module not in CORE_EVENTS
             ):
                 self.checker.warn(
@@ -128,7 +143,11 @@ class RouteChecker:
         for (kind, name), route in self.all_names.items():
             if not name or kind is Routes.EVENT or (kind is Routes.REQUEST and self.is_dynamic):
                 continue
-            if (kind, name) not in self.used and not re.search(rf"\b{re.escape(name)}\b", texts):
+            if (
+                (kind, name) not in self.used
+                and name not in self.mentioned
+                and not re.search(rf"\b{re.escape(name)}\b", texts)
+            ):
                 self.checker.warn(f"nothing calls {_shown(kind, name)}", route.name_span, "KT1311")
 
 

@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ConfigError, Span
-from kamtool.module import Pv, Routes
+from kamtool.module import Kind, Pv, Routes
 from kamtool.script.codegen_calls import Plans, RoutePlan
 from kamtool.script.codegen_values import attribute_key, select_text
 from kamtool.script.emit import Lines
@@ -31,6 +31,7 @@ from kamtool.script.nodes import (
     Word,
 )
 from kamtool.script.regex import compile_ere
+from kamtool.script.slip import is_slip
 from kamtool.script.types import mismatch
 from kamtool.script.variables import parse_variable
 from kamtool.script.walk import walk
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from kamtool.script.check_routes import RouteChecker
     from kamtool.script.checker import Checker
 
+FROM_MODULES = frozenset(["KT1130", "KT1132", "KT1150"])
+"""What is unknown because the module that brings it is missing, perhaps."""
 METHODS = frozenset(
     [
         "INVITE",
@@ -60,6 +63,7 @@ METHODS = frozenset(
         "POST",
         "PUT",
         "DELETE",
+        "REPLY",
     ]
 )
 
@@ -123,9 +127,18 @@ class ValueChecker:
             error = ConfigError(
                 error.message, span, hint=error.hint, code=error.code, severity=error.severity, place=place
             )
-        if self.checker.missing and not error.hint and error.code in ("KT1130", "KT1150"):
+        if self.checker.missing and error.code in FROM_MODULES and not self._is_certain(error):
             return  # a module that is missing may well have it
         self.checker.report(error)
+
+    def _is_certain(self, error: ConfigError) -> bool:
+        """Whether a name is wrong whatever the missing modules have: known elsewhere, or a slip."""
+        name = error.message.split("`")[1]
+        if error.hint.startswith(f"`{name}` comes with"):
+            return True
+        scope, bare = self.checker.scope, name.strip("${}")
+        known = (*scope.functions, *scope.pvs, *scope.transformations)
+        return any(bare == each or is_slip(bare, each) for each in known)
 
     # Variables ----------------------------------------------------------------------------------------
 
@@ -144,9 +157,18 @@ class ValueChecker:
                 )
             return
         try:
-            scope.variable(node.text)
+            reference = scope.variable(node.text)
         except ConfigError as error:
             self._report(error, node.span)
+            return
+        pv = scope.pvs[reference.name][1]
+        if pv.inner_kind is Kind.PLAIN and reference.inner_text.startswith("$"):
+            self.checker.warn(
+                f"`${pv.name}(…)` takes its name as written: the variable in it stays text",
+                node.span,
+                "KT1319",
+                "`$avp(…)` takes a variable for a name",
+            )
 
     def _select(self, node: SelectNode) -> None:
         from kamtool.script.selects import known

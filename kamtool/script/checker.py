@@ -12,6 +12,7 @@ from kamtool.script.nodes import Alias, Custom, FlagsLine, Item, Listen, Load, M
 from kamtool.script.preprocess import Preprocessor
 from kamtool.script.scope import Scope
 from kamtool.script.settings import ALIASES, PARAMETERS, Honour, Settings
+from kamtool.script.slip import is_slip
 from kamtool.script.tokens import Mode
 
 MOST_FLAGS = 32
@@ -240,20 +241,6 @@ class Checker:
         """Whether a comment tells of it, be it a `#!define` that is commented out."""
         pattern = re.compile(rf"(?:#(?!!)|//)[^\n]*\b{re.escape(name)}\b")
         return any(pattern.search(text) for text in self.texts.values())
-
-
-def is_slip(wrong: str, right: str) -> bool:
-    """Whether one letter too many, too few, exchanged or swapped makes one of the other. Digits count."""
-    if len(wrong) < 4 or abs(len(wrong) - len(right)) > 1:
-        return False
-    start = 0
-    while start < min(len(wrong), len(right)) and wrong[start] == right[start]:
-        start += 1
-    one, other = wrong[start:], right[start:]
-    if one[:1].isdigit() and other[:1].isdigit():
-        return False  # FLAG_1 and FLAG_2 are two names
-    swapped = one[1:2] + one[:1] + one[2:] == other
-    return swapped or one[1:] == other[1:] or one[1:] == other or one == other[1:]
 
 
 def _last(span: Span) -> Span:

@@ -47,30 +47,32 @@ class VariableStore:
     shared: dict[str, int | str]
 
     @pv("var", "vz", setter="set_var", inner_required=True, inline="self.variables.get(inner, 0)")
-    def get_var(self, ctx: Context, inner: str) -> Value:
-        """A variable of this process, which outlives the message; unset or `$null` is 0."""
+    def get_var(self, ctx: Context, inner: Plain) -> Value:
+        """A variable of this process, which outlives the message; unset or `$null` is 0. The name is taken as
+        written: `$var($x)` is the variable named `$x`.
+        """
         return self.variables.get(inner, 0)
 
-    def set_var(self, ctx: Context, inner: str, value: Value) -> None:
+    def set_var(self, ctx: Context, inner: Plain, value: Value) -> None:
         self.variables[inner] = 0 if value is None else value
 
     @pv("vn", setter="set_vn", inner_required=True, inline="self.nullable.get(inner)")
-    def get_vn(self, ctx: Context, inner: str) -> Value:
+    def get_vn(self, ctx: Context, inner: Plain) -> Value:
         """Like `$var`, but undefined until it is set."""
         return self.nullable.get(inner)
 
-    def set_vn(self, ctx: Context, inner: str, value: Value) -> None:
+    def set_vn(self, ctx: Context, inner: Plain, value: Value) -> None:
         if value is None:
             self.nullable.pop(inner, None)
         else:
             self.nullable[inner] = value
 
     @pv("shv", setter="set_shv", inner_required=True, inline="self.shared.get(inner, 0)")
-    def get_shv(self, ctx: Context, inner: str) -> Value:
+    def get_shv(self, ctx: Context, inner: Plain) -> Value:
         """A variable that every process shares; 0 until it is set."""
         return self.shared.get(inner, 0)
 
-    def set_shv(self, ctx: Context, inner: str, value: Value) -> None:
+    def set_shv(self, ctx: Context, inner: Plain, value: Value) -> None:
         self.shared[inner] = 0 if value is None else value
 
 

@@ -12,6 +12,7 @@ from kamtool.errors import ConfigError
 from kamtool.module import (
     Declaration,
     Function,
+    Kind,
     Module,
     Pv,
     Routes,
@@ -107,7 +108,7 @@ class Scope:
                 code="KT1321",
                 hint=pv.doc.partition("\n")[0],
             )
-        if reference.inner:
+        if reference.inner and pv.inner_kind is not Kind.PLAIN:
             self._verify_all(reference.inner)
         if isinstance(reference.index, Reference):
             self.verify(reference.index)

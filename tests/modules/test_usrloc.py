@@ -587,3 +587,23 @@ async def test_nothing_is_kept_of_changes_that_nobody_watches(hosts, url):
     assert location.table.listeners == []
     with pytest.raises(RpcError):
         module.ul_watch("nowhere")
+
+
+async def test_flash_writes_only_when_a_backup_is_due_and_at_stop(hosts, url):
+    host = hosts()
+    module = await usrloc(host, url, 2, flash=3600)
+    location = module.locations["location"]
+    location.insert(contact(host, module, "alice", expires=7200.0))
+    location.insert(contact(host, module, "gone", "sip:gone@h", expires=60.0))
+    await module.tick()
+    assert rows(url) == []
+    host.clock += 3601
+    await module.tick()
+    assert rows(url, "username") == [("alice",)]  # who came and went between two backups was never written
+    location.insert(contact(host, module, "bob", "sip:bob@h"))
+    await module.tick()
+    assert rows(url, "username") == [("alice",)]
+    await host.stop()
+    assert rows(url, "username") == [("alice",), ("bob",)]
+    with pytest.raises(ConfigError):
+        await usrloc(hosts(), url, 1, flash=3600)

@@ -7,14 +7,16 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
 
-from kamtool.errors import ConfigError, StoreError
+from kamtool.errors import ConfigError, ParseError, StoreError
 from kamtool.module import Host, Module, Param
 from kamtool.modules.db_sqlite import open_database
 from kamtool.modules.usrloc.columns import Columns
 from kamtool.modules.usrloc.connections import Connections
 from kamtool.modules.usrloc.contact import Contact
 from kamtool.modules.usrloc.journal import Journal
+from kamtool.modules.usrloc.keepalive import TICK, Keepalive
 from kamtool.modules.usrloc.location import DbMode, Location
 from kamtool.modules.usrloc.matching import Matching
 from kamtool.modules.usrloc.rows import FIELDS, VERSION, Rows
@@ -23,10 +25,17 @@ from kamtool.modules.usrloc.ruid import Ruids
 from kamtool.modules.usrloc.table import Event, Listener, Table
 from kamtool.modules.usrloc.watching import Watch
 from kamtool.sip.flow import Flow
+from kamtool.sip.uri import parse_uri
 from kamtool.store.database import Database
 from kamtool.store.databases import require_version
 
+if TYPE_CHECKING:
+    from kamtool.server.server import Server
+
 logger = logging.getLogger("kamtool.usrloc")
+
+LEVELS = {-5: 50, -4: 50, -3: 50, -2: 50, -1: 40, 0: 30, 1: 25, 2: 20, 3: 10}
+"""Kamailio's log levels as Python's."""
 
 RELIABLE_CONTACT = re.compile(r"^sips:|;transport=(?:tcp|tls|ws|wss)(?=;|$)", re.IGNORECASE)
 
@@ -68,6 +77,20 @@ class Usrloc(LocationRpc, Columns, Module):
     handle_lost_tcp = Param(0, "1: a contact goes with the TCP connection of its REGISTER; not in db_mode 3")
     version_table = Param(1, "0: do not check the version of the table")
 
+    flash = Param(
+        0,
+        "with db_mode 2: contacts are written only every so many seconds, and at stop, to spare flash memory "
+        "(kamtool's own)",
+    )
+    ka_mode = Param(0, "keepalive requests: 1 to all contacts; 2 only behind a NAT; 4 only over UDP; a sum")
+    ka_method = Param("OPTIONS", "the method of keepalive requests")
+    ka_from = Param("sip:server@kamailio.org", "the From of keepalive requests")
+    ka_domain = Param("kamailio.org", "the domain in their To, without `use_domain`")
+    ka_filter = Param(0, "1: only contacts with this server's `server_id`")
+    ka_timeout = Param(0, "seconds after which a contact that answers none is removed, 0 for never")
+    ka_loglevel = Param(255, "the level of a log line for each answer, 255 for none")
+    ka_logmsg = Param("", "the text of that line; by default the address-of-record, the contact and the time")
+
     hash_size = Param(10, "accepted: the table grows by itself")
     timer_procs = Param(0, "accepted: expiry runs in small pieces and never holds up a message")
     db_ops_ruid = Param(1, "accepted: rows are always found by ruid")
@@ -103,7 +126,46 @@ class Usrloc(LocationRpc, Columns, Module):
             await self.open(table)
         if self.handle_lost_tcp:
             self._watch_connections()
+        if self.flash and self.mode is not DbMode.WRITE_BACK:
+            raise ConfigError("usrloc: flash needs db_mode 2")
+        if self.flash and self.durable:
+            raise ConfigError("usrloc: flash and durable exclude each other")
+        self._backup_at = self.server.now() + self.flash
+        self.keepalive = self._keepalive() if self.ka_mode else None
         self.every(max(1, self.timer_interval), self.tick)
+
+    def _keepalive(self) -> Keepalive:
+        if self.mode is DbMode.DB_ONLY:
+            raise ConfigError("usrloc: ka_mode needs the contacts in memory, which db_mode 3 has not")
+        try:
+            parse_uri(self.ka_from)
+        except ParseError as error:
+            raise ConfigError(f"usrloc: ka_from: {error.reason}") from error
+        level = LEVELS.get(self.ka_loglevel)
+
+        def answered(contact: Contact, round_trip: int) -> None:
+            if level is not None:
+                text = self.ka_logmsg or f"keepalive: {contact.aor} {contact.uri} {round_trip} us"
+                logger.log(level, "%s", text)
+
+        keepalive = Keepalive(
+            cast("Server", self.server),
+            self.locations,
+            interval=max(1, self.timer_interval),
+            mode=self.ka_mode,
+            timeout=self.ka_timeout,
+            method=self.ka_method,
+            from_uri=self.ka_from,
+            domain=self.ka_domain,
+            nat_flag=self.nat_flag,
+            server_id=self.server_id if self.ka_filter else None,
+            answered=answered,
+        )
+        replies: list[Callable[..., bool]] = getattr(self.server, "stray_replies", [])
+        replies.append(keepalive.heard)
+        self.listen_to_census(keepalive.gone)
+        self.every(TICK, keepalive.tick)
+        return keepalive
 
     def _watch_connections(self) -> None:
         connections = Connections()
@@ -218,13 +280,23 @@ class Usrloc(LocationRpc, Columns, Module):
                 await self._clean(location, self.rm_expired_delay)
                 continue
             await self._expire(location)
-            if location.journal is not None and self.mode is not DbMode.LOAD_ONLY:
+            if location.journal is not None and self.mode is not DbMode.LOAD_ONLY and self._writes():
                 try:
                     await location.journal.flush()
                 except StoreError as error:
                     logger.warning("%s; %d contacts wait to be written", error, len(location.journal))
                 if self.db_timer_clean:
                     await self._clean(location, 0)
+
+    def _writes(self) -> bool:
+        """Whether it is time to write: always, or with `flash` when the backup is due."""
+        if not self.flash:
+            return True
+        now = self.server.now()
+        if now < self._backup_at:
+            return False
+        self._backup_at = now + self.flash
+        return True
 
     async def _expire(self, location: Location) -> None:
         more = True

@@ -28,5 +28,5 @@ class Columns:
     reg_id_column = Param("reg_id", "the column of its reg-id")
     server_id_column = Param("server_id", "the column of the server that took its REGISTER")
     connection_id_column = Param("connection_id", "the column of its TCP connection")
-    keepalive_column = Param("keepalive", "accepted; keep-alives are not sent from here")
+    keepalive_column = Param("keepalive", "accepted: keepalives leave no trace in the database")
     partition_column = Param("partition", "accepted; a table is not partitioned")

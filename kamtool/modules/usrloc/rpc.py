@@ -10,6 +10,7 @@ from typing import Any
 from kamtool.errors import ParseError, RpcError, StoreError
 from kamtool.module import Host, rpc
 from kamtool.modules.usrloc.contact import ALL_METHODS, PLAIN, Contact, Details
+from kamtool.modules.usrloc.keepalive import Keepalive
 from kamtool.modules.usrloc.location import DbMode, Location
 from kamtool.modules.usrloc.ruid import Ruids
 from kamtool.modules.usrloc.watching import Watch
@@ -69,6 +70,7 @@ class LocationRpc:
     server_id: int
 
     watches: dict[str, Watch]
+    keepalive: Keepalive | None
 
     def _location(self, table: str) -> Location:
         location = self.locations.get(table)
@@ -79,7 +81,15 @@ class LocationRpc:
 
     def _tree(self, location: Location, contacts: tuple[Contact, ...]) -> list[Tree]:
         now, offset = self.server.now(), location.offset()
-        return [{"Contact": contact_tree(contact, now, offset)} for contact in contacts]
+        found = [{"Contact": contact_tree(contact, now, offset)} for contact in contacts]
+        if self.keepalive is not None:
+            for contact, entry in zip(contacts, found, strict=True):
+                asked = self.keepalive.asked.get(contact.ruid)
+                if asked is not None:
+                    tree = entry["Contact"]
+                    tree["Keepalive"], tree["Last-Keepalive"] = 1, int(asked[1] + offset)
+                    tree["KA-Roundtrip"] = self.keepalive.round_trips.get(contact.ruid, 0)
+        return found
 
     @rpc("ul.dump")
     async def ul_dump(self, mode: str = "") -> Tree:

@@ -10,6 +10,7 @@ from kamtool.module import (
     BRANCH_ROUTE,
     FAILURE_ROUTE,
     REQUEST_ROUTE,
+    Host,
     Module,
     Param,
     Plain,
@@ -33,6 +34,8 @@ from kamtool.modules.rr.record import RecordRoute
 from kamtool.sip.message import Request
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kamtool.script.context import Context
 
 log = logging.getLogger(__name__)
@@ -56,6 +59,13 @@ class Rr(Module):
     enable_socket_mismatch_warning = Param(1, "warn when a double Route names no socket of ours")
     custom_user_avp = Param("", "a pseudo-variable with the user part to put into Record-Route")
     force_send_socket = Param(1, "send by the socket that the second half of a double Route names")
+
+    def __init__(self, server: Host) -> None:
+        super().__init__(server)
+        self.routed: list[Callable[[Context, int], int]] = []
+        """Called when loose_route has followed a Route of ours, with its code; each gives the new code."""
+        self.users: list[Callable[[Context], str]] = []
+        """Asked for the user part of our Record-Route; the first that is not empty counts."""
 
     async def start(self) -> None:
         self._custom_user = self.server.variable(self.custom_user_avp) if self.custom_user_avp else None
@@ -85,6 +95,10 @@ class Rr(Module):
         return RecordRoute(self._user(ctx), lr, params, bool(self.enable_double_rr))
 
     def _user(self, ctx: Context) -> str:
+        for name in self.users:
+            user = name(ctx)
+            if user:
+                return user
         if self._custom_user is not None:
             value = self._custom_user.get(ctx)
             if value is not None:
@@ -147,7 +161,8 @@ class Rr(Module):
                 row = request.row(places[0])
                 ctx.edit(row[1], row[5], b"")
                 ctx.dst_uri, ctx.route_params = None, hop.params
-                return ROUTED if request.to_tag else PRELOADED
+                code = ROUTED if request.to_tag else PRELOADED
+                return self._told(ctx, code) if self.routed else code
         elif not places:
             return NO_ROUTE
         assert isinstance(request, Request)
@@ -156,9 +171,15 @@ class Rr(Module):
         except ParseError as error:
             log.info("loose_route: %s", error)
             return NO_ROUTE
-        if decision.code != NO_ROUTE:
-            self._apply(ctx, request, decision)
-        return decision.code
+        if decision.code == NO_ROUTE:
+            return NO_ROUTE
+        self._apply(ctx, request, decision)
+        return self._told(ctx, decision.code) if self.routed and decision.removed else decision.code
+
+    def _told(self, ctx: Context, code: int) -> int:
+        for watcher in self.routed:
+            code = watcher(ctx, code)
+        return code
 
     def _is_ours(self, hop: Hop) -> bool:
         if self.ignore_user and hop.user == self.ignore_user:

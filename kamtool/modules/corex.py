@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
 
-from kamtool.errors import ScriptError
+from kamtool.errors import ConfigError, ScriptError
 from kamtool.module import (
     ANY,
     FAILURE_ROUTE,
     REQUEST_ROUTE,
     Module,
+    Param,
     Value,
     function,
     pv,
@@ -24,14 +27,41 @@ from kamtool.sip.flow import Address, Flow
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
+    from kamtool.server.server import Server
 
 logger = logging.getLogger("kamtool.modules.corex")
 
+_DOMAIN = re.compile(r"(?:(udp|tcp|tls|ws|wss):)?([A-Za-z0-9][A-Za-z0-9.-]*)(?::([0-9]{1,5}))?")
 _IFLAGS = {"USE_UAC_FROM": 0, "USE_UAC_TO": 1, "UAC_AUTH": 2}
 
 
 class Corex(Module):
     """Core functions that take pseudo-variables, and some that reach further than the script should need."""
+
+    alias_subdomains = Param(
+        "", "a domain that is ours with all below it: `[udp:|tcp:|tls:]domain[:port]`", repeat=True
+    )
+
+    def verify(self, script: Any) -> Iterable[ConfigError]:
+        """The domains must be readable."""
+        self._domains()
+        return ()
+
+    async def start(self) -> None:
+        """Make the domains ours."""
+        for transport, domain, port in self._domains():
+            cast("Server", self.server).myself.add_domain(transport, domain, port)
+
+    def _domains(self) -> list[tuple[str, str, int]]:
+        found = []
+        for text in self.__dict__["alias_subdomains"]:
+            parts = _DOMAIN.fullmatch(text.strip())
+            if parts is None:
+                raise ConfigError(
+                    f"alias_subdomains: {text!r} is no domain", hint="[proto:]domain[:port]", code="KT1201"
+                )
+            found.append((parts[1] or "", parts[2], int(parts[3] or 0)))
+        return found
 
     @function("append_branch", routes=REQUEST_ROUTE | FAILURE_ROUTE)
     def append_branch(self, ctx: Context, uri: str | None = None, q: str = "") -> bool:

@@ -19,6 +19,7 @@ class Myself:
         self._known: set[tuple[str, str, int]] = set()
         self._answers: dict[tuple[str, int | None, str], bool] = {}
         self._asked: list[Callable[[str], bool]] = []
+        self._domains: list[tuple[str, str, int]] = []
         for socket in sockets:
             for host, port in {socket.address, socket.shown}:
                 self._known.add((socket.transport, host.lower(), port))
@@ -32,6 +33,11 @@ class Myself:
         if transport:
             self._known.add(("?", host.strip("[]").lower(), port))
         self._answers.clear()
+
+    def add_domain(self, transport: str, domain: str, port: int) -> None:
+        """A domain with all below it; "" and 0 stand for any, and a URI without them fits as well."""
+        self._domains.append((transport.lower(), domain.lower(), port))
+        self.forget()
 
     def ask(self, is_ours: Callable[[str], bool]) -> None:
         """Ask this too whether a host is ours, whatever the port; `forget` when its answers change."""
@@ -53,13 +59,22 @@ class Myself:
 
     def _look(self, host: str, port: int | None, transport: str) -> bool:
         if port == 0:
-            return any(host == known for _, known, _ in self._known) or self._ask(host)
+            known = any(host == known for _, known, _ in self._known)
+            return known or self._is_below(host, port, transport) or self._ask(host)
         number = port or (5061 if transport == "tls" else 5060)
         # "" is a name for every transport; "?" one that a URI without a transport may mean.
         kinds = ("", transport) if transport else ("", "?")
         if any((kind, host, place) in self._known for kind in kinds for place in (number, 0)):
             return True
-        return self._ask(host)
+        return self._is_below(host, port, transport) or self._ask(host)
+
+    def _is_below(self, host: str, port: int | None, transport: str) -> bool:
+        return any(
+            (host == domain or host.endswith(f".{domain}"))
+            and (not wanted or not port or port == wanted)
+            and (not kind or not transport or transport == kind)
+            for kind, domain, wanted in self._domains
+        )
 
     def _ask(self, host: str) -> bool:
         return any(is_ours(host) for is_ours in self._asked)

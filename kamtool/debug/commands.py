@@ -59,6 +59,7 @@ class Commands:
         return {
             "version": __version__, "pid": os.getpid(), "cfg": script.name,
             "files": list(script.text.files),
+            "paths": {file: os.path.abspath(file) for file in script.text.files},
             "listening": [f"{each.transport}:{each.address}" for each in self.server.sockets],
         }  # fmt: skip
 

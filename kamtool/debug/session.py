@@ -230,7 +230,8 @@ class Session:
             except (ScriptError, ConfigError):
                 now = None
         else:
-            now = ctx.edits and each.what in headers_touched(ctx, ctx.edits) and tuple(ctx.edits)
+            touched = bool(ctx.edits) and each.what in headers_touched(ctx, ctx.edits)
+            now = tuple(ctx.edits) if touched else None
         first = place not in self._seen
         before = self._seen.get(place)
         self._seen[place] = now

@@ -13,14 +13,14 @@ from kamtool.script.emit import define, tree_of
 from kamtool.script.fold import fold
 from kamtool.script.lexer import Lexer
 from kamtool.script.linker import Linker, code_for
-from kamtool.script.nodes import Leave, PvNode, Route
+from kamtool.script.nodes import Assign, AssignValue, Leave, PvNode, Route
 from kamtool.script.operands import raw, truth
 from kamtool.script.parser import Parser
 from kamtool.script.preprocess import Preprocessor
 from kamtool.script.program import Script
 from kamtool.script.source import Source
 from kamtool.script.variables import Reference
-from kamtool.script.walk import walk
+from kamtool.script.walk import inside, walk
 
 PLACE = "<typed>"
 NAME = "typed"
@@ -68,6 +68,8 @@ def _value(text: str, script: Script, host: Host, shape: Callable[[Any], str]) -
     if len(body) != 1 or not isinstance(body[0], Leave) or body[0].value is None:
         raise ConfigError(f"`{text}` is not one expression", code="KT1101")
     node = body[0].value
+    if any(isinstance(each, AssignValue | Assign) for each in inside(node)):
+        raise ConfigError(f"`{text}` assigns", code="KT1101", hint="`==` compares, `set` assigns")
     code = code_for(script.scope, host.modules)
     lines = code.lines
 

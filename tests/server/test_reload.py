@@ -1,7 +1,9 @@
 """Reload: another cfg as a whole or not at all, and nothing under way sees parts of both."""
 
 import asyncio
+import gc
 import socket
+import weakref
 
 import pytest
 
@@ -347,3 +349,18 @@ def test_the_shown_module_parameters_say_whether_they_are_live():
 
     sections = {section.title: section for section in module_sections(declaration(find("maxfwd")))}
     assert sections["PARAMETERS"].entries[0][0] == "max_limit (int, default 70, changes with a reload)"
+
+
+async def test_an_old_cfg_is_let_go_once_nothing_runs_on_it(running, peer):
+    cfg, phone = await running(marked("old")), await peer()
+    assert await ask(phone, cfg.server) == "200 old"
+    route = weakref.ref(cfg.server.program.request_route)
+    phone.send(phone.request("OPTIONS", "sip:held@127.0.0.1", call_id="held"), port_of(cfg.server))
+    await until(lambda: cfg.server._tasks)
+    await cfg.reload(marked("new"))
+    gc.collect()
+    assert route() is not None, "a message still runs on it"
+    await phone.expect("200 old")
+    await until(lambda: not cfg.server._tasks)
+    gc.collect()
+    assert route() is None

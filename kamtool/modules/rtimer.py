@@ -106,9 +106,9 @@ class Rtimer(Module):
         """Run one route; what it raises is logged and ends that route alone."""
         server = cast("Server", self.server)
         ctx = event_context(server)
-        ctx.route_kind, ctx.route_name = Routes.REQUEST, name
+        ctx.route_kind, ctx.route_name, ctx.program = Routes.REQUEST, name, server.program
         try:
-            await server.program.routes[name](ctx)
+            await ctx.program.routes[name](ctx)
         except Exit:
             pass
         except Exception:

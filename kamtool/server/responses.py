@@ -54,7 +54,7 @@ class Responses:
             msg = self.rewrite(msg)
         program = server.program if not server.reloads else self._program_of(msg)
         if program.reply_route is not None:
-            server.drive(self._reply_route(program.reply_route, msg, flow), msg)
+            server.drive(self._reply_route(program, msg, flow), msg)
         else:
             self._match(msg, flow, ())
 
@@ -64,9 +64,11 @@ class Responses:
         program: Program = (found[0].program if found else None) or self.server.program
         return program
 
-    async def _reply_route(self, route: RouteFunction, msg: Response, flow: Flow) -> None:
+    async def _reply_route(self, program: Program, msg: Response, flow: Flow) -> None:
+        route = program.reply_route
+        assert route is not None
         ctx = Context(self.server, msg, flow)
-        ctx.route_kind = Routes.REPLY
+        ctx.route_kind, ctx.program = Routes.REPLY, program
         try:
             await route(ctx)
         except Exit as way_out:
@@ -139,6 +141,7 @@ class Responses:
 
     async def _onreply_route(self, route: RouteFunction, ctx: Context, tx: ServerTransaction) -> None:
         dropped = False
+        ctx.program = ctx.program or self.server.program
         if ctx._origin is not None:
             ctx._avps = ctx._origin.avps  # while it waits, another response may set the first one
         try:

@@ -368,7 +368,7 @@ class Server:
         if route is None:
             return
         inner = ctx.fork() if ctx is not None else listen.event_context(self)
-        inner.route_kind, inner.route_name = Routes.EVENT, name
+        inner.route_kind, inner.route_name, inner.program = Routes.EVENT, name, program
         inner.scratch.update(scratch)
         self.drive(self._event(route, inner), inner.msg)
 

@@ -607,3 +607,18 @@ async def test_flash_writes_only_when_a_backup_is_due_and_at_stop(hosts, url):
     assert rows(url, "username") == [("alice",), ("bob",)]
     with pytest.raises(ConfigError):
         await usrloc(hosts(), url, 1, flash=3600)
+
+
+async def test_a_contact_removed_while_a_batch_is_made_does_not_come_back(hosts, url):
+    host = hosts()
+    module = await usrloc(host, url, 2)
+    location = module.locations["location"]
+    for number in range(2000):
+        location.insert(contact(host, module, f"u{number}", f"sip:u{number}@h"))
+    writing = asyncio.create_task(location.journal.flush())
+    await asyncio.sleep(0)  # the first rows are made, the others not yet
+    (gone,) = location.get("u0")
+    location.delete(gone)
+    await asyncio.gather(writing, location.journal.flush())
+    assert rows(url, "count(*)", "username = 'u0'") == [(0,)]
+    assert rows(url, "count(*)") == [(1999,)]

@@ -282,7 +282,7 @@ class Usrloc(LocationRpc, Columns, Module):
             await self._expire(location)
             if location.journal is not None and self.mode is not DbMode.LOAD_ONLY and self._writes():
                 try:
-                    await location.journal.flush()
+                    await location.journal.flush(durable=location.durable)
                 except StoreError as error:
                     logger.warning("%s; %d contacts wait to be written", error, len(location.journal))
                 if self.db_timer_clean:

@@ -19,6 +19,7 @@ from kamtool.store.database import Database
 
 logger = logging.getLogger("kamtool.usrloc")
 
+TOGETHER = 20_000  # contacts in one transaction: what is written page by page is written once
 SLICE = 500  # contacts whose rows are made in one go: about 2 ms of the loop
 SOON = 0.02  # seconds that changes wait for company in write-through mode
 RETRY = 2.0  # seconds until a refused batch is tried again
@@ -45,6 +46,7 @@ class Journal:
         """By ruid; None where the row is to be deleted."""
         self._timer: asyncio.TimerHandle | None = None
         self._writing = False
+        self._lock = asyncio.Lock()
 
     def __len__(self) -> int:
         return len(self._marked)
@@ -65,12 +67,21 @@ class Journal:
 
         `durable` also survives the death of the machine, not only of the process.
         """
+        # One at a time: who comes second finds either its own marks, or that they are written.
+        async with self._lock:
+            await self._flush(durable)
+
+    async def _flush(self, durable: bool) -> None:
         marked, self._marked = self._marked, {}
         ruids = list(marked)
         try:
-            for start in range(0, len(ruids), SLICE):
-                part = ruids[start : start + SLICE]
-                await self.database.write_all(self._statements(marked, part), durable=durable)
+            for start in range(0, len(ruids), TOGETHER):
+                part = ruids[start : start + TOGETHER]
+                statements = self._statements(marked, part[:SLICE])
+                for begin in range(SLICE, len(part), SLICE):
+                    await asyncio.sleep(0)
+                    statements += self._statements(marked, part[begin : begin + SLICE])
+                await self.database.write_all(statements, durable=durable)
                 for ruid in part:
                     del marked[ruid]
         except BaseException:

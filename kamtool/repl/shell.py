@@ -21,6 +21,10 @@ from kamtool.repl.words import Leave, Words
 GONE = "the server has gone"
 
 
+class Interrupted(Exception):
+    """Ctrl-C at the prompt: what was typed is forgotten."""
+
+
 def history_file() -> Path:
     """Where what was typed is kept: $XDG_STATE_HOME/kamtool/debug.history."""
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
@@ -82,7 +86,8 @@ async def interactive(socket: Path, *, coloured: bool) -> int:
     say(await words.begin())
     names = Names(await client.call("names"), words)
     prompt: PromptSession[str] = PromptSession(
-        history=kept, completer=names, complete_while_typing=True, reserve_space_for_menu=6,
+        history=kept, completer=names, complete_while_typing=True,
+        interrupt_exception=Interrupted, reserve_space_for_menu=6,
         style=Style.from_dict({"bottom-toolbar": "noreverse bg:#303030 #d0d0d0"}),
         bottom_toolbar=lambda: toolbar(words, {}),
     )  # fmt: skip
@@ -107,7 +112,7 @@ async def _read(prompt: Any, words: Words, ended: asyncio.Future[str], say: Any)
             return 5 if ended.result() else 129
         try:
             line = reading.result()
-        except KeyboardInterrupt:
+        except Interrupted:
             continue
         except (EOFError, OSError):
             return 0
@@ -181,6 +186,7 @@ async def batch(socket: Path, lines: Sequence[str] | TextIO, *, as_json: bool, o
             text = line.strip()
             if not as_json and text:
                 out.write(f"> {text}\n")
+            words.raw = None
             try:
                 found = await words.do(text)
             except Leave:
@@ -196,7 +202,7 @@ async def batch(socket: Path, lines: Sequence[str] | TextIO, *, as_json: bool, o
                 ))  # fmt: skip
             else:
                 if text:
-                    say("result", found, **({"command": text} if as_json else {}))
+                    say("result", words.raw if as_json else found, **({"command": text} if as_json else {}))
     finally:
         await client.close()
     return code

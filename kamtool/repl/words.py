@@ -40,6 +40,8 @@ class Words:
         self.last = ""
         self._displayed = 0
         self._place = ""
+        self.raw: Any = None
+        """What the session answered last, for programs."""
         self.stops: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     async def begin(self) -> list[str]:
@@ -123,10 +125,11 @@ class Words:
         return {} if self.focus is None else {"of": self.focus}
 
     async def _call(self, command: str, **arguments: Any) -> Any:
-        return await self.client.call(command, **arguments)
+        self.raw = await self.client.call(command, **arguments)
+        return self.raw
 
     async def _here(self, command: str, **arguments: Any) -> Any:
-        return await self.client.call(command, **self._of(), **arguments)
+        return await self._call(command, **self._of(), **arguments)
 
     @staticmethod
     def _number(text: str, default: int | None = None) -> int:

@@ -43,7 +43,8 @@ class Path(Module):
     """Put this edge proxy into the Path of a registration (RFC 3327): calls come back through it.
 
     `add_path_received()` adds where the phone was seen; with `use_received` that is where a request goes
-    which comes along that Path. With the module outbound, add_path() writes a flow token where RFC 5626 wants one.
+    which comes along that Path. With the module outbound, add_path() writes a flow token where RFC 5626
+    wants one.
     """
 
     name = "path"

@@ -90,6 +90,8 @@ class Replies:
             stats[of_status] += 1
         else:
             stats["sl:failures"] += 1
+        if ctx._scratch and "reply.sent" in ctx._scratch:
+            ctx._scratch["reply.sent"](status, data)
         if (ctx.program or server.program).event_routes.get("sl:local-response"):
             server.run_event("sl:local-response", {}, ctx)
         return sent

@@ -311,6 +311,11 @@ class TlsConnection(Connection):
         """The peer's certificate (DER), verified or not; None when it showed none."""
         return None if self.connecting else self.secure.getpeercert(binary_form=True)
 
+    @property
+    def verifies(self) -> bool:
+        """Whether this connection looks at the peer's certificate, as far as that is known yet."""
+        return self.profile is None or self.profile.context.verify_mode is not ssl.CERT_NONE
+
     def is_verified(self) -> bool:
         """Whether the peer showed a certificate and it was verified."""
         return bool(not self.connecting and self.profile and self.profile.context.verify_mode and

@@ -228,7 +228,9 @@ def _leads_elsewhere(connection: Connection, name: str, server_id: str) -> bool:
     """
     if not isinstance(connection, TlsConnection) or not connection.is_outgoing:
         return False
-    return bool((name and connection.asked_name != name) or (server_id and connection.server_id != server_id))
+    if server_id and connection.server_id != server_id:
+        return True
+    return bool(name and connection.asked_name != name and connection.verifies)
 
 
 def is_loopback(host: str) -> bool:

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tests.bench import __main__ as command
-from tests.bench import live, replay, scripts
+from tests.bench import live, replay, scripts, secure
 from tests.bench.live import Counts
 
 SMALL = Counts(paced=20, saturated=20, rate=200, runs=1, settle=0.1)
@@ -87,3 +87,11 @@ def test_the_comparison_of_code_sees_one_changed_constant():
     one, other = (compile(f"def f(): return {value}", "x", "exec") for value in (1, 2))
     assert scripts.anatomy(one) != scripts.anatomy(other)
     assert scripts.anatomy(one) == scripts.anatomy(compile("def f(): return 1", "x", "exec"))
+
+
+@pytest.mark.parametrize("measure", [secure.idle, secure.handshakes, secure.storm])
+def test_tls_is_measured_without_an_error(measure):
+    row = {"server": "kamtool", **measure("kamtool", 8, {})}
+    assert row["count"] == 8
+    assert "could not" not in secure.line(row)
+    json.dumps(row)

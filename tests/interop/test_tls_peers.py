@@ -68,6 +68,23 @@ async def test_openssl_with_an_old_version_is_refused_unless_legacy(tls_server, 
     assert await can_connect(port_of(await tls_server(HERE, server="method = TLSv1+\nlegacy = yes"), "tls"))
 
 
+async def test_a_client_may_not_renegotiate(tls_server, tls_peer):
+    server = await tls_server(HERE)
+    port = port_of(server, "tls")
+    process = await asyncio.create_subprocess_exec(
+        "openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_2",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    said = await asyncio.wait_for(process.stdout.readuntil(b"Extended master secret"), SOON)
+    process.stdin.write(b"R\n")
+    async with asyncio.timeout(SOON):
+        while piece := await process.stdout.read(4096):
+            said += piece
+    await process.wait()
+    assert b"RENEGOTIATING" in said
+    assert b"no renegotiation" in said
+
+
 async def test_baresip_registers_and_calls_over_tls(tls_server, baresip):
     if missing():
         pytest.skip(missing())

@@ -325,3 +325,46 @@ async def test_without_a_working_certificate_the_server_does_not_start(
     with pytest.raises(ConfigErrors) as caught:
         await tls_server(HERE, server="private_key = /none.key")
     assert caught.value.errors[0].span.file == str(tls_cfg(tmp_path, authority, issued))
+
+
+@pytest.mark.parametrize("shows_certificate", [True, False])
+async def test_an_alias_is_believed_only_of_a_peer_with_a_certificate(
+    tls_server, tls_peer, authority, shows_certificate
+):
+    """RFC 5923 5."""
+    server = await tls_server(HERE, server="verify_certificate = yes", settings="tcp_accept_aliases=yes")
+    port = port_of(server, "tls")
+    alice = authority.issue(["example.com"], user="alice", stem=f"alias{shows_certificate}")
+    one = await tls_peer(port, context=client_context(authority, alice if shows_certificate else None))
+    one.send(options(one, port).replace(";branch", ";alias;branch").replace(f":{one.port};", ":5099;"))
+    await one.expect("200")
+    assert (server.transports.tcp.find("tls", ("127.0.0.1", 5099)) is not None) == shows_certificate
+
+
+async def test_records_in_a_thousand_crumbs_end_the_connection(tls_server, authority):
+    """What costs us a wake-up and carries nothing is bounded."""
+    server = await tls_server(HERE)
+    port = port_of(server, "tls")
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = client_context(authority).wrap_bio(incoming, outgoing, server_hostname="sip.example.com")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    while True:
+        try:
+            client.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            writer.write(outgoing.read())
+            incoming.write(await asyncio.wait_for(reader.read(16_384), SOON))
+    writer.write(outgoing.read())
+    client.write(b"x" * 5000)
+    record = outgoing.read()
+    connection = next(iter(server.transports.tcp.connections.values()))
+    for at in range(len(record)):
+        if not connection.is_open:
+            break
+        writer.write(record[at : at + 1])
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert not connection.is_open
+    writer.close()

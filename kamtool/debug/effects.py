@@ -48,7 +48,7 @@ def effects(before: State, after: State) -> list[Effect]:
         one, two = before.variables.get(name), after.variables.get(name)
         if one != two:
             found.append(_effect(f"$var({name})", one, two))
-    if before.held.get("transaction") is None and after.held.get("transaction") is not None:
+    if old.get("transaction") is None and new.get("transaction") is not None:
         found.append(_effect("transaction", None, "created"))
     if after.sent > before.sent:
         found.append(_effect("branches sent", before.sent, after.sent))
@@ -85,11 +85,11 @@ def _flags(what: str, old: int, new: int) -> list[Effect]:
 
 def _edits(before: State, after: State) -> list[Effect]:
     """Header and body edits that were queued, or taken back."""
-    old, new = before.held.get("edits", ()), after.held.get("edits", ())
-    if old == new or before.held["msg"] is not after.held["msg"]:
+    held, msg = before.held, after.held["msg"]
+    old, new = held["edits"], after.held["edits"]
+    if old == new or held["msg"] is not msg:
         return []
     found = []
-    msg = after.held["msg"]
     for start, end, text in new:
         if (start, end, text) in old:
             continue

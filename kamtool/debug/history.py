@@ -54,12 +54,12 @@ def route_of(ctx: Context) -> str:
     return f"{word}[{ctx.route_name}]" if ctx.route_name else word
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class State:
     """A message as it was at one moment."""
 
-    held: dict[str, Any]
-    """What its context held."""
+    own: dict[str, Any] | tuple[Any, ...]
+    """What its context held: its dict, or, compiled, the values of NAMES."""
     avps: Avps | None
     variables: dict[str, Any]
     """`$var` and its kin, which belong to the process."""
@@ -67,6 +67,13 @@ class State:
     """The last response of its transaction, 0 for none."""
     sent: int
     """How many branches its transaction had."""
+
+    @property
+    def held(self) -> dict[str, Any]:
+        """All that its context held, by name."""
+        if isinstance(self.own, dict):
+            return {name: getattr(Context, name) for name in NAMES[3:]} | self.own
+        return dict(zip(NAMES, self.own, strict=True))
 
 
 @dataclass(slots=True)
@@ -180,6 +187,8 @@ class Recorder:
         held = state.held
         ctx = Context(held["host"], held["msg"], held["flow"])
         for name, value in held.items():
+            if name == "_origin":
+                continue
             setattr(ctx, name, list(value) if value and name in _LISTS else value)
         ctx._avps = _copy(state.avps) or Avps()
         now = dict(self._store)
@@ -204,21 +213,20 @@ def _variables_of(server: Server) -> dict[str, Any]:
 
 def capture(ctx: Context, variables: dict[str, Any]) -> State:
     """The state of a message now."""
-    held = dict(zip(NAMES, _held(ctx), strict=True))
-    if held["edits"]:
-        held["edits"] = tuple(held["edits"])
-    if held["branches"]:
-        held["branches"] = tuple(replace(branch) for branch in held["branches"])
-    if held["reply_headers"]:
-        held["reply_headers"] = tuple(held["reply_headers"])
-    if held["_scratch"]:
-        held["_scratch"] = dict(held["_scratch"])
-    avps = held["_avps"]
+    own: Any = getattr(ctx, "__dict__", None)
+    own = own.copy() if own is not None else _held(ctx)
+    edits, branches, headers, scratch = ctx.edits, ctx.branches, ctx.reply_headers, ctx._scratch
+    if edits or branches or headers or scratch:
+        own = own if isinstance(own, dict) else dict(zip(NAMES, own, strict=True))
+        own["edits"], own["reply_headers"] = tuple(edits), tuple(headers)
+        own["branches"] = tuple(replace(branch) for branch in branches)
+        own["_scratch"] = dict(scratch) if scratch else None
+    avps = ctx._avps
     if avps is None and ctx._origin is not None:
         avps = ctx._origin._avps
     tx = ctx.transaction
     status, sent = (0, 0) if tx is None else (tx.status, len(tx.branches))
-    return State(held, _copy(avps), variables.copy(), status, sent)
+    return State(own, _copy(avps), variables.copy(), status, sent)
 
 
 def _copy(avps: Avps | None) -> Avps | None:

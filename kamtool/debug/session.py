@@ -245,6 +245,8 @@ class Session:
 
     def entered(self, ctx: Context) -> Awaitable[None] | None:
         """A route begins; a `reply 4xx` stops where a response arrives."""
+        if not self._every:
+            return None
         if self.recorder.keeping:
             self.recorder.begin(ctx)
         if ctx.route_kind is Routes.REPLY:
@@ -263,7 +265,7 @@ class Session:
 
     def left(self, ctx: Context, error: Exception | None) -> Awaitable[None] | None:
         """A route has ended: with an error, or with something that was to be stopped after."""
-        if not self.attached:
+        if not self.attached or not self._every:
             return None
         self.recorder.end(ctx, error)
         reason, hit = self._reason(None, ctx)
@@ -310,6 +312,8 @@ class Session:
 
     def replied(self, ctx: Context, status: int) -> None:
         """A response was made here."""
+        if not self._every:
+            return
         if self.recorder.keeping:
             self.recorder.replied(ctx, status)
         for each in list(self.breakpoints.values()):

@@ -86,6 +86,10 @@ def work(plan: Plan, part: int, report: Callable[[Second], bool]) -> Facts:
             _drive(plan, part, program, endpoints, answering, callees, mix, report, facts)
         if plan.pairs and not facts.error and facts.stop_reason in ("", "stopped"):
             # What stays registered would get calls at ports where nobody listens any more.
+            for endpoint in (*callees, *endpoints):
+                endpoint.call_id_tail = (
+                    b"gone." + endpoint.call_id_tail
+                )  # a Call-ID's CSeq only grows (§10.3)
             gone = replace(program.setting, keys={**program.setting.keys, "expires": "0"})
             _register(plan, part, gone, callees)
             if plan.name == "mixed":

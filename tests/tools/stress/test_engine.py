@@ -1,0 +1,201 @@
+"""The engine against a stand-in server: what it counts, what it measures, and when it gives up."""
+
+import pytest
+
+from kamtool.sip.flow import Address
+from kamtool.tools.sippxml.scenario import parse_scenario
+from kamtool.tools.stress import builtin
+from kamtool.tools.stress.endpoint import open_udp
+from kamtool.tools.stress.engine import Engine
+from kamtool.tools.stress.program import Program
+from kamtool.tools.stress.schedule import Load
+from kamtool.tools.stress.stats import Second
+from kamtool.tools.stress.template import Setting
+from tests.tools.stress.standin import StandIn, answer
+
+pytestmark = pytest.mark.live
+
+KEYS = {"user": "alice", "callee": "bob", "domain": "example.com", "expires": "60"}
+
+
+def drive(port, load, scenario="options", setting=None, **more):
+    """Run an engine in this process; the engine, and all seconds in one."""
+    total = Second()
+
+    def report(second):
+        total.merge(second)
+        return True
+
+    setting = setting or Setting(keys=KEYS)
+    found = builtin.scenario(scenario) if isinstance(scenario, str) else scenario
+    endpoint = open_udp(Address("127.0.0.1", 0), Address("127.0.0.1", port))
+    endpoint.call_id_tail = setting.run.encode()
+    engine = Engine(Program(found, setting), [endpoint], load, report=report, **more)
+    try:
+        engine.run()
+    finally:
+        endpoint.close()
+    return engine, total
+
+
+def test_every_call_is_begun_and_ends():
+    with StandIn() as server:
+        _, total = drive(server.port, Load(rate=400, duration=30, calls=200))
+    assert (total.due, total.started, total.succeeded, total.failed) == (200, 200, 200, 0)
+    assert total.measures["options"].response.total == 200
+    assert len({data.split(b"branch=")[1].split(b";")[0] for data in server.requests}) == 200
+
+
+def test_a_stall_is_counted_against_every_call_that_was_due_in_it():
+    """Times count from the schedule: the p99 is the stall's, not that of the calls that got through."""
+    with StandIn(period=1.0, stall=0.3) as server:
+        _, total = drive(server.port, Load(rate=200, duration=3.0))
+    # The truth from the schedule: a call due during a stall was answered at its end, any other at once.
+    first = server.started
+    due = [first + number / 200 for number in range(600)]
+    waits = sorted(next((end - at for begin, end in server.stalls if begin <= at < end), 0.0) for at in due)
+    truth = waits[int(len(waits) * 0.99)]
+    measured = total.measures["options"].response.percentile(99)
+    assert truth > 0.25
+    assert measured == pytest.approx(truth, rel=0.05), (measured, truth)
+
+
+def test_a_challenge_is_met_with_the_algorithm_that_was_asked_for():
+    from kamtool.sip import digest
+
+    seen = []
+
+    def react(data):
+        if b"\r\nAuthorization: " not in data:
+            asked = b'WWW-Authenticate: Digest realm="r", nonce="n1", algorithm=SHA-256, qop="auth"\r\n'
+            return answer(data, b"401 Unauthorized", asked)
+        line = data.split(b"\r\nAuthorization: ")[1].split(b"\r\n")[0].decode()
+        seen.append(digest.parse_credentials(line))
+        return answer(data)
+
+    setting = Setting(keys=KEYS, user="alice", password="secret")
+    with StandIn(react=react) as server:
+        _, total = drive(server.port, Load(rate=100, duration=30, calls=5), "register", setting)
+    assert total.succeeded == 5
+    assert len(seen) == 5
+    ha1 = digest.ha1("alice", "r", "secret", "SHA-256")
+    assert all(one.proves(ha1, "REGISTER") and one.algorithm == "SHA-256" for one in seen)
+
+
+def test_an_answer_that_the_scenario_does_not_know_fails_the_call_with_its_words():
+    with StandIn(react=lambda data: answer(data, b"486 Busy Here")) as server:
+        _, total = drive(server.port, Load(rate=100, duration=30, calls=3))
+    assert total.failed == 3
+    assert dict(total.reasons) == {"unexpected 486 Busy Here to OPTIONS": 3}
+
+
+def test_a_lost_request_is_sent_again():
+    def react(data, seen=set()):  # noqa: B006
+        call_id = data.split(b"Call-ID: ")[1].split(b"\r\n")[0]
+        if call_id in seen:
+            return answer(data)
+        seen.add(call_id)
+        return None
+
+    with StandIn(react=react) as server:
+        _, total = drive(server.port, Load(rate=100, duration=30, calls=2))
+    assert (total.succeeded, total.repeated) == (2, 2)
+    assert total.measures["options"].response.percentile(50) > 0.45
+
+
+def test_a_call_that_is_never_answered_ends_after_its_time_with_the_reason():
+    with StandIn(react=lambda data: answer(data) if b"CSeq: 1 OPTIONS" not in data else b"") as server:
+        _, total = drive(server.port, Load(rate=100, duration=30, calls=2), timeout=0.7)
+    assert total.failed == 2
+    (reason,) = total.reasons
+    assert reason.startswith("no 200 for OPTIONS within")
+
+
+def test_nobody_at_the_port_ends_the_run_early():
+    with StandIn() as server:
+        port = server.port
+    engine, total = drive(port, Load(rate=20, duration=30), patience=3)
+    assert engine.stop_reason.startswith(("the target refuses", "not one answer"))
+    assert total.succeeded == 0
+
+
+def test_a_closed_loop_has_no_more_calls_at_a_time_than_users():
+    with StandIn() as server:
+        _, total = drive(server.port, Load(users=3, calls=30, duration=30))
+    assert total.succeeded == 30
+
+
+def test_the_built_in_caller_and_callee_complete_calls_with_each_other():
+    """All over one engine each, in threads of one process: INVITE, 180, 200, ACK, BYE, 200."""
+    import threading
+
+    setting = Setting(keys=KEYS)
+    there = open_udp(Address("127.0.0.1", 0), Address("127.0.0.1", 9))
+    there.call_id_tail = b"there"
+    callee = Engine(Program(builtin.scenario("uas"), setting), [there], Load(duration=30, calls=20))
+    thread = threading.Thread(target=callee.run, daemon=True)
+    thread.start()
+    _, total = drive(there.local.port, Load(rate=100, duration=30, calls=20), "uac")
+    thread.join(20)
+    there.close()
+    assert (total.succeeded, total.failed) == (20, 0)
+    assert set(total.measures) == {"invite", "ringing", "bye", "call"}
+
+
+SCENARIO = """\
+<scenario name="actions">
+  <Global variables="shared"/>
+  <send retrans="500"><![CDATA[
+    OPTIONS sip:[service]@[remote_ip]:[remote_port] SIP/2.0
+    Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+    From: <sip:a@[local_ip]>;tag=[call_number]
+    To: <sip:[field0]@[remote_ip]>
+    Call-ID: [call_id]
+    CSeq: [cseq] OPTIONS
+    [routes]
+    X-Var: [$missing]
+    Content-Length: [len]
+
+    body [field1]
+  ]]></send>
+  <recv response="100" optional="true"/>
+  <recv response="200">
+    <action>
+      <ereg regexp="tag=([a-z]+)" search_in="hdr" header="To:" check_it="true" assign_to="whole,tag"/>
+      <assignstr assign_to="shared" value="[$tag]-[call_number]"/>
+      <strcmp assign_to="same" variable="tag" value="x"/>
+      <test assign_to="is_x" variable="same" compare="equal" value="0"/>
+      <log message="tag [$tag] of [field0], same [$same]"/>
+    </action>
+  </recv>
+  <nop next="end" test="is_x"/>
+  <send><![CDATA[
+    INFO sip:never SIP/2.0
+    Call-ID: [call_id]
+  ]]></send>
+  <label id="end"/>
+  <Reference variables="whole"/>
+</scenario>
+"""
+
+
+def test_actions_variables_and_fields_of_a_scenario():
+    from kamtool.tools.sippxml.users import parse_users
+
+    users = parse_users(["SEQUENTIAL", "bob;one", "carol;three"], "users.csv")
+    said = []
+    scenario = parse_scenario(SCENARIO.encode(), "actions.xml")
+    setting = Setting(users={"users.csv": users})
+    with StandIn() as server:
+        _, total = drive(server.port, Load(rate=50, duration=30, calls=2), scenario, setting, say=said.append)
+    assert (total.succeeded, total.failed) == (2, 0), total.reasons
+    assert said == ["tag x of bob, same 0", "tag x of carol, same 0"]
+    assert [
+        b"To: <sip:bob@127.0.0.1>" in server.requests[0],
+        b"Content-Length: 10\r\n" in server.requests[0],
+    ] == [True, True]
+    assert b"\r\nX-Var: \r\nContent" in server.requests[0], (
+        "an empty [routes] leaves no line, an empty variable its header"
+    )
+    assert server.requests[1].endswith(b"\r\n\r\nbody three\r\n")
+    assert setting.globals["shared"] == "x-2"

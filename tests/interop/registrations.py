@@ -161,6 +161,20 @@ SEQUENCES: dict[str, Sequence] = {
     "path-tells-contacts-apart": Sequence(
         "echo", (on(A, headers=(PATH, SUPPORTED)), on(A, headers=("Path: <sip:other;lr>", SUPPORTED)), on())
     ),
+    # What a hostile phone may send.
+    "expiry-of-2-to-40": Sequence("plain", (on(f"{A};expires=1099511627776"), on())),
+    "expiry-of-2-to-32": Sequence("plain", (on(f"{A};expires=4294967296"), on())),
+    "negative-expiry": Sequence("plain", (on(f"{A};expires=-1"), on())),
+    "expiry-of-letters": Sequence("plain", (on(f"{A};expires=abc"), on())),
+    "thirty-contacts": Sequence("plain", (on(*(f"<sip:a@10.0.1.{n}>" for n in range(30))), on())),
+    "long-contact": Sequence("plain", (on(f"<sip:{'a' * 300}@10.0.0.1>"), on())),
+    "contact-of-512": Sequence("plain", (on(f"<sip:{'a' * 499}@10.0.0.1>"), on())),
+    "contact-of-513": Sequence("plain", (on(f"<sip:{'a' * 500}@10.0.0.1>"), on())),
+    "very-long-contact": Sequence("plain", (on(f"<sip:{'a' * 50000}@10.0.0.1>"), on())),
+    "no-uri": Sequence("plain", (on("<nonsense>"), on()), "Kamailio stores what is no URI"),
+    "not-sip": Sequence("plain", (on("<mailto:a@example.com>"), on())),
+    "telephone": Sequence("plain", (on("<tel:+4930123>"), on(), Ask())),
+    "one-good-one-bad": Sequence("plain", (on(A, "<nonsense>"), on()), "Kamailio stores what is no URI"),
     # Instances, GRUU, outbound.
     "instance": Sequence("plain", (on(f"{A};{URN}"), on())),
     "gruu": Sequence("plain", (on(f"{A};{URN}", headers=("Supported: gruu",)),)),

@@ -108,7 +108,9 @@ async def test_a_new_q_moves_a_contact(host):
         (["Contact: <sip:a@h>", "Expires: foo"], 3600),
         (["Contact: <sip:a@h>;expires=10"], 60),
         (["Contact: <sip:a@h>;expires=90000"], 7200),
-        (["Contact: <sip:a@h>;expires=42949672960000000000000"], 7200),
+        (["Contact: <sip:a@h>;expires=4294967295"], 7200),
+        (["Contact: <sip:a@h>;expires=4294967296"], 3600),  # §20.19 ends before it
+        (["Contact: <sip:a@h>;expires=" + "9" * 5000], 3600),
     ],
 )
 async def test_the_expiry_is_the_parameters_then_the_headers_within_bounds(host, headers, granted):
@@ -164,7 +166,7 @@ async def test_a_star_removes_all(host):
         ["Contact: <sip:a@h>;q=7"],
         ["Contact: <sip:a@h"],
         ["Contact: <no uri>"],
-        ["Contact: <sip:" + "a" * 300 + "@h>"],
+        ["Contact: <sip:" + "a" * 65000 + "@h>"],
     ],
 )
 async def test_a_bad_contact_is_refused_and_changes_nothing(host, headers):

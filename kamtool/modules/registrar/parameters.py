@@ -49,7 +49,7 @@ class Parameters:
     outbound_mode = Param(0, "RFC 5626: 0 not supported, 1 supported, 2 required")
     regid_mode = Param(0, "accepted: reg-id is always kept where there is a +sip.instance")
     flow_timer = Param(0, "seconds for Flow-Timer in a 200 with outbound, 0 for none")
-    contact_max_size = Param(255, "the longest Contact URI that is accepted, 0 for any")
+    contact_max_size = Param(512, "the longest Contact URI that is accepted, 0 for any")
     use_expired_contacts = Param(0, "1: lookup() finds contacts that have expired too, until they are swept")
     aor_avp = Param(
         "", "the AVP with the URI that save(), lookup() and the others take when they are given none"

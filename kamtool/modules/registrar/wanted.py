@@ -104,9 +104,12 @@ def _seconds(text: str) -> int | None:
     if len(text) < 10 and text.isdecimal() and text.isascii():
         return int(text)
     try:
-        return parse_expires(text)
+        seconds = parse_expires(text)
     except ParseError:
         return None  # §20.10: what is malformed is as good as absent
+    # §20.19 ends at 2**32 - 1; what is more is no expiry, and Kamailio takes it for none too.
+    digits = text.partition(";")[0].strip()
+    return seconds if len(digits) < 11 and int(digits) == seconds else None
 
 
 def _check(uri: str, limits: Limits) -> None:

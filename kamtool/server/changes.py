@@ -41,13 +41,13 @@ def compare(old: Script, new: Script, modules: Mapping[str, Module]) -> Changes:
     changes.refused += _loads(old, new)
     _params(old, new, modules, changes)
     _settings(old, new, changes)
-    for name in ("listens", "aliases"):
-        if _plain(getattr(old.settings, name)) != _plain(getattr(new.settings, name)):
-            entries = [*getattr(new.settings, name), *getattr(old.settings, name)]
-            word = "listen" if name == "listens" else "alias"
-            changes.refused.append(
-                _refusal(f"`{word}` lines cannot change while the server runs", entries[0].span)
-            )
+    if _plain(old.settings.listens) != _plain(new.settings.listens):
+        entries = [*new.settings.listens, *old.settings.listens]
+        changes.refused.append(
+            _refusal("`listen` lines cannot change while the server runs", entries[0].span)
+        )
+    if _plain(old.settings.aliases) != _plain(new.settings.aliases):
+        changes.said.append("aliases")
     if _custom(old) != _custom(new):
         changes.said.append("custom parameters")
     return changes

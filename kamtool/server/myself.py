@@ -24,14 +24,17 @@ class Myself:
             for host, port in {socket.address, socket.shown}:
                 self._known.add((socket.transport, host.lower(), port))
                 self._known.add(("?", host.lower(), port))
-        for transport, host, port in aliases:
-            self.add(transport, host, port)
+        self._aliases: set[tuple[str, str, int]] = set()
+        self.set_aliases(aliases)
 
     def add(self, transport: str, host: str, port: int) -> None:
         """One more name; `transport` "" and `port` 0 stand for any."""
-        self._known.add((transport.lower(), host.strip("[]").lower(), port))
-        if transport:
-            self._known.add(("?", host.strip("[]").lower(), port))
+        self._known |= _spelt(transport, host, port)
+        self._answers.clear()
+
+    def set_aliases(self, aliases: Iterable[tuple[str, str, int]]) -> None:
+        """The aliases of the cfg, in the place of those before."""
+        self._aliases = {name for alias in aliases for name in _spelt(*alias)}
         self._answers.clear()
 
     def add_domain(self, transport: str, domain: str, port: int) -> None:
@@ -59,12 +62,13 @@ class Myself:
 
     def _look(self, host: str, port: int | None, transport: str) -> bool:
         if port == 0:
-            known = any(host == known for _, known, _ in self._known)
+            known = any(host == known for names in (self._known, self._aliases) for _, known, _ in names)
             return known or self._is_below(host, port, transport) or self._ask(host)
         number = port or (5061 if transport == "tls" else 5060)
         # "" is a name for every transport; "?" one that a URI without a transport may mean.
         kinds = ("", transport) if transport else ("", "?")
-        if any((kind, host, place) in self._known for kind in kinds for place in (number, 0)):
+        spelt = {(kind, host, place) for kind in kinds for place in (number, 0)}
+        if not spelt.isdisjoint(self._known) or not spelt.isdisjoint(self._aliases):
             return True
         return self._is_below(host, port, transport) or self._ask(host)
 
@@ -78,3 +82,9 @@ class Myself:
 
     def _ask(self, host: str) -> bool:
         return any(is_ours(host) for is_ours in self._asked)
+
+
+def _spelt(transport: str, host: str, port: int) -> set[tuple[str, str, int]]:
+    """A name as it is looked up; with a transport also as one that a URI without any may mean."""
+    bare = host.strip("[]").lower()
+    return {(kind, bare, port) for kind in ((transport.lower(), "?") if transport else ("",))}

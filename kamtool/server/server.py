@@ -156,6 +156,7 @@ class Server:
         """Other settings are in force: what was made from the old ones is made anew."""
         self.replies.server_line = b""
         self._header()
+        self.myself.set_aliases(listen.aliases_of(self.settings))
 
     def _header(self) -> None:
         from kamtool import __version__

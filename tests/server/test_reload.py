@@ -80,7 +80,6 @@ async def test_the_next_message_meets_the_new_cfg(running, peer):
             answer_with("x", HEAD + "tcp_connection_lifetime=7\n"),
             "global parameter `tcp_conn",
         ),
-        (answer_with("x", HEAD + 'alias="elsewhere.example"\n'), "`alias` lines"),
     ],
 )
 async def test_a_cfg_that_cannot_take_over_is_refused_whole(running, peer, text, said):
@@ -133,6 +132,18 @@ async def test_custom_parameters_take_their_new_values(running, peer):
     done = await cfg.reload(text % "two")
     assert done.changes == ("custom parameters",)
     assert await ask(phone, cfg.server) == "200 two"
+
+
+async def test_aliases_change_at_once(running):
+    cfg = await running(answer_with("old", HEAD + "alias=udp:one.example:5070\nalias=both.example\n"))
+    server = cfg.server
+    server.myself.add("", "added.example", 0)
+    assert [server.is_myself(f"{name}.example", 5070, "udp") for name in ("one", "two")] == [True, False]
+    done = await cfg.reload(answer_with("new", HEAD + "alias=udp:two.example:5070\nalias=both.example\n"))
+    assert done.changes == ("aliases",)
+    assert [server.is_myself(f"{name}.example", 5070, "udp") for name in ("one", "two")] == [False, True]
+    assert all(server.is_myself(f"{name}.example") for name in ("both", "added"))
+    assert server.is_myself("127.0.0.1", port_of(server), "udp")
 
 
 async def test_a_module_may_refuse(running):

@@ -167,7 +167,7 @@ def test_one_scenario_registers_with_digest_by_us_and_by_sipp(
     (tmp_path / "users.csv").write_text("\n".join(["SEQUENTIAL", *rows, ""]))
     target = f"127.0.0.1:{server.port}"
     if program == "ours":
-        code, report, said = stress(
+        _, report, said = stress(
             "--scenario", "register.xml", target, "--inf", "users.csv", "-m", 20, "-r", "20/s"
         )
         assert report["calls"]["succeeded"] == 20, said + server.log()

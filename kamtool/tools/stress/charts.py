@@ -7,7 +7,7 @@ from html import escape
 from math import floor, log10
 
 WIDTH, HEIGHT = 760, 240
-LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 40
+LEFT, RIGHT, TOP, BOTTOM = 62, 30, 12, 40
 
 Points = Sequence[tuple[float, float | None]]
 Series = tuple[str, Points]

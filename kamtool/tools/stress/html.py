@@ -162,7 +162,7 @@ def _spread(histogram: Histogram) -> list[tuple[float, float | None]]:
         return []
     points: dict[float, float] = {}
     for bucket, seen in histogram.cumulative():
-        points[round(charts.nines(seen / histogram.total), 2)] = min(
+        points[round(charts.nines((seen - 0.5) / histogram.total), 2)] = min(
             highest_of(bucket) / 1e3, histogram.highest * 1e3
         )
     return sorted(points.items())

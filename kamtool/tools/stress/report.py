@@ -87,7 +87,7 @@ def make(plan: Plan, outcome: Outcome) -> Report:
         "logs": [line for facts in outcome.facts for line in facts.logs],
         "stopped": next((facts.stop_reason for facts in outcome.facts if facts.stop_reason), ""),
         "error": next((facts.error for facts in outcome.facts if facts.error), ""),
-        "timeline": [_moment(second) for second in outcome.seconds],
+        "timeline": [_moment(second) for second in _whole(outcome.seconds)],
     }  # fmt: skip
     made["codes"] = _codes(made["steps"], total)
     made["invalid"] = doubts(made)
@@ -129,6 +129,18 @@ def _codes(steps: list[dict[str, Any]], total: Second) -> dict[str, int]:
         if code.isdigit():
             codes[code] = codes.get(code, 0) + count
     return dict(sorted(codes.items()))
+
+
+def _whole(seconds: list[Second]) -> list[Second]:
+    """The seconds for the course of the run: a last one cut short counts with the one before it."""
+    if len(seconds) < 2 or seconds[-1].seconds > 0.5:
+        return seconds
+    joined = Second()
+    joined.merge(seconds[-2])
+    joined.merge(seconds[-1])
+    joined.at, joined.seconds = seconds[-1].at, seconds[-2].seconds + seconds[-1].seconds
+    joined.in_flight = seconds[-1].in_flight
+    return [*seconds[:-2], joined]
 
 
 def _moment(second: Second) -> dict[str, Any]:

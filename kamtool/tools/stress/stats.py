@@ -100,7 +100,7 @@ class Recorder:
             self.repeated,
             cpu,
         )
-        for name in list(self.responses):
+        for name in [name for name, times in self.responses.items() if times]:
             measure = made.measures.setdefault(name, Measure())
             measure.response.add(self.responses[name])
             measure.service.add(self.services[name])

@@ -315,6 +315,75 @@ def export(name: str | None, folder: Path, target: Path, p12: bool, ca: bool) ->
     click.echo(f"written {target}", err=True)
 
 
+@command.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@folder_option
+@click.option(
+    "--directory", required=True, metavar="URL", help="The authority's directory, e.g. Let's Encrypt's."
+)
+@click.option("--agree", is_flag=True, help="You agree to the authority's terms of service.")
+@click.option("--mail", multiple=True, metavar="ADDRESS", help="Where the authority may write to.")
+@click.option(
+    "--port", type=int, default=80, show_default=True, help="Answer http-01 on this port meanwhile."
+)
+@click.option("--webroot", type=PATH, metavar="DIR", help="Answer by files below DIR, for a web server.")
+@click.option("--before", type=DAYS, default="30d", show_default=True, help="Nothing when more is left.")
+@click.option("--ca", "roots", type=FILE, metavar="FILE", help="Roots to trust for the directory itself.")
+@click.option("--reload", "then_reload", is_flag=True, help="Let the running server take the new one.")
+@socket_option
+def acme(
+    names: tuple[str, ...], folder: Path, directory: str, agree: bool, mail: tuple[str, ...], port: int,
+    webroot: Path | None, before: int, roots: Path | None, then_reload: bool, socket: Path,
+) -> None:  # fmt: skip
+    """Get a certificate for NAMEs from a public authority (ACME, http-01), or renew it.
+
+    Run it from cron: it does nothing while the certificate has more than --before left.
+
+    Example: kamtool tls acme sip.example.com --agree --directory https://acme-v02.api.letsencrypt.org/directory
+    """
+    from kamtool.tools import acme as protocol
+    from kamtool.tools.tls_authority import write
+
+    if not agree:
+        raise UsageError("the authority wants you to agree to its terms", hint="--agree")
+    certificate, key_file = folder / f"{names[0]}.pem", folder / f"{names[0]}.key"
+    if days_left(certificate) > before:
+        click.echo(f"{certificate} has {days_left(certificate)} days left: nothing to do", err=True)
+        return
+    client = protocol.Client(directory, protocol.account_key(folder / "acme-account.key"), roots)
+    client.register(mail)
+    key = protocol.account_key(key_file)
+    answers: dict[str, str] = protocol.Webroot(webroot) if webroot else {}
+    try:
+        if webroot:
+            chain = client.order(names, key, answers, lambda line: click.echo(line, err=True))
+        else:
+            with protocol.answering(port, answers):
+                chain = client.order(names, key, answers, lambda line: click.echo(line, err=True))
+    finally:
+        if isinstance(answers, protocol.Webroot):
+            answers.remove()
+    write(certificate, chain)
+    say_rows(
+        [("certificate", str(certificate), f"{days_left(certificate)} days"), ("its key", str(key_file), "")]
+    )
+    if then_reload:
+        click.echo(control.ask(socket, "tls.reload", [], 30.0), err=True)
+
+
+def days_left(certificate: Path) -> int:
+    """The days that a certificate file is still good; -1 when there is none."""
+    import time
+
+    from kamtool.transport.x509 import BadCertificate, read_pem
+
+    try:
+        found = read_pem(certificate.read_bytes())
+    except (OSError, BadCertificate):
+        return -1
+    return int(found[0].not_after_epoch - time.time()) // 86_400 if found else -1
+
+
 # Looking -------------------------------------------------------------------------------------------------
 
 

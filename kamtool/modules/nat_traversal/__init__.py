@@ -26,7 +26,7 @@ from kamtool.module import (
 )
 from kamtool.modules.nat_traversal.endpoints import DIALOG_SECONDS, Endpoint, Endpoints
 from kamtool.modules.nathelper.contact import change, contact, source_uri
-from kamtool.modules.nathelper.pinger import socket_named
+from kamtool.modules.nathelper.pinger import SLICE, socket_named
 from kamtool.script.private import is_private
 from kamtool.server.routing import hop_of, via_start
 from kamtool.sip import build
@@ -210,7 +210,7 @@ class NatTraversal(Module):
         stats["nat_traversal:subscribed_endpoints"] = sum(e.subscribed_until > now for e in self.endpoints)
         stats["nat_traversal:dialog_endpoints"] = sum(bool(e.dialogs) for e in self.endpoints)
 
-    def _tick(self) -> None:
+    async def _tick(self) -> None:
         """Send to those whose turn has come: all of them once in `keepalive_interval`, evenly."""
         if self.keepalive_interval <= 0:
             return
@@ -224,6 +224,8 @@ class NatTraversal(Module):
             self._next += 1
             if endpoint.is_wanted(now):
                 self._send(endpoint)
+            if not self._next % SLICE:
+                await asyncio.sleep(0)
 
     def _send(self, endpoint: Endpoint) -> None:
         server = self._host

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 from kamtool.errors import ConfigError, ParseError, RpcError
 from kamtool.module import Host, Module, Param, Value, Variable, pv, rpc
-from kamtool.modules.nathelper import ping
 from kamtool.modules.nathelper.contacts import ContactFunctions
+from kamtool.modules.nathelper.ping import Request
 from kamtool.modules.nathelper.pinger import TICK, Pinger, socket_named
 from kamtool.modules.nathelper.sdp import SdpFunctions
 from kamtool.modules.nathelper.tests import TestFunctions
@@ -78,7 +78,7 @@ class Nathelper(TestFunctions, ContactFunctions, SdpFunctions, Module):
             server,
             usrloc,
             interval=float(self.natping_interval),
-            request=ping.Request(self._method(), self.sipping_from),
+            request=Request(self._method(), self.sipping_from),
             wanted=self._wanted(usrloc),
             sip=self._gets_request(),
             timeout=float(self.keepalive_timeout),

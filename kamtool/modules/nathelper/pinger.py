@@ -7,12 +7,11 @@ import logging
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ParseError, StoreError, TransportError
-from kamtool.modules.nathelper import ping
+from kamtool.modules.nathelper.ping import FOUR_ZEROS, Request, destination, flow_to, resolve, target_of
 from kamtool.modules.usrloc import Usrloc
 from kamtool.modules.usrloc.contact import Contact
 from kamtool.modules.usrloc.location import Location
 from kamtool.modules.usrloc.table import Event
-from kamtool.server.routing import hop_of
 from kamtool.sip.flow import Address, Flow, Socket
 
 if TYPE_CHECKING:
@@ -26,6 +25,8 @@ log = logging.getLogger("kamtool.nathelper")
 
 TICK = 0.1
 PAGE = 200
+SLICE = 50
+"""Contacts between two breaths of the loop."""
 
 
 class Pinger:
@@ -41,7 +42,7 @@ class Pinger:
         usrloc: Usrloc,
         *,
         interval: float,
-        request: ping.Request,
+        request: Request,
         wanted: Callable[[Contact], bool],
         sip: Callable[[Contact], bool],
         timeout: float,
@@ -91,6 +92,8 @@ class Pinger:
             if self.on:
                 for contact in location.get(aor):
                     self.ping(contact, location, now)
+            if not self._next % SLICE:
+                await asyncio.sleep(0)
 
     async def _ping_rows(self, location: Location) -> None:
         """db_mode 3: the rows are read page by page. The database spreads nothing; each page waits a tick."""
@@ -125,8 +128,8 @@ class Pinger:
             location.table.delete(contact, Event.EXPIRED)
             return
         try:
-            uri = ping.destination(contact, by_path=sip or self.by_path)
-            target = hop_of(uri).target
+            uri = destination(contact, by_path=sip or self.by_path)
+            target = target_of(uri)
         except ParseError as error:
             log.debug("%s cannot be pinged: %s", contact.uri, error)
             return
@@ -137,7 +140,7 @@ class Pinger:
 
     async def _resolved(self, contact: Contact, uri: str, sip: bool) -> None:
         try:
-            self._send(contact, await ping.resolve(self.server, uri), sip)
+            self._send(contact, await resolve(self.server, uri), sip)
         except (ParseError, TransportError) as error:
             log.debug("%s cannot be pinged: %s", uri, error)
 
@@ -145,11 +148,11 @@ class Pinger:
         if not sip and target.transport != "udp":
             return  # a connection needs no mapping to be kept, and four zeros would break its framing
         try:
-            flow = ping.flow_to(self.server, target, contact, self.forced or self._socket(contact))
+            flow = flow_to(self.server, target, contact, self.forced or self._socket(contact))
         except TransportError as error:
             log.debug("%s cannot be pinged: %s", contact.uri, error)
             return
-        self.server.send(flow, self._request(contact, flow) if sip else ping.FOUR_ZEROS)
+        self.server.send(flow, self._request(contact, flow) if sip else FOUR_ZEROS)
         self.server.stats["nathelper:pings_sent"] += 1
 
     def _request(self, contact: Contact, flow: Flow) -> bytes:

@@ -12,9 +12,6 @@ from kamtool.script.format_pieces import P, Piece
 from kamtool.script.format_spacing import HEADS, gap, is_word
 from kamtool.script.tokens import OPERATOR_WORDS
 
-MOST_NEWLINES = 3
-"""At most two empty lines in a row."""
-
 
 @dataclass(slots=True)
 class Brace:
@@ -76,7 +73,7 @@ class Layout:
 
     def _newlines(self, place: int, count: int) -> None:
         if place:
-            self.out.append("\n" * min(max(count, 1), MOST_NEWLINES))
+            self.out.append("\n" * max(count, 1))
 
     # Tokens -------------------------------------------------------------------------------------------
 

@@ -85,9 +85,9 @@ def test_a_block_of_one_statement_stays_on_its_line():
     assert fmt(text) == text
 
 
-def test_blanks_at_line_ends_go_and_empty_lines_stay_up_to_two():
+def test_blanks_at_line_ends_go_and_empty_lines_stay():
     assert fmt("debug=2   \n\n\n\n\n\nrequest_route {\n\n\texit;  \n}\n\n\n") == (
-        "debug=2\n\n\nrequest_route {\n\n\texit;\n}\n"
+        "debug=2\n\n\n\n\n\nrequest_route {\n\n\texit;\n}\n"
     )
 
 
@@ -187,6 +187,11 @@ def test_every_cfg_here_is_kept(path):
     if not path.exists():
         pytest.skip(f"{path} is not installed")
     assert assert_is_kept(path.read_text(), path)
+
+
+@pytest.mark.parametrize("path", sorted(HERE.glob("cfg/*.cfg")), ids=lambda path: path.name)
+def test_our_own_examples_are_formatted(path):
+    assert fmt(path.read_text(), path=path) == path.read_text(), f"run `kamtool fmt {path}`"
 
 
 SWITCHES = (

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from kamtool.errors import ConfigErrors, KamtoolError
+from kamtool.errors import ConfigError, ConfigErrors, KamtoolError
 from kamtool.script.format_layout import Layout
 from kamtool.script.format_pieces import P, Piece, PieceLexer
 from kamtool.script.format_shape import same
 from kamtool.script.source import Source
 from kamtool.script.syntax import Syntax, parse, source_of
+
+EMPTY = "KT1100"
 
 
 class FormatError(KamtoolError):
@@ -40,18 +42,23 @@ def format_text(
     assert isinstance(lexer, PieceLexer)
     result = Layout(lexer.pieces, unit or unit_of(lexer.pieces)).run()
     again = parse(source_of(result, name, path), defines)
-    if again.errors or not same(syntax.items, again.items) or not _same_defines(syntax, again):
+    if mistakes(again) or not same(syntax.items, again.items) or not _same_defines(syntax, again):
         raise FormatError(f"{name} cannot be formatted without a change of its meaning; it was left alone")
     return result.replace("\n", "\r\n") if is_crlf else result
 
 
 def _read(source: Source, defines: Mapping[str, str | None] | None) -> Syntax:
     syntax = parse(source, defines, PieceLexer)
-    if syntax.errors:
-        errors = ConfigErrors(sorted(syntax.errors, key=lambda error: (error.span.line, error.span.column)))
+    if found := mistakes(syntax):
+        errors = ConfigErrors(sorted(found, key=lambda error: (error.span.line, error.span.column)))
         errors.text = syntax.text
         raise errors
     return syntax
+
+
+def mistakes(syntax: Syntax) -> list[ConfigError]:
+    """What forbids formatting. A file of nothing but defines is no cfg, yet it may be part of one."""
+    return [error for error in syntax.errors if error.code != EMPTY]
 
 
 def _same_defines(first: Syntax, second: Syntax) -> bool:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kamtool.errors import ConfigErrors
-from kamtool.script.format import format_text
+from kamtool.script.format import format_text, mistakes
 from kamtool.script.format_shape import same
 from kamtool.script.syntax import parse, source_of
 
@@ -29,13 +29,13 @@ def route(*lines, indent="\t"):
 def assert_is_kept(text, path=None):
     """Stable, and the same tree as before. True when the text could be parsed at all."""
     before = parse(source_of(text, "case.cfg", path))
-    if before.errors:
+    if mistakes(before):
         with pytest.raises(ConfigErrors):
             fmt(text, path=path)
         return False
     once = fmt(text, path=path)
     after = parse(source_of(once, "case.cfg", path))
-    assert not after.errors
+    assert not mistakes(after)
     assert same(before.items, after.items)
     assert before.preprocessor.defines == after.preprocessor.defines
     assert fmt(once, path=path) == once
@@ -163,6 +163,14 @@ def test_includes_stay_and_are_not_formatted(tmp_path):
 def test_the_rest_of_a_line_that_a_define_swallows_stays_on_it():
     text = "#!define OUT exit; # bye\nrequest_route {\nOUT drop( ;\na( );\n}\n"
     assert "OUT drop( ;\n\ta();" in fmt(text)
+
+
+def test_a_file_of_defines_alone_is_formatted_too():
+    assert (
+        fmt("#!define  A 1\n\n   # said of B\n#!define B 2\n\n\n")
+        == "#!define  A 1\n\n# said of B\n#!define B 2\n"
+    )
+    assert fmt("") == ""
 
 
 def test_hosts_are_not_torn_nor_joined():

@@ -8,10 +8,12 @@ import pytest
 from kamtool.errors import ConfigError, StoreError
 from kamtool.sip.digest import ha1
 from kamtool.store.migrate import migrate
+from kamtool.store.subscribers import add, opened, set_password
 from kamtool.store.url import database_url
 from tests.modules.test_auth import request
 from tests.support.digest import authorization, nonce_of
 from tests.support.host import Host
+from tests.support.until import until
 
 
 @pytest.fixture
@@ -254,3 +256,25 @@ async def test_a_table_of_another_version_or_without_columns_is_refused(host, fi
 async def test_auth_db_needs_auth(host):
     with pytest.raises(ConfigError, match=r"auth\.so"):
         await host.load("auth_db")
+
+
+async def test_subscribers_read_ahead_are_asked_for_again_when_the_file_has_changed(tmp_path):
+    path = tmp_path / "k.db"
+    migrate(path)
+    with opened(path, write=True) as connection:
+        for number in range(1200):
+            add(connection, f"u{number}", "example.com", "example.com", "old", plaintext=False)
+    host = Host()
+    await host.load("db_sqlite")
+    await host.load("auth")
+    module = await host.load("auth_db", db_url=database_url(path))
+    table = module._table("subscriber")
+    await until(lambda: len(table._kept) == 1200)
+    before = table.find("u7", "example.com", host.now())
+    assert before.password == ha1("u7", "example.com", "old")
+    with opened(path, write=True) as connection:
+        set_password(connection, "u7", "example.com", "example.com", "new", plaintext=False)
+    host.clock += 1
+    assert table.find("u7", "example.com", host.now()).password == ha1("u7", "example.com", "new")
+    assert table.find("nobody", "example.com", host.now()) is None
+    await host.stop()

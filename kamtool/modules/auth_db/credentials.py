@@ -6,6 +6,7 @@ the next request. Who is not there is never remembered.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -104,12 +105,14 @@ class Subscribers:
         if self._database.generation() != generation:
             return  # somebody is at work on the file: rows are read when they are wanted
         rows: dict[Key, list[Subscriber]] = {}
-        for user, *row in found[:FILL]:
+        for number, (user, *row) in enumerate(found[:FILL], 1):
+            if not number % 500:
+                await asyncio.sleep(0)
             name = _text(user)
             rows.setdefault((name, _text(row[0]) if self._use_domain else ""), []).append(_subscriber(row))
         if len(found) > FILL and rows:
             del rows[next(reversed(rows))]  # there may be more of them
-        for key, entries in rows.items():
+        for key, entries in rows.items():  # what has been read meanwhile is no older
             self._kept.setdefault(key, (generation, entries))
 
     def _rows(self, key: Key, now: float) -> list[Subscriber]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,7 @@ from kamtool.script.values import wrap
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
+    from kamtool.script.program import Script
 
 logger = logging.getLogger("kamtool.modules.benchmark")
 
@@ -71,14 +73,22 @@ class Benchmark(Module):
         self.timers: dict[str, Timer] = {}
         self.difference = 0
 
+    def verify(self, script: Script) -> Iterable[ConfigError]:
+        """The numbers are in range."""
+        self._check()
+        return ()
+
     async def start(self) -> None:
         """Make the registered timers."""
+        self._check()
+        for name in self.__dict__["register"]:
+            self._timer(name)
+
+    def _check(self) -> None:
         if self.enable not in (-1, 0, 1):
             raise ConfigError(f"enable is -1, 0 or 1, not {self.enable}", code="KT1201")
         if self.granularity < 1:
             raise ConfigError(f"granularity is 1 or more, not {self.granularity}", code="KT1201")
-        for name in self.__dict__["register"]:
-            self._timer(name)
 
     def _timer(self, name: str) -> Timer:
         timer = self.timers.get(name)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ConfigError, RpcError
 from kamtool.module import ANY, Host, Module, Param, Plain, function, rpc
+from kamtool.script.nodes import String
 from kamtool.script.values import wrap
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
+    from kamtool.script.program import Script
 
 logger = logging.getLogger("kamtool.modules.counters")
 
@@ -32,8 +35,24 @@ class Counters(Module):
         self.declared: dict[str, str] = {}
         """Description by `group:name`."""
 
+    def verify(self, script: Script) -> Iterable[ConfigError]:
+        """Counters have names, and those that the script changes are declared."""
+        self._declare()
+        for call in script.calls("cnt_inc", "cnt_add", "cnt_reset"):
+            name = call.arguments[0]
+            if isinstance(name, String) and self._known(name.value) not in self.declared:
+                yield ConfigError(
+                    f"no script_counter {name.value!r} is declared", name.span, code="KT1211",
+                    hint=f'modparam("counters", "script_counter", "{name.value}")',
+                )  # fmt: skip
+
     async def start(self) -> None:
         """Make the counters."""
+        self._declare()
+        for key in self.declared:
+            self.server.stats.setdefault(key, 0)
+
+    def _declare(self) -> None:
         for text in self.__dict__["script_counter"]:
             found = _DECLARATION.fullmatch(text)
             if found is None:
@@ -44,11 +63,13 @@ class Counters(Module):
                 )
             key = f"{found['group'] or self.script_cnt_grp_name}:{found['name']}"
             self.declared[key] = (found["help"] or "").strip() or NO_DESCRIPTION
-            self.server.stats.setdefault(key, 0)
+
+    def _known(self, name: str) -> str:
+        return name.replace(".", ":", 1) if "." in name else f"{self.script_cnt_grp_name}:{name}"
 
     def _key(self, name: str) -> str | None:
         """The key of a counter of this module; None, and a line in the log, for any other."""
-        key = name.replace(".", ":", 1) if "." in name else f"{self.script_cnt_grp_name}:{name}"
+        key = self._known(name)
         if key in self.declared:
             return key
         logger.error("no script_counter %r is declared", name)

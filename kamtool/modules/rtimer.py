@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +13,7 @@ from kamtool.script.context import Exit
 from kamtool.server.listen import event_context
 
 if TYPE_CHECKING:
+    from kamtool.script.program import Script
     from kamtool.server.server import Server
 
 logger = logging.getLogger("kamtool.modules.rtimer")
@@ -76,6 +77,14 @@ class Rtimer(Module):
                 code="KT1201",
             )
         timer.routes.append(fields.get("route", ""))
+
+    def verify(self, script: Script) -> Iterable[ConfigError]:
+        """The routes exist."""
+        there = {route.name for route in script.routes if route.kind is Routes.REQUEST}
+        for timer in self.timers.values():
+            for name in timer.routes:
+                if name not in there:
+                    yield ConfigError(f"exec: there is no route[{name}]", code="KT1201")
 
     async def start(self) -> None:
         """Start the timers that have routes."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ConfigError
 from kamtool.module import ANY, Host, Module, Param, function
+from kamtool.script.nodes import String
 from kamtool.script.values import to_int
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
+    from kamtool.script.program import Script
 
 logger = logging.getLogger("kamtool.modules.statistics")
 
@@ -28,16 +31,33 @@ class Statistics(Module):
         super().__init__(server)
         self.kept: set[str] = set()
 
+    def verify(self, script: Script) -> Iterable[ConfigError]:
+        """Variables have names; those that the script changes are declared, or the server's own."""
+        declared = set(self._declare())
+        for call in script.calls("update_stat"):
+            name = call.arguments[0]
+            if not isinstance(name, String) or "$" in name.value:
+                continue
+            if not any(key == name.value or key.endswith(f":{name.value}") for key in declared):
+                yield ConfigError(
+                    f"no variable {name.value!r} is declared", name.span, code="KT1211", severity="warning",
+                    hint=f'modparam("statistics", "variable", "{name.value}")',
+                )  # fmt: skip
+
     async def start(self) -> None:
         """Make the variables, in the group `script`."""
+        for key in self._declare():
+            self.server.stats.setdefault(key, 0)
+
+    def _declare(self) -> Iterator[str]:
         for text in self.__dict__["variable"]:
             name, *flags = text.split("/")
             if not name or any(flag.lower() != "no_reset" for flag in flags):
                 raise ConfigError(f"variable: {text!r}", hint="name or name/no_reset", code="KT1201")
             key = name if ":" in name else f"{GROUP}:{name}"
-            self.server.stats.setdefault(key, 0)
             if flags:
                 self.kept.add(key)
+            yield key
 
     def _find(self, name: str) -> str | None:
         """The counter `name`, of whatever group; None, and a line in the log, when there is none."""

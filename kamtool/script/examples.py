@@ -66,6 +66,7 @@ EXAMPLES = {
     "KT1206": 'loadmodule "tm.so"\nloadmodule "tm.so"',
     "KT1210": "listen=udp:127.0.0.1:5062     # while the server runs on 5060",
     "KT1207": 'modparam("usrloc", "db_mode", 0)   # above its loadmodule',
+    "KT1211": 'loadmodule "counters.so"\nroute[A] { cnt_inc("calls"); }   # modparam script_counter',
     "KT1301": 'alias="example.com:5060"     # alias=example.com:5060',
     "KT1302": "fifo=1",
     "KT1303": "#!define WITH_NAT\n#!ifdef WITH_NATT\n#!endif",

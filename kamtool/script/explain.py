@@ -163,6 +163,9 @@ _TABLE = (
      "`kamtool reload` and SIGHUP take over a cfg as a whole or not at all. Routes, defines, flags, the log "
      "level and some module parameters change at once; sockets, the list of modules and what a module reads "
      "only at its start do not. `kamtool modules show NAME` says which parameters can."),
+    ("KT1211", "A counter that nothing declares",
+     "The module counts what its modparams declare: `script_counter` of counters, `variable` of statistics. "
+     "Kamailio does not start with a name that is not among them."),
     ("KT1207", "modparam for a module that is not loaded",
      "The loadmodule line must stand above. The name is a regular expression over module names: \"tm|sl\"."),
     ("KT1301", "An alias that never matches",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from kamtool.script.values import to_octets
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
+    from kamtool.script.program import Script
 
 logger = logging.getLogger("kamtool.modules.regex")
 
@@ -49,23 +51,33 @@ class Regex(Module):
         self.groups: list[Pcre] = []
         self._flags = 0
 
+    def verify(self, script: Script) -> Iterable[ConfigError]:
+        """The file can be read, and its expressions are ones."""
+        self._set_flags()
+        if self.file:
+            self._read()
+        return ()
+
     async def start(self) -> None:
         """Read the file."""
+        self._set_flags()
+        if self.file:
+            self.groups = await asyncio.to_thread(self._read)
+
+    def _set_flags(self) -> None:
         self._flags = (
             (re.IGNORECASE if self.pcre_caseless else 0)
             | (re.MULTILINE if self.pcre_multiline else 0)
             | (re.DOTALL if self.pcre_dotall else 0)
             | (re.VERBOSE if self.pcre_extended else 0)
         )
-        if self.file:
-            self.groups = await asyncio.to_thread(self._read)
 
     def _read(self) -> list[Pcre]:
         """The groups of the file. Raises ConfigError."""
         try:
             text = Path(self.file).read_bytes().decode("utf-8", "surrogateescape")
         except OSError as error:
-            raise ConfigError(f"regex: {self.file}: {error.strerror}", code="KT1201") from error
+            raise ConfigError(f"regex: {self.file}: {error.strerror}", code="KT1202") from error
         groups: list[list[str]] = []
         for number, line in enumerate(text.split("\n"), 1):
             if line.startswith("["):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sqlite3
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kamtool.errors import ConfigError, ScriptError, StoreError
@@ -18,6 +19,7 @@ from kamtool.script.values import length, to_str
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
+    from kamtool.script.program import Script
     from kamtool.store.database import Database
 
 logger = logging.getLogger("kamtool.modules.sqlops")
@@ -66,6 +68,24 @@ class Sqlops(Module):
 
     async def start(self) -> None:
         """Open the databases and look at what the routes name. Raises ConfigError or StoreError."""
+        self._connections()
+        for name, url in self.connections.items():
+            await self._connect(name, url)
+        script: Any = getattr(self.server, "script", None)
+        if script is not None and hasattr(script, "routes"):
+            for use in uses(script):
+                self._check(use, script.scope)
+
+    def verify(self, script: Script) -> Iterable[ConfigError]:
+        """The connections are urls with names, and what the routes name exists."""
+        self._connections()
+        for use in uses(script):
+            try:
+                self._check(use, script.scope)
+            except ConfigError as error:
+                yield error
+
+    def _connections(self) -> None:
         for entry in self.__dict__["sqlcon"]:
             name, arrow, url = (part.strip() for part in entry.partition("=>"))
             if not (name and arrow and url):
@@ -76,11 +96,6 @@ class Sqlops(Module):
             if name in self.connections:
                 raise ConfigError(f"sqlops: there are two connections {name!r}", code="KT1201")
             self.connections[name] = url
-            await self._connect(name, url)
-        script: Any = getattr(self.server, "script", None)
-        if script is not None and hasattr(script, "routes"):
-            for use in uses(script):
-                self._check(use, script.scope)
 
     async def _connect(self, name: str, url: str) -> None:
         try:

@@ -7,8 +7,8 @@ import pytest
 
 from kamtool.errors import ConfigError, StoreError
 from kamtool.sip.digest import ha1
+from kamtool.store import subscribers
 from kamtool.store.migrate import migrate
-from kamtool.store.subscribers import add, opened, set_password
 from kamtool.store.url import database_url
 from tests.modules.test_auth import request
 from tests.support.digest import authorization, nonce_of
@@ -261,9 +261,9 @@ async def test_auth_db_needs_auth(host):
 async def test_subscribers_read_ahead_are_asked_for_again_when_the_file_has_changed(tmp_path):
     path = tmp_path / "k.db"
     migrate(path)
-    with opened(path, write=True) as connection:
+    with subscribers.opened(path, write=True) as connection:
         for number in range(1200):
-            add(connection, f"u{number}", "example.com", "example.com", "old", plaintext=False)
+            subscribers.add(connection, f"u{number}", "example.com", "example.com", "old", plaintext=False)
     host = Host()
     await host.load("db_sqlite")
     await host.load("auth")
@@ -272,8 +272,8 @@ async def test_subscribers_read_ahead_are_asked_for_again_when_the_file_has_chan
     await until(lambda: len(table._kept) == 1200)
     before = table.find("u7", "example.com", host.now())
     assert before.password == ha1("u7", "example.com", "old")
-    with opened(path, write=True) as connection:
-        set_password(connection, "u7", "example.com", "example.com", "new", plaintext=False)
+    with subscribers.opened(path, write=True) as connection:
+        subscribers.set_password(connection, "u7", "example.com", "example.com", "new", plaintext=False)
     host.clock += 1
     assert table.find("u7", "example.com", host.now()).password == ha1("u7", "example.com", "new")
     assert table.find("nobody", "example.com", host.now()) is None

@@ -241,8 +241,8 @@ class Engine:
                     endpoint.flush()
                 if len(batch) < 64:
                     break
-            for fresh in endpoint.accepted:
-                self._accepted(fresh, endpoint, poller, files)
+            while endpoint.accepted:
+                self._accepted(endpoint.accepted.pop(0), endpoint, poller, files)
             if endpoint.closed:
                 poller.unregister(fd)
                 del files[fd]
@@ -254,7 +254,6 @@ class Engine:
         self, fresh: Endpoint, listener: Endpoint, poller: select.epoll, files: dict[int, Endpoint]
     ) -> None:
         """A connection to us: what comes on it is as if it had come to the listening socket."""
-        listener.accepted.remove(fresh)
         fresh.calls = listener.calls
         fresh.call_id_tail = listener.call_id_tail
         files[fresh.fd] = fresh

@@ -197,11 +197,11 @@ def cost(report: Report, meter: Before) -> Mapping[str, Any]:
     messages = report["messages"]["sent"] + report["messages"]["received"]
     made: dict[str, Any] = {}
     if meter.pid:
-        used = process.cpu_seconds(meter.pid) - meter.cpu
+        used = max(0.0, process.cpu_seconds(meter.pid) - meter.cpu)
         made["target"] = {
             "pid": meter.pid, "cpu_seconds": round(used, 4), "cpu_us_per_call": round(used / calls * 1e6, 1),
             "cpu_us_per_message": round(used / max(1, messages) * 1e6, 1),
-            "busy": round(used / max(report["seconds"], 1e-9), 3),
+            "busy": round(used / report["seconds"], 3) if report["seconds"] else 0.0,
             "resident_bytes": process.resident_bytes(meter.pid),
             "open_files": [meter.files, process.open_files(meter.pid)],
         }  # fmt: skip

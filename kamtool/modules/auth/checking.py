@@ -72,6 +72,8 @@ def authenticate(
         return OK, None  # §22.1: they cannot be challenged, so they pass
     claim: Claim | None = None if auth.realm_prefix else read_proof(msg, header, realm)
     if claim is None:
+        if msg.header(header) is None:
+            return NO_CREDENTIALS, None
         code, claim = find(auth, ctx, realm, header)
         if claim is None:
             return code, None

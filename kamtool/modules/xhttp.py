@@ -57,7 +57,7 @@ class Xhttp(Module):
         if not any(route.name == EVENT for route in script.routes):
             yield ConfigError(
                 f"xhttp needs event_route[{EVENT}]", hint="it answers each request with xhttp_reply",
-                code="KT1202",
+                code="KT1201",
             )  # fmt: skip
         self._compile()
 

@@ -14,7 +14,7 @@ from kamtool.transport.transports import is_numeric
 
 SERVER, CLIENT = "server", "client"
 DEFAULT, ANY = "default", "any"
-CODE = "KT1202"
+CODE = "KT1201"
 
 YES, NO = ("yes", "true", "on", "enable", "1"), ("no", "false", "off", "disable", "0")
 METHODS = {

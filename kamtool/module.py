@@ -399,10 +399,14 @@ def _parameter_kind(annotation: Any, owner: str) -> Kind:
 
 
 def _hints(method: Callable[..., Any]) -> dict[str, Any]:
-    # A Context is imported under TYPE_CHECKING in some modules; its name alone must not stop the reading.
-    scope = dict(method.__globals__)
-    scope.setdefault("Context", object)
-    return typing.get_type_hints(method, scope, include_extras=True)
+    # typing.get_type_hints would do, at ten times the cost, which every start of a command would pay.
+    found = {}
+    for name, annotation in method.__annotations__.items():
+        try:
+            found[name] = eval(annotation, method.__globals__) if isinstance(annotation, str) else annotation
+        except NameError:  # imported under TYPE_CHECKING, as Context is
+            found[name] = object
+    return found
 
 
 def _function(name: str, attribute: str, method: Callable[..., Any], facts: dict[str, Any]) -> Function:
@@ -448,8 +452,8 @@ def declaration(cls: type[Module]) -> Declaration:
 def _declaration(cls: type[Module]) -> Declaration:
     name = cls.name or cls.__module__.rpartition(".")[2]
     result = Declaration(name, inspect.getdoc(cls) or "", events=cls.events, live=cls.live)
-    for attribute in dir(cls):
-        member = inspect.getattr_static(cls, attribute)
+    members = {name: member for base in reversed(cls.__mro__) for name, member in vars(base).items()}
+    for attribute, member in sorted(members.items()):
         if isinstance(member, Param):
             result.params[attribute] = member
         for kind, facts in getattr(member, "__kamtool__", ()):

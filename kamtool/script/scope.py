@@ -42,6 +42,8 @@ class Scope:
     functions: dict[str, list[tuple[str, Function]]] = field(default_factory=dict)
     pvs: dict[str, tuple[str, Pv]] = field(default_factory=dict)
     transformations: dict[str, tuple[str, Transformation]] = field(default_factory=dict)
+    _hints: dict[tuple[str, str, int], str] = field(default_factory=dict)
+    """Hints that were looked for already, until the next module is loaded: a wrong name comes often."""
 
     @classmethod
     def core(cls) -> Scope:
@@ -55,6 +57,7 @@ class Scope:
         module = find(name)
         found = declaration(module)
         self.modules[name] = module
+        self._hints.clear()
         for function in found.functions.values():
             self.functions.setdefault(function.name, []).append((name, function))
         for pv in found.pvs.values():
@@ -155,6 +158,12 @@ class Scope:
 
     def _function_hint(self, name: str, count: int) -> str:
         """Where a function of that name is, else one of nearly that name, best one that takes `count`."""
+        key = ("functions", name, count)
+        if key not in self._hints:
+            self._hints[key] = self._find_function(name, count)
+        return self._hints[key]
+
+    def _find_function(self, name: str, count: int) -> str:
         if (module := _module_with(name, "functions", self.modules)) is not None:
             return f'`{name}` comes with loadmodule "{module}.so"'
         near = [
@@ -167,6 +176,12 @@ class Scope:
 
     def _hint(self, name: str, here: list[str], kind: str, shape: str) -> str:
         """The same for pseudo-variables and transformations."""
+        key = (kind, name, 0)
+        if key not in self._hints:
+            self._hints[key] = self._find(name, here, kind, shape)
+        return self._hints[key]
+
+    def _find(self, name: str, here: list[str], kind: str, shape: str) -> str:
         if (module := _module_with(name, kind, self.modules)) is not None:
             return f'`{shape % name}` comes with loadmodule "{module}.so"'
         near = difflib.get_close_matches(name, here, 1, 0.7)
@@ -175,15 +190,20 @@ class Scope:
     @staticmethod
     def _elsewhere(name: str, kind: str, shape: str) -> str:
         """A near name in a module that is not loaded."""
-        everywhere = {export: module for module in available() for export in _exports(module, kind)}
+        everywhere = {export: module for module in _available() for export in _exports(module, kind)}
         near = difflib.get_close_matches(name, list(everywhere), 1, 0.75)
         return f'`{shape % near[0]}` comes with loadmodule "{everywhere[near[0]]}.so"' if near else ""
 
 
 def _module_with(name: str, kind: str, loaded: Container[str]) -> str | None:
     """A module that is not loaded and has it."""
-    found = (module for module in available() if module not in loaded and name in _exports(module, kind))
+    found = (module for module in _available() if module not in loaded and name in _exports(module, kind))
     return next(found, None)
+
+
+@cache
+def _available() -> list[str]:
+    return available()
 
 
 @cache

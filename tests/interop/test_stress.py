@@ -298,6 +298,31 @@ def test_ctrl_c_ends_the_run_with_its_report(started, tmp_path):
         assert json.load(file)["calls"]["succeeded"] >= 5
 
 
+WEBSOCKET = """
+loadmodule "sl.so"
+loadmodule "pv.so"
+loadmodule "textops.so"
+loadmodule "xhttp.so"
+loadmodule "nathelper.so"
+loadmodule "websocket.so"
+tcp_accept_no_cl=yes
+request_route { sl_send_reply("200", "Here"); }
+event_route[xhttp:request] {
+    if ($hdr(Upgrade) =~ "websocket") { ws_handle_handshake(); exit; }
+}
+"""
+
+
+def test_requests_over_websocket(served, stress, tmp_path):
+    (tmp_path / "ws.cfg").write_text(WEBSOCKET)
+    server = served()
+    server.start("-f", tmp_path / "ws.cfg")
+    _, report, said = stress(
+        "options", f"ws:127.0.0.1:{server.port}", "-m", 50, "-r", "100/s", "--sources", 3
+    )
+    assert report["calls"]["succeeded"] == 50, said + server.log()
+
+
 def test_the_command_knows_the_loads_of_the_tools():
     from kamtool.cli.stress import NAMES
     from kamtool.tools.stress import builtin, worker

@@ -36,7 +36,7 @@ class Endpoint:
     transport = "udp"
 
     def __init__(self, sock: socket.socket, remote: Address, host: str) -> None:
-        self.sock, self.remote = sock, remote
+        self.sock, self.remote, self.host = sock, remote, host
         self.fd = sock.fileno()
         self.local = Address(*sock.getsockname()[:2])
         self.out: list[tuple[bytes, Source]] = []
@@ -168,15 +168,21 @@ class StreamEndpoint(Endpoint):
             if not data:
                 self.closed = "the target closed the connection"
                 break
-            for event in self.framer.feed(data):
-                if isinstance(event, bytes):
-                    made.append((event, self.target))
-                elif isinstance(event, Ping):
-                    self.out.append((PONG, self.target))
-                else:
-                    self.closed = f"no SIP on the stream: {event.error}"
+            made += self.cut(data)
             if len(data) < 65536 and not isinstance(self.sock, ssl.SSLSocket):
                 break
+        return made
+
+    def cut(self, data: bytes) -> Arrived:
+        """The messages that these octets complete."""
+        made: Arrived = []
+        for event in self.framer.feed(data):
+            if isinstance(event, bytes):
+                made.append((event, self.target))
+            elif isinstance(event, Ping):
+                self.out.append((PONG, self.target))
+            else:
+                self.closed = f"no SIP on the stream: {event.error}"
         return made
 
     def fail(self, error: OSError) -> None:

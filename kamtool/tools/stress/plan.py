@@ -109,6 +109,8 @@ class Plan:
             context = tls_context(self.tls.ca, self.tls.certificate, self.tls.key, bool(self.tls.ca))
         hosts = [*self.more_hosts] or [self.local.host]
         if self.is_server and not callees and self.transport != "udp":
+            if self.transport in ("ws", "wss"):
+                raise UsageError("a callee over WebSocket is not built", hint="udp, tcp or tls")
             local = Address(self.local.host or target.address.host, self.local.port or target.address.port)
             return [listen(self.transport, local, self.tls.certificate, self.tls.key)]
         for number in range(count):
@@ -121,14 +123,14 @@ class Plan:
                         local._replace(host=local.host or facing(target.address)), target.address, target.host
                     )
                 )
-            elif self.transport in ("tcp", "tls"):
-                made.append(
-                    open_stream(
-                        self.transport, local, target.address, target.host, context, min(self.patience, 10.0)
-                    )
-                )
             else:
-                raise UsageError(f"transport {self.transport} is not built yet", hint="udp, tcp, tls")
+                patience = min(self.patience, 10.0)
+                stream = open_stream(self.transport, local, target.address, target.host, context, patience)
+                if self.transport in ("ws", "wss"):
+                    from kamtool.tools.stress.websocket import open_websocket
+
+                    stream = open_websocket(stream, patience)
+                made.append(stream)
         for number, endpoint in enumerate(made):
             endpoint.call_id_tail = b"%d%s" % (number, f"-{'b' if callees else 'a'}".encode())
         return made

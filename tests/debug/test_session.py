@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from kamtool.debug.words import Mistake
+from kamtool.script import load
+from kamtool.server.reload import Reloader
 from tests.support.debugger import CFG, invite, line_of
 from tests.support.server import port_of
 from tests.support.until import until
@@ -427,3 +429,23 @@ async def test_dbg_breakpoint_in_the_cfg_stops_where_it_stands(kamtool, peer, de
     assert (stopped["reason"], stopped["name"], stopped["line"]) == ("dbg_breakpoint", "dbg_breakpoint", 6)
     await one.ask("resume")
     await caller.expect(200)
+
+
+async def test_after_a_reload_breakpoints_are_found_anew(kamtool, peer, debugger):
+    cfg = CFG
+    server = await kamtool(cfg)
+    one, caller, port = await debugger(server), await peer(), port_of(server)
+    await one.ask("break", text="fn:sl_send_reply")
+    await one.ask("break", text="branch_route[B]")
+    changed = cfg.replace("request_route {", "# moved\nrequest_route {").replace(
+        "branch_route[B]", "branch_route[C]"
+    )
+    await Reloader(server, lambda: load(changed.replace('t_on_branch("B")', 't_on_branch("C")'))).reload()
+    told = await one.told("reloaded")
+    assert [bool(each["trouble"]) for each in told["breakpoints"]] == [False, True]
+    caller.send(caller.request("OPTIONS", "sip:x@127.0.0.1"), port)
+    assert (await one.stops())["line"] == line_of("sl_send_reply", changed)
+    await one.ask("resume")
+    await caller.expect(200)
+    one.session.detach()
+    assert server.program.actions == ()

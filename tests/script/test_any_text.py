@@ -1,5 +1,7 @@
 """Whatever the text: it loads, or says what is wrong with places inside it, and it ends."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -27,7 +29,7 @@ def assert_is_read(text):
     """It loads, or every error stands in the text; nothing else happens."""
     lines = text.split("\n")
     report = language.check(text, name="any.cfg")
-    for finding in (*report.errors, *report.warnings):
+    for finding in report.findings:
         for span in (finding.span, finding.place):
             assert span.file == "any.cfg"
             assert 1 <= span.line <= len(lines)
@@ -66,3 +68,32 @@ def test_any_text_is_read(text):
 def test_any_text_can_be_a_string(text):
     quoted = text.replace("\\", "\\\\").replace('"', '\\"')
     assert_is_read(f'{BASE}request_route {{ xlog("{quoted}"); $var(x) = "{quoted}"; }}')
+
+
+REAL = (Path(__file__).parents[2] / "cfg/default.cfg").read_text()
+
+
+@settings(RELAXED, max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, len(REAL)), st.integers(0, 40), PIECES), min_size=1, max_size=6))
+def test_a_real_cfg_with_damage_is_read(damage):
+    """A piece cut out here, another put in there."""
+    text = REAL
+    for place, length, piece in damage:
+        text = text[:place] + piece + text[place + length :]
+    assert_is_read(text)
+
+
+@RELAXED
+@given(st.binary(max_size=300))
+def test_a_file_of_any_bytes_is_read(tmp_path_factory, content):
+    file = tmp_path_factory.getbasetemp() / "bytes.cfg"
+    file.write_bytes(content)
+    report = language.check(file)
+    assert (report.script is None) == bool(report.errors)
+
+
+def test_one_wrong_name_many_times_is_looked_up_once():
+    """Thousands of calls of a function that nobody has, and as many strings with such a variable."""
+    body = 'nosuch_at_all("$nosuch_at_all(x)");\nxlog("$nosuch_either");\n' * 3000
+    report = language.check(f"{BASE}request_route {{\n{body}}}\n", name="any.cfg")
+    assert {error.code for error in report.errors} == {"KT1150", "KT1130"}

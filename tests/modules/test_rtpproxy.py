@@ -29,7 +29,7 @@ loadmodule "pv.so"
 loadmodule "textops.so"
 loadmodule "textopsx.so"
 loadmodule "rtpproxy.so"
-modparam("rtpproxy", "rtpproxy_tout", "0.1")
+modparam("rtpproxy", "rtpproxy_tout_ms", 100)
 modparam("rtpproxy", "rtpproxy_retr", 2)
 modparam("rtpproxy", "extra_id_pv", "$avp(extra)")
 modparam("rtpproxy", "rtp_inst_pvar", "$avp(used)")
@@ -280,7 +280,7 @@ async def test_a_port_where_nobody_listens_is_known_dead_at_once(kamtool, peer, 
         cfg(
             f"{url}=1000 {alive.url}=1",
             request=told("rtpproxy_offer()"),
-            params='modparam("rtpproxy", "rtpproxy_tout", "60")',
+            params='modparam("rtpproxy", "rtpproxy_tout_ms", 60000)',
         )
     )
     phone = await peer()
@@ -424,7 +424,7 @@ async def test_over_a_unix_socket_each_command_has_its_own_connection(kamtool, p
         ('modparam("rtpproxy", "rtpproxy_sock", "tcp:127.0.0.1:7722")', "write udp:host:port"),
         ('modparam("rtpproxy", "rtpproxy_sock", "udp:127.0.0.1")', "no port"),
         ('modparam("rtpproxy", "rtpproxy_sock", "")', "empty list"),
-        ('modparam("rtpproxy", "rtpproxy_tout", "soon")', "no number"),
+        ('modparam("rtpproxy", "rtpproxy_tout_ms", -1)', "at least 1"),
         ('modparam("rtpproxy", "rtpproxy_retr", 0)', "at least 1"),
         ('modparam("rtpproxy", "ice_candidate_priority_avp", "$avp(i)")', "not supported"),
     ],

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from kamtool.script.context import Context
     from kamtool.script.uri_text import UriText
 
-_ROUTES = REQUEST_ROUTE | ONREPLY_ROUTE | BRANCH_ROUTE | FAILURE_ROUTE
+_ROUTES = REQUEST_ROUTE | ONREPLY_ROUTE | BRANCH_ROUTE
 NO_ALIAS = 2
 
 
@@ -103,7 +103,7 @@ class ContactFunctions:
         change(ctx, place, str(parts._replace(params=f"{params};{alias}" if params else alias)))
         return True
 
-    @function("handle_ruri_alias", routes=REQUEST_ROUTE | BRANCH_ROUTE | FAILURE_ROUTE)
+    @function("handle_ruri_alias", routes=REQUEST_ROUTE | BRANCH_ROUTE)
     def handle_ruri_alias(self, ctx: Context, mode: int = 0) -> int:
         """Take the alias off the R-URI and make it the destination (`$du`). 2 when it has none.
 
@@ -120,7 +120,7 @@ class ContactFunctions:
         ctx.dst_uri = target.removesuffix(";transport=udp")
         return 1
 
-    @function("set_alias_to_pv", routes=_ROUTES)
+    @function("set_alias_to_pv", routes=_ROUTES | FAILURE_ROUTE)
     def set_alias_to_pv(self, ctx: Context, variable: Variable) -> bool:
         """Store the alias of Contact as a URI: `sip:address:port;transport=udp`. False when it has none."""
         place = contact(ctx)

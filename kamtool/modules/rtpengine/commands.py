@@ -67,7 +67,7 @@ class Commands:
         return await self._done(ctx, "unblock DTMF", flags)
 
     @function("play_media", routes=ANY)
-    async def play_media(self, ctx: Context, flags: str = "") -> bool:
+    async def play_media(self, ctx: Context, flags: str) -> bool:
         """Play to the sender of this message: `file=/path.wav`, `blob=…` or `db-id=…`, `repeat-times=3`."""
         return await self._done(ctx, "play media", flags)
 
@@ -77,7 +77,7 @@ class Commands:
         return await self._done(ctx, "stop media", flags)
 
     @function("play_dtmf", routes=ANY)
-    async def play_dtmf(self, ctx: Context, flags: str = "") -> bool:
+    async def play_dtmf(self, ctx: Context, flags: str) -> bool:
         """Send a DTMF event: `code=5 volume=10 duration=100`."""
         return await self._done(ctx, "play DTMF", flags)
 

@@ -43,7 +43,8 @@ class Rtpproxy(Module):
         "", "relays with their weights: `udp:127.0.0.1:7722=2 unix:/run/r.sock`, `1 == udp:…`", repeat=True
     )
     rtpproxy_disable_tout = Param(60, "seconds that a relay which did not answer is left alone")
-    rtpproxy_tout = Param("1", "seconds to wait for an answer before asking again")
+    rtpproxy_tout = Param(1, "seconds to wait for an answer before asking again")
+    rtpproxy_tout_ms = Param(0, "the same in milliseconds, where seconds are too coarse (kamtool's own)")
     rtpproxy_retr = Param(5, "how often a relay is asked before it is taken for dead")
     nortpproxy_str = Param(
         "a=nortpproxy:yes", "the SDP line that marks what was taken care of; empty for none"
@@ -71,12 +72,7 @@ class Rtpproxy(Module):
         """Read the sets and begin to probe. Raises ConfigError or StoreError."""
         if self.ice_candidate_priority_avp:
             raise ConfigError("rtpproxy: ice_candidate_priority_avp is not supported; rtpengine speaks ICE")
-        try:
-            self._timeout = float(self.rtpproxy_tout)
-        except ValueError as error:
-            raise ConfigError(
-                f"rtpproxy: rtpproxy_tout {self.rtpproxy_tout!r} is no number of seconds"
-            ) from error
+        self._timeout = self.rtpproxy_tout_ms / 1000 or float(self.rtpproxy_tout)
         if self._timeout <= 0 or self.rtpproxy_retr < 1:
             raise ConfigError("rtpproxy: rtpproxy_tout and rtpproxy_retr are at least 1")
         self.nodes.disable_seconds = float(self.rtpproxy_disable_tout)

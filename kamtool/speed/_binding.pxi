@@ -1,8 +1,7 @@
 # What a REGISTER says and what is kept of it. See binding.py.
 
 cdef int CONTACT_ID = _IDS["Contact"], EXPIRES_ID = _IDS["Expires"], USER_AGENT_ID = _IDS["User-Agent"]
-cdef int ALLOW_ID = _IDS["Allow"], SUPPORTED_ID = _IDS["Supported"], REQUIRE_ID = _IDS["Require"]
-cdef int PATH_ID = _IDS["Path"]
+cdef int ALLOW_ID = _IDS["Allow"], REQUIRE_ID = _IDS["Require"]
 
 
 cdef inline int few_digits(Octets p, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
@@ -46,7 +45,7 @@ def register_fields(Index index not None):
     cdef Parameter param
     cdef SipUri uri
     cdef int place, expires = -1, q = -1
-    cdef bint seen_expires = False, seen_q = False, more = False
+    cdef bint seen_expires = False, seen_q = False, required = False
     cdef Py_ssize_t at
     for place in range(index._row_count):
         row = &index._rows[place]
@@ -64,8 +63,8 @@ def register_fields(Index index not None):
             if allow != NULL:
                 return None
             allow = row
-        elif row.id == SUPPORTED_ID or row.id == REQUIRE_ID or row.id == PATH_ID:
-            more = True
+        elif row.id == REQUIRE_ID:
+            required = True
     if contact == NULL:
         return None
     if (not scan_name_addr(p, contact.value_start, contact.value_end, &address)
@@ -96,7 +95,7 @@ def register_fields(Index index not None):
             return None
     return (
         text_of_span(p, address.uri), expires, q, None if agent == NULL else index.text(agent),
-        None if allow == NULL else index.text(allow), more,
+        None if allow == NULL else index.text(allow), required,
     )
 
 

@@ -20,7 +20,7 @@ THOUSANDTHS = re.compile(rb"0(?:\.([0-9]*))?|1(?:\.0*)?")
 class RegisterFields(NamedTuple):
     """A REGISTER with one ordinary Contact. `expires` and `q` (thousandths) are -1 where they are absent.
 
-    `more` says that there is Supported, Require or Path.
+    `required` says that there is a Require.
     """
 
     uri: str
@@ -28,7 +28,7 @@ class RegisterFields(NamedTuple):
     q: int
     user_agent: str | None
     allow: str | None
-    more: bool
+    required: bool
 
 
 def register_fields(index: Index) -> RegisterFields | None:
@@ -69,7 +69,7 @@ def register_fields(index: Index) -> RegisterFields | None:
             return None
     return RegisterFields(
         uri, expires, q, index.header("User-Agent"), index.value(allows[0]) if allows else None,
-        bool(index.find("Supported") or index.find("Require") or index.find("Path")),
+        bool(index.find("Require")),
     )  # fmt: skip
 
 

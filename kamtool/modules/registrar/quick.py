@@ -29,9 +29,10 @@ def save(registrar: Saving, ctx: Context, table: str) -> int:
     aor = aor_of(msg.to_address, usrloc.use_domain != 0, registrar.case_sensitive != 0)
     if fields is None or aor is None:
         return 0
-    uri, expires, q, agent, allow, more = fields
+    uri, expires, q, agent, allow, required = fields
     contacts = location.table.records.get(aor, ())
-    if more or not expires or len(uri) > registrar.contact_max_size > 0 or len(contacts) > 1:
+    # Supported and Path mean nothing here: `is_plain` has neither paths nor outbound, and no instance came.
+    if required or not expires or len(uri) > registrar.contact_max_size > 0 or len(contacts) > 1:
         return 0
     call_id, cseq, now = msg.call_id, msg.cseq, registrar.server.now()
     if contacts:

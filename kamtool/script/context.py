@@ -175,6 +175,8 @@ def _copy(ctx: Context, twin: Context) -> None:
     """Every resting value that has changed, and the others too."""
     twin.route_kind = ctx.route_kind
     twin.route_name = ctx.route_name
+    twin.authorized = ctx.authorized
+    twin.program = ctx.program
     twin.line = ctx.line
     twin.new_uri = ctx.new_uri
     twin.dst_uri = ctx.dst_uri

@@ -29,6 +29,10 @@ from kamtool.tools.stress.template import variable
 T2 = 4.0
 BURST = 128
 """Calls begun at once before the sockets are looked at again."""
+LONGEST = 600.0
+"""Seconds of a pause that the end of a run waits for."""
+STOPPED = 2.0
+"""Seconds that calls have to end once the user has stopped the run."""
 FINISHED = 32.0
 """Seconds for which the last message of an answered call is kept for its retransmissions (64*T1)."""
 NEVER = float("inf")
@@ -90,6 +94,7 @@ class Engine:
         self.stopping = self.abandon = False
         self.stop_reason = ""
         self._own = 0
+        self._give_up_at = NEVER
         self._lone: list[int] | None = None
         self._streams = any(endpoint.reliable for endpoint in (*self.endpoints, *self.callees))
         self._heard = False
@@ -142,6 +147,7 @@ class Engine:
                 if not self._take(now, last, now_cpu - cpu):
                     self.stopping = True
                     self.stop_reason = self.stop_reason or "stopped"
+                    self._give_up_at = min(self._give_up_at, now + STOPPED)
                     ends = min(ends, now)
                 last, cpu = now, now_cpu
             if (
@@ -151,7 +157,7 @@ class Engine:
                 and now >= first_wait - self.patience * 0.8
             ):
                 self._nobody(now >= first_wait, every)
-            if self.stopping and (not self._own or self.abandon):
+            if self.stopping and (not self._own or self.abandon or now >= self._last_moment(now)):
                 break
             if self._streams and self._all_closed(every):
                 break
@@ -162,6 +168,13 @@ class Engine:
                 self._fail(call, "not finished when the run ended")
         self._take(now, last, time.process_time() - cpu)
         poller.close()
+
+    def _last_moment(self, now: float) -> float:
+        """When calls that are still under way are given up, once no more are begun."""
+        if self._give_up_at == NEVER:
+            longest = max(one.longest_pause for one in (self.program, *self.mix))
+            self._give_up_at = now + self.timeout + min(max(longest, self.hold), LONGEST)
+        return self._give_up_at
 
     def _nobody(self, patient: bool, every: list[Endpoint]) -> None:
         """Nothing has come so far: give up when the target refuses, or once patience is at its end."""
@@ -618,7 +631,9 @@ class Engine:
         while heap and heap[0][0] <= now:
             due, _, waiting, wakes = heapq.heappop(heap)
             if waiting is None:
-                if not self.stopping:
+                if self.load.calls and self.number >= self.load.calls:
+                    self.stopping = self.stopping or not self._own
+                elif not self.stopping:
                     self.record.due += 1
                     self.record.lags.append(now - due)
                     self.begin(due, now)

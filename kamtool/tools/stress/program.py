@@ -101,6 +101,8 @@ class Program:
             s.timeout for s in self.steps if s.timeout
         ]
         self.tick = min([0.5, *waits])
+        pauses = [step.written.parameters for step in self.steps if isinstance(step.written, Pause)]
+        self.longest_pause = sum(max(one.values(), default=0.0) for one in pauses)
         self.holds = any(step.kind == TIMEWAIT for step in self.steps) or self.is_server
 
     def _add(self, written: Written) -> None:

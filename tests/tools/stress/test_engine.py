@@ -199,3 +199,23 @@ def test_actions_variables_and_fields_of_a_scenario():
     )
     assert server.requests[1].endswith(b"\r\n\r\nbody three\r\n")
     assert setting.globals["shared"] == "x-2"
+
+
+def test_a_pause_longer_than_anybody_waits_does_not_keep_the_run_alive_once_it_is_stopped():
+    pausing = SCENARIO.replace("<nop ", '<pause milliseconds="900000"/><nop ')
+    scenario = parse_scenario(pausing.encode(), "pausing.xml")
+    with StandIn() as server:
+        started = []
+
+        def report(second):
+            started.append(second.started)
+            return False  # as Ctrl-C does
+
+        setting = Setting()
+        endpoint = open_udp(Address("127.0.0.1", 0), Address("127.0.0.1", server.port))
+        endpoint.call_id_tail = b"x"
+        engine = Engine(Program(scenario, setting), [endpoint], Load(rate=20, duration=60), report=report)
+        engine.run()
+        endpoint.close()
+    assert sum(started) > 0
+    assert engine.stop_reason == "stopped"

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """What modules would refuse at their start is found by a check, at the modparam or call that is to blame."""
 
 import pytest

@@ -328,3 +328,18 @@ def test_the_command_knows_the_loads_of_the_tools():
     from kamtool.tools.stress import builtin, worker
 
     assert set(NAMES) == {*builtin.NAMES, "mixed", *worker.LOADS}
+
+
+def test_the_workers_end_with_their_parent(started, free_port):
+    port = free_port()
+    callee = started(*STRESS, "uas", "-l", f"127.0.0.1:{port}", "-t", "300s")
+    bound(port)
+    callee.kill()
+    callee.wait()
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        lines = Path("/proc/net/udp").read_text().splitlines()[1:]
+        if not any(int(line.split()[1].rpartition(":")[2], 16) == port for line in lines):
+            return
+        time.sleep(0.1)
+    raise AssertionError("the worker lives on")

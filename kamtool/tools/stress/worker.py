@@ -199,10 +199,12 @@ def _shell(command: str) -> None:
     subprocess.Popen(command, shell=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 
-def _child(plan: Plan, part: int, pipe: Connection) -> None:
+def _child(plan: Plan, part: int, pipe: Connection, parents: list[Connection]) -> None:
     """A worker process: Ctrl-C is the parent's business, and without a parent it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for end in parents:  # as long as we held them, our pipe would not break with the parent's death
+        end.close()
 
     def report(second: Second) -> bool:
         try:
@@ -226,7 +228,7 @@ def run(plan: Plan, say: Say | None = None, stopped: Callable[[], bool] = lambda
     begun = time.monotonic()
     for part in range(plan.workers):
         ours, theirs = context.Pipe()
-        child = context.Process(target=_child, args=(plan, part, theirs), daemon=True)
+        child = context.Process(target=_child, args=(plan, part, theirs, [*pipes, ours]), daemon=True)
         child.start()
         theirs.close()
         pipes[ours] = part

@@ -1,4 +1,4 @@
-"""The public cfgs that Kamailio 5.6.3 accepts are accepted here, but for modules that kamtool does not have."""
+"""The public cfgs that Kamailio 5.6.3 accepts are accepted here, but for modules that are not built."""
 
 import csv
 import os

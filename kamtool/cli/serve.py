@@ -344,10 +344,12 @@ async def live(wishes: Wishes, loaded: Script, database: str, ready: Callable[[]
 async def debug(
     server: Server, first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """A debugger attaches. Nothing of it is loaded before the first one does."""
-    from kamtool.debug.attach import converse
+    """A debugger attaches. Nothing of it is loaded before the first one does, and calls go on meanwhile."""
+    import asyncio
+    from importlib import import_module
 
-    await converse(server, first, reader, writer)
+    attach = await asyncio.get_running_loop().run_in_executor(None, import_module, "kamtool.debug.attach")
+    await attach.converse(server, first, reader, writer)
 
 
 def announce(wishes: Wishes, server: Server, database: str, socket: Path) -> None:

@@ -28,6 +28,8 @@ MODULES = (
     "kamtool.script.edits",
     "kamtool.script.guards",
     "kamtool.script.values",
+    "kamtool.server.answering",
+    "kamtool.server.cancelling",
     "kamtool.server.myself",
     "kamtool.server.outgoing",
     "kamtool.server.receive",
@@ -36,6 +38,7 @@ MODULES = (
     "kamtool.server.responses",
     "kamtool.server.routing",
     "kamtool.server.timers",
+    "kamtool.server.transaction",
     "kamtool.server.transactions",
     "kamtool.sip.build",
     "kamtool.sip.flow",
@@ -43,7 +46,6 @@ MODULES = (
     "kamtool.sip.transaction",
     "kamtool.sip.uri",
     "kamtool.sip.via",
-    "kamtool.transport.transports",
     "kamtool.transport.udp",
 )
 ROOT = Path(__file__).parent.parent

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kamtool.server.transactions import ServerTransaction, Transactions
+    from kamtool.server.transaction import ServerTransaction
+    from kamtool.server.transactions import Transactions
 
 SERVER = -1
 

@@ -19,7 +19,7 @@ from kamtool.module import (
     pv,
 )
 from kamtool.modules.tm.base import Part
-from kamtool.server.transactions import ClientTransaction, ServerTransaction
+from kamtool.server.transaction import ClientTransaction, ServerTransaction
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context

@@ -202,12 +202,14 @@ def _copy(ctx: Context, twin: Context) -> None:
     twin.add_local_rport = ctx.add_local_rport
     twin.advertised_host = ctx.advertised_host
     twin.advertised_port = ctx.advertised_port
+    twin.authorized = ctx.authorized
     twin.on_failure = ctx.on_failure
     twin.on_reply = ctx.on_reply
     twin.on_branch = ctx.on_branch
     twin.transaction = ctx.transaction
     twin.branch_index = ctx.branch_index
     twin.reply = ctx.reply
+    twin.program = ctx.program
     twin._avps = ctx._avps
     twin._origin = ctx._origin
     twin._scratch = ctx._scratch

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kamtool.module import Routes
 from kamtool.script.context import Context, Exit
@@ -17,9 +17,7 @@ from kamtool.script.guards import Action
 from kamtool.script.program import Program, RouteFunction, Script
 
 if TYPE_CHECKING:
-    from kamtool.server.reply import Replies
     from kamtool.server.server import Server
-    from kamtool.server.transactions import ServerTransaction
 
 Held = tuple[Any, ...]
 """By what a parked message is known when it is sent again."""
@@ -65,7 +63,6 @@ class Observers:
         self._parked: dict[Held, int] = {}
         self._plain: Program | None = None
         self._traced: Program | None = None
-        self._replies: Replies | None = None
 
     @property
     def actions(self) -> tuple[Action, ...]:
@@ -86,8 +83,7 @@ class Observers:
         self.rearm()
         if self._plain is None:
             self._plain, self.server.program = self.server.program, self._traced
-            self._replies = self.server.replies
-            self.server.replies = cast("Replies", _Heard(self._replies, self.replied))
+            self.server.replies.told = self.replied
 
     def remove(self, observer: Observer) -> None:
         """It watches no more; after the last one the plain program is back in its place."""
@@ -96,8 +92,7 @@ class Observers:
         self.rearm()
         if not self.watching and self._plain is not None:
             self.server.program, self._plain = self._plain, None
-            if self._replies is not None:
-                self.server.replies = self._replies
+            self.server.replies.told = None
 
     def traced(self, script: Script) -> Program | None:
         """The traced program of a script that is about to take over, None when nobody watches."""
@@ -216,27 +211,6 @@ class Observers:
             if known is not None:
                 self.server.transactions.repeated(known)
         return True
-
-
-class _Heard:
-    """The server's replies, and somebody who hears of every response that is made."""
-
-    def __init__(self, replies: Replies, told: Callable[[Context, int], None]) -> None:
-        self._replies, self._told = replies, told
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._replies, name)
-
-    def stateless(self, ctx: Context, status: int, *more: Any, **named: Any) -> bool:
-        """As the server's own."""
-        self._told(ctx, status)
-        return self._replies.stateless(ctx, status, *more, **named)
-
-    def stateful(self, tx: ServerTransaction, status: int, *more: Any, **named: Any) -> bool:
-        """As the server's own."""
-        if tx.ctx is not None:
-            self._told(tx.ctx, status)
-        return self._replies.stateful(tx, status, *more, **named)
 
 
 async def _nothing(ctx: Context) -> int:

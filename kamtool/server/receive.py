@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kamtool.errors import ParseError
 from kamtool.script.context import Context
-from kamtool.server.transactions import ServerTransaction
+from kamtool.server.transaction import ServerTransaction
 from kamtool.sip.flow import Flow
 from kamtool.sip.framing import Broken
 from kamtool.sip.message import Request, Response, salvage

@@ -13,12 +13,11 @@ from kamtool.module import Routes, Variable
 from kamtool.script.context import Branch, Context, Exit
 from kamtool.script.program import plain
 from kamtool.server import outgoing
+from kamtool.server.cancelling import Cancelling
 from kamtool.server.routing import Hop, hop_of, make_hop, reply_flow, via_start
-from kamtool.server.transactions import ClientTransaction, ServerTransaction
-from kamtool.sip import build
+from kamtool.server.transaction import ClientTransaction, ServerTransaction
 from kamtool.sip.flow import Flow
 from kamtool.sip.message import Request
-from kamtool.sip.transaction import CALLING, CANCELLING, PROCEEDING
 from kamtool.transport.resolver import Target
 
 if TYPE_CHECKING:
@@ -30,20 +29,16 @@ SEND_ERROR = 477
 NO_DESTINATION = 478
 
 
-class Relay:
+class Relay(Cancelling):
     """What t_newtran, t_relay and forward do."""
 
     def __init__(self, server: Server) -> None:
-        self.server = server
-        self.transactions = server.transactions
+        super().__init__(server)
         self.auto_100 = True
         self.reason_100 = "trying -- your call is important to us"
         self.max_branches = 12
-        self.local_reason = self.e2e_reason = True
-        self.unmatched_cancel = 0
-        self.cancel_unreplied = 1
+        self.local_reason = True
         self.failure_reply_mode = 0
-        self.extra_headers = ""
         self.timer_variables: tuple[Variable | None, Variable | None] | None = None
 
     # Transactions
@@ -433,58 +428,6 @@ class Relay:
         if not self.e2e_reason or invite.no_e2e_reason:
             return ()
         return tuple(("Reason", value) for value in ctx.msg.headers("Reason"))
-
-    def cancel_invite(self, tx: ServerTransaction, headers: tuple[tuple[str, str], ...] = ()) -> None:
-        """The caller has given up: cancel every branch, or answer 487 where there is none."""
-        if tx.is_answered:
-            return
-        tx.cancelled = True
-        self.cancel_others(tx, -1, headers)
-        if not any(client.status < 200 for client in tx.branches) and not tx.in_failure_route:
-            self.server.replies.stateful(tx, 487, "Request Terminated")
-
-    def cancel_others(
-        self, tx: ServerTransaction, keep: int, headers: tuple[tuple[str, str], ...] = ()
-    ) -> None:
-        """Cancel every branch but `keep` that has no final response (§16.7 step 10)."""
-        if tx.method == "INVITE":
-            for number, client in enumerate(tx.branches):
-                if number != keep and client.status < 200:
-                    self.cancel_branch(tx, number, headers)
-
-    def cancel_branch(
-        self, tx: ServerTransaction, number: int, headers: tuple[tuple[str, str], ...] = ()
-    ) -> None:
-        """§9.1: CANCEL waits for a provisional response; what has a final one is left alone."""
-        client = tx.branches[number]
-        if client.cancelled or client.state not in (CALLING, PROCEEDING, CANCELLING):
-            return
-        if client.state is CALLING and self.cancel_unreplied != 2:
-            client.cancel_headers = headers
-            client.cancelled = True
-            if self.cancel_unreplied == 0:
-                client.status, client.is_local, client.reason = 487, True, "Request Terminated"
-            return
-        client.cancelled = True
-        self.transactions.start_cancel(tx, number, self._cancel_data(client, headers))
-
-    def _cancel_data(self, client: ClientTransaction, headers: tuple[tuple[str, str], ...]) -> bytes:
-        invite = Request(client.data)
-        return build.cancel(invite, [*headers, *self.extras(invite)])
-
-    def extras(self, invite: Request) -> list[tuple[str, str]]:
-        """`ac_extra_hdrs`: the headers that CANCEL and ACK take from the INVITE."""
-        if not self.extra_headers:
-            return []
-        prefix = self.extra_headers.lower()
-        return [(f.name, f.value) for f in invite.fields() if f.name.lower().startswith(prefix)]
-
-    def provisional(self, tx: ServerTransaction, number: int) -> None:
-        """The first provisional response of a branch that was cancelled before it came."""
-        client = tx.branches[number]
-        if client.cancelled and client.cancel is None:
-            data = self._cancel_data(client, client.cancel_headers)
-            self.transactions.start_cancel(tx, number, data)
 
 
 def _take(ctx: Context, branch: Branch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from os import urandom
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from zlib import crc32
 
 from kamtool.script.context import Context
 from kamtool.server.routing import reply_flow, source
-from kamtool.server.transactions import ServerTransaction
+from kamtool.server.transaction import ServerTransaction
 from kamtool.sip import build
 from kamtool.sip.message import Message
 from kamtool.speed import answer, respond
@@ -38,6 +38,8 @@ class Replies:
         self.stateless_key = urandom(4).hex()
         self.stateful_key = urandom(4).hex()
         self.server_line = b""
+        self.told: Callable[[Context, int], None] | None = None
+        """Who hears of every response made here, while somebody watches."""
 
     def stateless_tag(self, msg: Message) -> str:
         # Python's hash of text is keyed anew for each process: nobody can foresee a tag.
@@ -64,6 +66,8 @@ class Replies:
         content_type: str = "",
     ) -> bool:
         """Answer without a transaction. False when there is no way back."""
+        if self.told is not None:
+            self.told(ctx, status)
         msg, flow = ctx.msg, ctx.flow
         if msg.method == "ACK":
             return False
@@ -102,6 +106,8 @@ class Replies:
     ) -> bool:  # fmt: skip
         """Answer by the transaction; false when it has been answered already."""
         ctx = tx.ctx
+        if ctx is not None and self.told is not None:
+            self.told(ctx, status)
         if ctx is None or (tx.status >= 200 and not (tx.method == "INVITE" and 200 <= status < 300)):
             return False
         tag = ""

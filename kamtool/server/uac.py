@@ -11,7 +11,7 @@ from kamtool.errors import ParseError, TransportError
 from kamtool.module import Routes
 from kamtool.script.context import Context, Exit
 from kamtool.server.routing import hop_of, targets_of, via_start
-from kamtool.server.transactions import Local
+from kamtool.server.transaction import Local
 from kamtool.sip import build
 from kamtool.sip.flow import Flow, Socket
 from kamtool.sip.message import Request, Response

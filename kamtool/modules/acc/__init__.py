@@ -19,7 +19,7 @@ from kamtool.sip.reasons import REASONS
 if TYPE_CHECKING:
     from kamtool.script.context import Context
     from kamtool.server.server import Server
-    from kamtool.server.transactions import ServerTransaction
+    from kamtool.server.transaction import ServerTransaction
     from kamtool.sip.message import Message
     from kamtool.store.database import Database
 

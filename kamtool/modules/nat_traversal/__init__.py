@@ -36,7 +36,7 @@ from kamtool.sip.uri import SipUri, parse_uri
 if TYPE_CHECKING:
     from kamtool.script.context import Context
     from kamtool.server.server import Server
-    from kamtool.server.transactions import ServerTransaction
+    from kamtool.server.transaction import ServerTransaction
 
 log = logging.getLogger("kamtool.nat_traversal")
 

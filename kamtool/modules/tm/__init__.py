@@ -12,7 +12,7 @@ from kamtool.modules.tm.contacts import Contacts
 from kamtool.modules.tm.control import Control
 from kamtool.modules.tm.relaying import Relaying
 from kamtool.modules.tm.replying import Replying
-from kamtool.server.transactions import Settings
+from kamtool.server.transaction import Settings
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server

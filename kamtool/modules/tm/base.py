@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kamtool.module import BRANCH_ROUTE, FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Host, Routes
-from kamtool.server.transactions import ServerTransaction, Settings
+from kamtool.server.transaction import ServerTransaction, Settings
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context

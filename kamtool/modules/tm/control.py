@@ -7,7 +7,7 @@ from typing import Any
 from kamtool.errors import KamtoolError, RpcError
 from kamtool.module import rpc
 from kamtool.modules.tm.base import Part
-from kamtool.server.transactions import ServerTransaction
+from kamtool.server.transaction import ServerTransaction
 from kamtool.server.uac import header_lines
 
 COUNTED = {

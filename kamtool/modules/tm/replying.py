@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kamtool.module import FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Phrase, Plain, function
 from kamtool.modules.tm.base import REQUEST_OR_FAILURE, Part
-from kamtool.server.transactions import ServerTransaction
+from kamtool.server.transaction import ServerTransaction
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context

@@ -1,0 +1,195 @@
+"""What a transaction answers in the end: the failure_route, or the best response (RFC 3261 §16.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from kamtool import speed
+from kamtool.module import Routes
+from kamtool.script.context import Context, Exit
+from kamtool.server.transaction import ClientTransaction, ServerTransaction
+from kamtool.sip import build
+from kamtool.sip.message import Response
+
+if TYPE_CHECKING:
+    from kamtool.server.server import Server
+
+ANSWERED_ELSEWHERE = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
+_CHALLENGES = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}
+_PREFERRED_4XX = {401: 0, 407: 0, 415: 1, 420: 1, 484: 1}
+
+
+class Answering:
+    """The part of response processing that makes one answer of many."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.aggregate_challenges = True
+        self.disable_6xx = False
+        self.remap_503 = True
+
+    def _reason(self, status: int, msg: Response | None = None) -> tuple[tuple[str, str], ...]:
+        """RFC 3326: why the other branches are cancelled."""
+        if not self.server.relay.local_reason:
+            return ()
+        if status == 200:
+            return ANSWERED_ELSEWHERE
+        text = f";text={_quoted(msg.reason)}" if msg is not None and msg.reason else ""
+        return (("Reason", f"SIP;cause={status}{text}"),)
+
+    def _send(self, tx: ServerTransaction, status: int, data: bytes) -> bool:
+        server = self.server
+        if not server.transactions.respond(tx, status, data):
+            return False
+        stats = server.stats
+        stats["core:fwd_replies"] += 1
+        stats["tmx:relayed_replies"] += 1
+        return True
+
+    def _release(self, tx: ServerTransaction) -> None:
+        """The final response is out: what only a failure_route would need may go."""
+        self.server.stats[_CLASS_COUNTERS[tx.status // 100]] += 1
+        if not tx.on_reply and tx.ctx is not None:
+            tx.ctx.transaction = None
+            tx.ctx = None
+
+    def finish(self, tx: ServerTransaction) -> None:
+        """When every branch has its final response: the failure_route, or the best response goes on."""
+        if tx.is_answered or tx.suspended or tx.in_failure_route:
+            return
+        for client in tx.branches:
+            if client.status < 200:
+                return
+        if tx.watchers and (number := best(tx.branches)) >= 0:
+            for watcher in tx.watchers:
+                watcher.failing(tx, number)
+        if tx.on_failure and tx.on_failure in (tx.program or self.server.program).failure_routes:
+            self.server.drive(self._failure_route(tx), tx.ctx.msg if tx.ctx else None)
+        else:
+            self.answer(tx)
+
+    async def _failure_route(self, tx: ServerTransaction) -> None:
+        ctx, number = tx.ctx, best(tx.branches)
+        if ctx is None or number < 0:
+            self.answer(tx)
+            return
+        winner = tx.branches[number]
+        name, tx.on_failure = tx.on_failure, ""
+        prepare_failure_context(ctx, tx, number, name)
+        had = len(tx.branches)
+        tx.in_failure_route = True
+        try:
+            await (tx.program or self.server.program).failure_routes[name](ctx)
+        except Exit:
+            pass
+        except Exception as error:
+            self.server.script_failed(ctx, error)
+        finally:
+            tx.in_failure_route = False
+            self.server.relay.arm(tx, ctx)
+            ctx.transaction = ctx.reply = None
+        self._apply_drops(tx, winner, had)
+        if tx.is_answered:
+            self._release(tx)
+            return
+        if tx.suspended or any(client.status < 200 for client in tx.branches):
+            return
+        self.answer(tx)
+
+    def _apply_drops(self, tx: ServerTransaction, winner: ClientTransaction, had: int) -> None:
+        mode, tx.drop_replies = tx.drop_replies, ""
+        if mode in ("a", "l") and len(tx.branches) > had:
+            start = 0 if mode == "a" else tx.leg
+            for client in tx.branches[start:had]:
+                client.dropped = True
+
+    def answer(self, tx: ServerTransaction) -> None:
+        """Send the best response upstream (§16.7 steps 6 to 9)."""
+        number = best(tx.branches)
+        replies = self.server.replies
+        if number < 0:
+            replies.stateful(tx, 500, "Server Internal Error")
+        else:
+            client = tx.branches[number]
+            if client.reply is None:
+                status, reason = client.status, client.reason
+                if tx.cancelled and status == 408:
+                    status, reason = 487, ""
+                replies.stateful(tx, status, reason or build.REASONS.get(status, "Error"))
+            else:
+                status = 500 if client.status == 503 and self.remap_503 else client.status
+                self._send(tx, status, self._final(tx, client))
+        self._release(tx)
+
+    def _final(self, tx: ServerTransaction, client: ClientTransaction) -> bytes:
+        """The bytes of the best response: challenges gathered (step 7), 503 as 500 (step 6)."""
+        msg = client.reply
+        assert msg is not None
+        edits = list(client.edits)
+        if msg.status in _CHALLENGES and self.aggregate_challenges and len(tx.branches) > 1:
+            lines = b"".join(
+                [_challenges(other.reply) for other in tx.branches if other.reply and other is not client]
+            )
+            edits.append((msg.head_end, msg.head_end, lines))
+        if msg.status == 503 and self.remap_503:
+            # §16.7 step 6: a 503 says that this server is overloaded, and it is not.
+            edits.append((0, msg.first_line_end, build.status_line(500, msg.reason) + b"\r\n"))
+        return speed.relay(msg, edits)
+
+
+_CLASS_COUNTERS = (
+    "tmx:xxx_transactions",
+    "tmx:xxx_transactions",
+    *(f"tmx:{n}xx_transactions" for n in range(2, 7)),
+)
+
+
+def _challenges(msg: Response) -> bytes:
+    if msg.status not in _CHALLENGES:
+        return b""
+    return b"".join([msg.data[f.start : f.end] for f in msg.fields(_CHALLENGES[msg.status])])
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def best(branches: Sequence[ClientTransaction]) -> int:
+    """§16.7 step 6: a 6xx if there is one, else from the lowest class; -1 when nothing counts.
+
+    Within 4xx, those come first that let the caller try again; of 5xx a 503 comes last. Else the lower status
+    wins, as in Kamailio; what was made here (a time-out) comes after what was received with the same rank.
+    """
+    ranked = [
+        (_rank(client.status), client.is_local, number)
+        for number, client in enumerate(branches)
+        if client.status >= 300 and not client.dropped
+    ]
+    return min(ranked)[2] if ranked else -1
+
+
+def _rank(status: int) -> tuple[int, int, int]:
+    kind = status // 100
+    if kind == 6:
+        return (0, 0, status)
+    if kind == 4:
+        return (4, _PREFERRED_4XX.get(status, 2), status)
+    return (kind, 1 if status == 503 else 0, status)
+
+
+def prepare_failure_context(ctx: Context, tx: ServerTransaction, number: int, name: str) -> None:
+    """Make the request's context that of its failure_route."""
+    client = tx.branches[number]
+    ctx.route_kind, ctx.route_name = Routes.FAILURE, name
+    ctx.transaction, ctx.reply, ctx.branch_index = tx, client.reply, number
+    ctx.branches = ()
+    ctx.on_failure = ctx.on_reply = ctx.on_branch = ""
+    # Text of their own: t_relay asks by identity whether the script has set them since, even to the same.
+    ctx.new_uri = None if ctx.new_uri is None else _fresh(ctx.new_uri)
+    ctx.dst_uri = None if ctx.dst_uri is None else _fresh(ctx.dst_uri)
+    tx.relayed_uri = (ctx.new_uri, ctx.dst_uri)
+
+
+def _fresh(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")

@@ -97,7 +97,8 @@ def request(user, step, number, cseq):
         f"{method} {target} SIP/2.0", f"Via: SIP/2.0/UDP 127.0.0.1:9;rport;branch=z9hG4bK-{user}-{number}",
         f"From: <sip:{user}@example.com>;tag=f", f"To: <sip:{user}@example.com>",
         f"Call-ID: {user}-{call}",
-        f"CSeq: {cseq} {method}", "Max-Forwards: 70", "User-Agent: phone", *lines, "Content-Length: 0", "", "",
+        f"CSeq: {cseq} {method}", "Max-Forwards: 70", "User-Agent: phone", *lines,
+        "Content-Length: 0", "", "",
     ])  # fmt: skip
 
 

@@ -8,11 +8,11 @@ from typing import cast
 
 from kamtool.errors import ParseError, StoreError
 from kamtool.module import FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Plain, function
-from kamtool.modules.registrar import quick
 from kamtool.modules.registrar.answer import contact_header
 from kamtool.modules.registrar.base import Answering, Base
 from kamtool.modules.registrar.extensions import Extensions
 from kamtool.modules.registrar.extensions import read as read_extensions
+from kamtool.modules.registrar.quick import save as save_quickly
 from kamtool.modules.registrar.refusal import Refused
 from kamtool.modules.registrar.save import (
     LISTED,
@@ -47,7 +47,7 @@ class Saving(Base):
         expiry as it is, 16 with 2: leave the answer's headers for whoever answers. `uri` is instead of To's.
         """
         if self.is_plain and not flags and not uri:
-            code = quick.save(self, ctx, table)
+            code = save_quickly(self, ctx, table)
             if code:
                 return code
         try:

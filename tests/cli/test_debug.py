@@ -354,3 +354,26 @@ def test_dap_is_served_to_this_machine_only(scene):
     done = server.cli("debug", "--dap", "192.0.2.1:4711")
     assert done.returncode == 2
     assert "192.0.2.1 is not this machine" in done.stderr
+
+
+def test_dap_over_tcp_serves_one_editor_after_another(scene):
+    server, _ = scene
+    process = subprocess.Popen(
+        [*KAMTOOL, "debug", "--dap", "127.0.0.1:0"], env=server.environment, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        port = int(process.stderr.readline().rpartition(":")[2])
+        for _ in range(2):
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as editor:
+                for number, command in enumerate(("initialize", "attach", "threads", "disconnect"), 1):
+                    body = json.dumps({"seq": number, "type": "request", "command": command}).encode()
+                    editor.sendall(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+                said = b""
+                while data := editor.recv(65536):
+                    said += data
+            assert said.count(b'"success": true') == 4
+            assert b'"event": "initialized"' in said
+    finally:
+        process.terminate()
+        process.stderr.close()
+        process.wait(20)

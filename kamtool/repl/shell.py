@@ -201,6 +201,7 @@ async def batch(socket: Path, lines: Sequence[str] | TextIO, *, as_json: bool, o
                     {"hint": mistake.hint, "command": text} if as_json else {}
                 ))  # fmt: skip
             else:
+                await words.settle()
                 if text:
                     say("result", words.raw if as_json else found, **({"command": text} if as_json else {}))
     finally:

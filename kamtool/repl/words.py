@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from kamtool.debug.client import Client
@@ -40,6 +41,7 @@ class Words:
         self.last = ""
         self._displayed = 0
         self._place = ""
+        self._arrived: asyncio.Event | None = None
         self.raw: Any = None
         """What the session answered last, for programs."""
         self.stops: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -62,10 +64,13 @@ class Words:
 
     def heard(self, event: str, facts: dict[str, Any]) -> list[str]:
         """What happened, in lines."""
+        if self._arrived is not None and event in ("stopped", "left", "over", "budget"):
+            self._arrived.set()
         if event == "stopped":
             self.parked[facts["id"]] = facts
             self.focus = facts["id"]
-            self.stops.put_nowait(facts)
+            if self.stops.qsize() < 100:
+                self.stops.put_nowait(facts)
             place = f"{facts['stack'][0]['route']} {facts['file']}" if facts["stack"] else facts["route"]
             moved, self._place = place != self._place, place
             return show.stopped(self.paint, self.source, facts, moved=moved)
@@ -87,6 +92,16 @@ class Words:
             lost = [str(each["number"]) for each in facts["breakpoints"] if each["trouble"]]
             return [f"the cfg was reloaded{'; lost: breakpoint ' + ', '.join(lost) if lost else ''}"]
         return []
+
+    async def settle(self, seconds: float = 10.0) -> None:
+        """After a step: wait until the message has stopped again or left its route."""
+        if self._arrived is None:
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._arrived.wait(), seconds)
+        self._arrived = None
+        while not self.stops.empty():
+            self.stops.get_nowait()
 
     def _gone(self, number: int) -> None:
         self.parked.pop(number, None)
@@ -197,6 +212,8 @@ class Words:
         # Before it goes: the next stop may be heard before the answer is.
         if self.focus is not None:
             self._gone(self.focus)
+        if how not in ("continue", "drop", "reply"):
+            self._arrived = asyncio.Event()
         try:
             await self._call("resume", how=how, **going, **more)
         except Mistake:

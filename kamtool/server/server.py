@@ -33,6 +33,7 @@ from kamtool.sip.framing import Broken
 from kamtool.sip.message import Message, Response
 from kamtool.store.databases import Databases
 from kamtool.transport.resolver import Resolver, Target
+from kamtool.transport.tap import Tap
 from kamtool.transport.tcp_options import tcp_options
 from kamtool.transport.transports import Transports
 
@@ -82,6 +83,7 @@ class Server:
         self.transports = Transports(self, tcp=tcp_options(self.setting), resolver=self._resolver())
         self.responses = Responses(self)
         self.transactions = Transactions(self.responses, self.transports.send, self.now)
+        self.tap = Tap(self.transports, self.transactions)
         self.replies = Replies(self)
         self.relay = Relay(self)
         self.uac = Uac(self)

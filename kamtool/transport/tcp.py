@@ -40,7 +40,7 @@ class TcpTransport:
         closed: Callable[[Flow, str], None],
     ) -> None:
         self.options, self.receive, self.failed = options, receive, failed
-        self._broken, self._closed = broken, closed
+        self.broken_stream, self._closed = broken, closed
         self.loop: asyncio.AbstractEventLoop
         self.handshakes: Handshakes
         self.profiles: Profiles | None = None
@@ -251,7 +251,7 @@ class TcpTransport:
         self.receive(data, connection.flow)
 
     def broken(self, connection: Connection, end: Broken) -> None:
-        self._broken(end, connection.flow)
+        self.broken_stream(end, connection.flow)
 
     def happened(self, connection: Connection, event: Any) -> None:
         if self.other is not None:

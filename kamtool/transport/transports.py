@@ -147,6 +147,11 @@ class Transports:
         loopback = is_loopback(remote_host)
         return next((s for s in fitting if is_loopback(s.address.host) == loopback), fitting[0])
 
+    @property
+    def udp_sockets(self) -> list[UdpSocket]:
+        """The bound UDP sockets."""
+        return list(self._udp.values())
+
     def socket_of(self, flow: Flow) -> Socket | None:
         """The listening socket that a flow belongs to."""
         return self._sockets.get((flow.transport, flow.local))

@@ -1,0 +1,114 @@
+"""Every SIP message in and out of one server's sockets, as plain text, for those who watch.
+
+With nobody watching nothing of it is on the way: the first watcher swaps wrappers in where messages are taken
+and given, the last one to leave takes them out again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kamtool.sip.flow import Flow
+from kamtool.sip.framing import Broken
+
+if TYPE_CHECKING:
+    from kamtool.transport.transports import Transports
+
+KEEPALIVE_BYTES = 4
+"""What is no longer than this holds the way open and is no message."""
+
+Watcher = Callable[[float, bool, Flow, bytes], None]
+"""Gets the time of day, whether it came in (else it went out), the flow, and the message."""
+
+
+class Tap:
+    """`others` are objects that hold a `send` of their own, bound to that of the transports."""
+
+    def __init__(self, transports: Transports, *others: Any) -> None:
+        self.transports, self.others = transports, others
+        self.watchers: list[Watcher] = []
+        self._undo: list[Callable[[], None]] = []
+
+    def add(self, watcher: Watcher) -> None:
+        """Let it watch from the next message on."""
+        self.watchers = [*self.watchers, watcher]
+        self._rewire()
+
+    def remove(self, watcher: Watcher) -> None:
+        """It watches no more."""
+        self.watchers = [each for each in self.watchers if each is not watcher and each != watcher]
+        self._rewire()
+
+    def _rewire(self) -> None:
+        for undo in self._undo:
+            undo()
+        self._undo.clear()
+        if not self.watchers:
+            return
+        told = self.watchers[0] if len(self.watchers) == 1 else self._tell_all
+        transports = self.transports
+        for udp in transports.udp_sockets:
+            self._swap(udp, "receive", _receiving(udp.receive, told))
+        tcp = transports.tcp
+        self._swap(tcp, "receive", _receiving(tcp.receive, told))
+        self._swap(tcp, "broken_stream", _breaking(tcp.broken_stream, told))
+        send = _sending(transports.send, told, transports)
+        for holder in (transports, *self.others):
+            self._swap(holder, "send", send)
+
+    def _swap(self, holder: Any, name: str, wrapped: Any) -> None:
+        own = getattr(holder, "__dict__", None)
+        before = getattr(holder, name)
+
+        def undo() -> None:
+            if own is not None and holder is self.transports:
+                own.pop(name, None)  # the method is the class's
+            else:
+                setattr(holder, name, before)
+
+        setattr(holder, name, wrapped)
+        self._undo.append(undo)
+
+    def _tell_all(self, at: float, inbound: bool, flow: Flow, data: bytes) -> None:
+        for watcher in self.watchers:
+            watcher(at, inbound, flow, data)
+
+
+def _receiving(plain: Callable[[bytes, Flow], None], told: Watcher) -> Callable[[bytes, Flow], None]:
+    now = time.time
+
+    def receive(data: bytes, flow: Flow) -> None:
+        told(now(), True, flow, data)
+        plain(data, flow)
+
+    return receive
+
+
+def _breaking(plain: Callable[[Broken, Flow], None], told: Watcher) -> Callable[[Broken, Flow], None]:
+    def broken(end: Broken, flow: Flow) -> None:
+        told(time.time(), True, flow, end.head)
+        plain(end, flow)
+
+    return broken
+
+
+def _sending(
+    plain: Callable[[Flow, bytes], bool], told: Watcher, transports: Transports
+) -> Callable[[Flow, bytes], bool]:
+    now = time.time
+
+    def send(flow: Flow, data: bytes) -> bool:
+        sent = plain(flow, data)
+        if sent and len(data) > KEEPALIVE_BYTES and not (flow.connection and _is_http(transports, flow)):
+            told(now(), False, flow, data)
+        return sent
+
+    return send
+
+
+def _is_http(transports: Transports, flow: Flow) -> bool:
+    """Whether what is written here leaves as HTTP."""
+    connection = transports.connection(flow)
+    return connection is not None and connection.encode is not None and flow.transport in ("tcp", "tls")

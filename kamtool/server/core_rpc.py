@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kamtool import __version__, speed
 from kamtool.errors import RpcError
-from kamtool.server import tcp_rpc
+from kamtool.server import dns_rpc, tcp_rpc
 from kamtool.server.rpc import RpcTable
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def register(table: RpcTable, server: Server) -> None:
         if group in ("core", "system", "stats"):
             table.register(f"{group}.{NAMES.get(attribute, name)}", getattr(core, attribute))
     tcp_rpc.register(table, server)
+    dns_rpc.register(table, server)
 
 
 NAMES = {"system_list_methods": "listMethods", "system_method_help": "methodHelp"}

@@ -32,6 +32,7 @@ from kamtool.sip.flow import Address, Flow, Socket
 from kamtool.sip.framing import Broken
 from kamtool.sip.message import Message, Response
 from kamtool.store.databases import Databases
+from kamtool.transport.dns_options import dns_options
 from kamtool.transport.resolver import Resolver, Target
 from kamtool.transport.tap import Tap
 from kamtool.transport.tcp_options import tcp_options
@@ -105,9 +106,7 @@ class Server:
         return self.settings.values.get(name, default)
 
     def _resolver(self) -> Resolver:
-        return self.options.resolver or Resolver(
-            naptr=bool(self.setting("dns_try_naptr", False)), ipv6=bool(self.setting("dns_try_ipv6", True))
-        )
+        return self.options.resolver or Resolver(dns_options(self.setting))
 
     # Life
 

@@ -1,20 +1,25 @@
-"""Where a SIP URI leads: RFC 3263 over dnspython, with a small cache. Numeric hosts never come here."""
+"""Where a SIP URI leads: RFC 3263, NAPTR to SRV to addresses. Numeric hosts never come here."""
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from kamtool.errors import TransportError
 from kamtool.sip.flow import Address
+from kamtool.transport.dns_ask import DEADLINE_SECONDS, NameServers, Query, Questions
+from kamtool.transport.dns_cache import FAILURE_TTL, Cache, text
+from kamtool.transport.dns_options import DnsOptions
 
-MAX_CACHED = 10_000
 SERVICES = {"udp": "_sip._udp.", "tcp": "_sip._tcp.", "tls": "_sips._tcp.", "sctp": "_sip._sctp."}
 NAPTR_SERVICES = {"SIP+D2U": "udp", "SIP+D2T": "tcp", "SIPS+D2T": "tls", "SIP+D2S": "sctp"}
+MAX_TARGETS = 32
+"""A zone may hold any number of records; more places than this are never tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,38 +32,39 @@ class Target:
     """The host that was asked for, which a TLS certificate must name (RFC 5922 §4)."""
 
 
-class Answer(Protocol):
-    """The part of dnspython's answer that is used."""
-
-    rrset: Any
-
-
-Query = Callable[[str, str], Awaitable[tuple[list[Any], float]]]
-"""Ask for (name, type): the records and their time to live. Raises TransportError when there is no answer."""
-
-
 class Resolver:
     """Names to addresses, in the order in which they should be tried.
 
-    `query` does the asking and may be replaced, e.g. by a table in a test.
+    `query` does the asking and may be replaced, e.g. by a table in a test. `transports` and `families` are
+    what the server has sockets for, once it has them: nothing else is asked for.
     """
 
     def __init__(
         self,
+        options: DnsOptions | None = None,
         *,
         query: Query | None = None,
         hosts: Path = Path("/etc/hosts"),
         naptr: bool = False,
-        srv: bool = True,
-        ipv4: bool = True,
         ipv6: bool = True,
-        negative_ttl: float = 60.0,
+        within: float | None = None,
     ) -> None:
-        self._query = query or _ask
-        self._naptr, self._srv, self._negative_ttl = naptr, srv, negative_ttl
-        self._types = (("A",) if ipv4 else ()) + (("AAAA",) if ipv6 else ())
-        self._cache: dict[tuple[str, str], tuple[float, list[Any]]] = {}
+        self.options = options or DnsOptions(naptr=naptr, ipv6=ipv6)
+        self.cache = Cache(self.options)
+        self.questions = Questions(query or NameServers(self.options))
+        self.transports: Collection[str] = ("udp", "tcp", "tls")
+        self.families: Collection[int] = (4, 6)
+        self.servers_up = True
+        """Said over RPC: while it is false no name server is asked."""
         self._hosts = read_hosts(hosts)
+        self._within = within or self._deadline()
+
+    def _deadline(self) -> float:
+        """Seconds for one name with all that follows from it: two questions, one after the other."""
+        options = self.options
+        if not options.try_seconds:
+            return 2 * DEADLINE_SECONDS
+        return 2.0 * options.try_seconds * (options.tries or 2)
 
     async def resolve(
         self, host: str, port: int | None, transport: str = "", *, secure: bool = False
@@ -67,89 +73,159 @@ class Resolver:
 
         `transport` is empty when the URI does not name one.
         """
-        targets = await self._resolve(host.lower().rstrip("."), port, transport, secure)
-        return [replace(t, name=host) if t.transport == "tls" else t for t in targets]
+        search = _Search(self, monotonic() + self._within)
+        targets = await search.targets(host.lower().rstrip("."), port, transport, secure)
+        if not self.options.failover:
+            targets = targets[:1]
+        return [replace(t, name=host) if t.transport == "tls" else t for t in targets[:MAX_TARGETS]]
 
-    async def _resolve(self, host: str, port: int | None, transport: str, secure: bool) -> list[Target]:
-        known = self._hosts.get(host)
+    async def get(self, name: str, kind: str, end: float | None = None) -> list[Any]:
+        """The records of a name, from the cache or the name servers; none when there are none.
+
+        Raises TransportError when no server answers before `end`.
+        """
+        key, now = (name, kind), monotonic()
+        entry = self.cache.get(key, now)
+        if entry is not None:
+            return entry.records
+        try:
+            if not self.servers_up:
+                raise TransportError(f"{name} {kind}: the name servers are said to be down")
+            within = self._within if end is None else end - now
+            records, ttl = await self.questions.ask(name, kind, within)
+        except TransportError:
+            stale = self.cache.stale(key, now)
+            if stale is None:
+                self.cache.put(key, [], min(self.options.negative_ttl, FAILURE_TTL), now)
+                raise
+            stale.expires_at = monotonic() + FAILURE_TTL
+            return stale.records
+        if not records:
+            ttl = min(ttl, self.options.negative_ttl)
+        return self.cache.put(key, records, ttl, monotonic()).records
+
+    def addresses_in_hosts(self, host: str) -> list[str]:
+        """The addresses that the hosts file has for a name."""
+        return self._hosts.get(host, [])
+
+    def clear(self) -> None:
+        """Forget every answer."""
+        self.cache.clear()
+
+    def stop(self) -> None:
+        """Wait for no answer any more."""
+        self.questions.stop()
+
+
+class _Search:
+    """One URI's way through the DNS, with the moment at which it must be over."""
+
+    def __init__(self, resolver: Resolver, end: float) -> None:
+        self.resolver, self.options, self.end = resolver, resolver.options, end
+        self.failure: TransportError | None = None
+
+    async def targets(self, host: str, port: int | None, transport: str, secure: bool) -> list[Target]:
+        known = self.resolver.addresses_in_hosts(host)
         plain = transport or ("tls" if secure else "udp")
         if known:
-            return [Target(plain, Address(ip, port or _default_port(plain))) for ip in known]
-        if port is not None or not self._srv:
-            return await self._hosts_of(host, port or _default_port(plain), plain)
-        for service, owner in await self._services(host, transport, secure):
-            targets = await self._srv_targets(owner, service)
-            if targets:
-                return targets
-        return await self._hosts_of(host, _default_port(plain), plain)
+            return [Target(plain, Address(ip, port or default_port(plain))) for ip in known]
+        found: list[Target] = []
+        if port is None:
+            for service, owner in await self._services(host, transport, secure):
+                found += await self._srv_targets(owner, service)
+                if found:
+                    break
+        if not found:
+            found = await self._addresses(host, port or default_port(plain), plain)
+        if not found:
+            raise self.failure or TransportError(f"{host}: the name does not resolve")
+        return list(dict.fromkeys(found))
 
     async def _services(self, host: str, transport: str, secure: bool) -> list[tuple[str, str]]:
         """(transport, SRV name) in the order to be asked (§4.1)."""
         if transport:
             return [(transport, SERVICES.get(transport, "_sip._tcp.") + host)]
-        if self._naptr:
-            records = sorted(await self._get(host, "NAPTR"), key=lambda r: (r.order, r.preference))
-            services = [
-                (NAPTR_SERVICES.get(_text(r.service).upper(), ""), _name(r.replacement)) for r in records
+        if self.options.naptr:
+            found = [
+                (service, str(record.replacement).rstrip("."))
+                for record in self._in_order(await self._get(host, "NAPTR"))
+                if self._is_wanted(service := NAPTR_SERVICES.get(text(record.service).upper(), ""), secure)
             ]
-            found = [pair for pair in services if pair[0] and (not secure or pair[0] == "tls")]
             if found:
                 return found
-        return [(name, SERVICES[name] + host) for name in (("tls",) if secure else ("udp", "tcp"))]
+        wanted = ("tls",) if secure else ("udp", "tcp", "sctp")
+        usable = [name for name in wanted if self._is_wanted(name, secure)]
+        return [(name, SERVICES[name] + host) for name in sorted(usable, key=self._preference)]
+
+    def _preference(self, transport: str) -> int:
+        return -self.options.preferences.get(transport, 0)
+
+    def _is_wanted(self, transport: str, secure: bool) -> bool:
+        if transport not in self.resolver.transports or (secure and transport != "tls"):
+            return False
+        return self.options.preferences.get(transport, 0) >= 0
+
+    def _in_order(self, records: Iterable[Any]) -> list[Any]:
+        """NAPTR records: by our own preference (dns_*_pref) or, as RFC 3263 has it, by theirs."""
+
+        def key(record: Any) -> tuple[int, int, int]:
+            ours = self._preference(NAPTR_SERVICES.get(text(record.service).upper(), ""))
+            theirs = (record.order, record.preference)
+            return (ours, *theirs) if self.options.naptr_by_preference else (*theirs, ours)
+
+        return sorted(records, key=key)
 
     async def _srv_targets(self, owner: str, transport: str) -> list[Target]:
         targets: list[Target] = []
-        for record in by_weight(await self._get(owner, "SRV")):
-            name = _name(record.target)
+        records = await self._get(owner, "SRV")
+        if self.options.srv_by_weight:
+            records = by_weight(records)
+        else:
+            records = sorted(records, key=lambda record: (record.priority, -record.weight))
+        for record in records:
+            name = str(record.target).rstrip(".").lower()
             if name:  # §4.1 of RFC 2782: the target "." means that the service is not there
-                targets += await self._hosts_of(name, record.port, transport, required=False)
+                targets += await self._addresses(name, record.port, transport)
+            if len(targets) >= MAX_TARGETS or (targets and not self.options.failover):
+                break
         return targets
 
-    async def _hosts_of(self, host: str, port: int, transport: str, *, required: bool = True) -> list[Target]:
-        addresses = list(self._hosts.get(host, ()))
-        if not addresses:
-            for kind in self._types:
-                addresses += [str(record.address) for record in await self._get(host, kind)]
-        if not addresses and required:
-            raise TransportError(f"{host}: the name does not resolve")
-        return [Target(transport, Address(ip, port)) for ip in addresses]
+    async def _addresses(self, host: str, port: int, transport: str) -> list[Target]:
+        found = list(self.resolver.addresses_in_hosts(host))
+        if not found:
+            options, families = self.options, self.resolver.families
+            kinds = ["A"] if options.ipv4 and 4 in families else []
+            kinds += ["AAAA"] if options.ipv6 and 6 in families else []
+            if options.prefer_ipv6:
+                kinds.reverse()
+            answers = await asyncio.gather(*[self._get(host, kind) for kind in kinds])
+            found = [str(record.address) for records in answers for record in records]
+        return [Target(transport, Address(ip, port)) for ip in found]
 
     async def _get(self, name: str, kind: str) -> list[Any]:
-        key, now = (name, kind), monotonic()
-        cached = self._cache.get(key)
-        if cached and cached[0] > now:
-            return cached[1]
+        """As `Resolver.get`; a question without an answer is one without records, and remembered."""
         try:
-            records, ttl = await self._query(name, kind)
-        except TransportError:
-            records, ttl = [], self._negative_ttl
-        if not records:
-            ttl = min(ttl or self._negative_ttl, self._negative_ttl)
-        if len(self._cache) >= MAX_CACHED:
-            self._cache.clear()
-        self._cache[key] = (now + ttl, records)
-        return records
-
-    def clear(self) -> None:
-        """Forget every cached answer."""
-        self._cache.clear()
+            return await self.resolver.get(name, kind, self.end)
+        except TransportError as error:
+            self.failure = error
+            return []
 
 
 def by_weight(records: Iterable[Any], rng: random.Random | None = None) -> list[Any]:
     """SRV records in the order to be tried: by priority, then drawn by weight (RFC 2782)."""
-    draw = (rng or random).random
+    dice = rng or random.Random()
     ordered: list[Any] = []
     left = sorted(records, key=lambda record: record.priority)
     while left:
         group = [record for record in left if record.priority == left[0].priority]
         left = left[len(group) :]
+        dice.shuffle(group)
+        group.sort(key=lambda record: bool(record.weight))  # weight 0 stands first: a small chance
         while group:
-            point = draw() * sum(record.weight for record in group)
-            chosen = group[-1]
-            for record in group:
-                point -= record.weight
-                if point < 0:
-                    chosen = record
+            point = dice.randint(0, sum(record.weight for record in group))
+            for chosen in group:
+                point -= chosen.weight
+                if point <= 0:
                     break
             group.remove(chosen)
             ordered.append(chosen)
@@ -170,24 +246,6 @@ def read_hosts(path: Path) -> dict[str, list[str]]:
     return names
 
 
-async def _ask(name: str, kind: str) -> tuple[list[Any], float]:
-    import dns.asyncresolver
-    import dns.exception
-
-    try:
-        answer = await dns.asyncresolver.resolve(name, kind, lifetime=5.0)
-    except (dns.exception.DNSException, OSError, ValueError) as error:
-        raise TransportError(f"{name} {kind}: {error}") from error
-    return list(answer), float(answer.rrset.ttl if answer.rrset is not None else 0)
-
-
-def _default_port(transport: str) -> int:
+def default_port(transport: str) -> int:
+    """The port of a transport where none is said."""
     return 5061 if transport == "tls" else 5060
-
-
-def _name(name: Any) -> str:
-    return str(name).rstrip(".")
-
-
-def _text(value: Any) -> str:
-    return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)

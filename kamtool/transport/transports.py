@@ -72,6 +72,8 @@ class Transports:
         for udp in self._udp.values():
             udp.open(loop)
         self.tcp.open(loop)
+        self.resolver.transports = {socket.transport for socket in self.sockets}
+        self.resolver.families = {6 if ":" in socket.address.host else 4 for socket in self.sockets}
         self._sweep()
 
     def _bind(self, socket: Socket) -> Socket:
@@ -89,6 +91,7 @@ class Transports:
         for udp in self._udp.values():
             udp.close()
         self.tcp.close()
+        self.resolver.stop()
         if self._sweeper is not None:
             self._sweeper.cancel()
         self._udp.clear()

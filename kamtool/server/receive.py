@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ParseError
@@ -37,12 +38,18 @@ class Receive:
         self.server = server
         self.accept_aliases = bool(server.setting("tcp_accept_aliases", False))
         self.length_optional = bool(server.setting("tcp_accept_no_cl", False))
+        self.arriving: Callable[[bytes, Flow], bytes] | None = None
+        """Other bytes in the place of those that come, before anybody sees them; none at all drops them."""
 
     def message(self, data: bytes, flow: Flow) -> None:
         """One datagram, or one message cut from a stream. Nothing it contains can raise from here."""
         server = self.server
         stream = flow.transport in STREAMS and not self.length_optional
         try:
+            if self.arriving is not None:
+                data = self.arriving(data, flow)
+                if not data:
+                    return
             if data[:4] == b"SIP/":
                 server.responses.receive(Response(data, stream), flow)
             else:

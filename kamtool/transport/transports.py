@@ -57,6 +57,8 @@ class Transports:
         self._dirty: list[UdpSocket] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sweeper: asyncio.TimerHandle | None = None
+        self.leaving: Callable[[bytes, Flow], bytes] | None = None
+        """Other bytes in the place of those that leave, after everybody has seen them; none at all drops them."""
 
     def start(self, listens: Iterable[Socket]) -> None:
         """Bind every socket, then read from all. Raises TransportError, and then none is open."""
@@ -120,6 +122,10 @@ class Transports:
 
     def send(self, flow: Flow, data: bytes) -> bool:
         """Send by this flow; false when its connection is gone or takes no more. UDP never says no."""
+        if self.leaving is not None:
+            data = self.leaving(data, flow)
+            if not data:
+                return True
         if flow.transport == "udp":
             udp = self._udp.get(flow.local)
             if udp is None:

@@ -145,12 +145,16 @@ T = TypeVar("T")
 class Param(Generic[T]):
     """A `modparam`: its default, its meaning, and through the default (or `kind`) its type, int or str.
 
-    With `repeat` it may be set many times and the attribute is a list of what was set.
+    With `repeat` it may be set many times and the attribute is a list of what was set. With `either` a cfg
+    may give a number as well as a string.
     """
 
-    def __init__(self, default: T, doc: str, *, repeat: bool = False, kind: type | None = None) -> None:
+    def __init__(
+        self, default: T, doc: str, *, repeat: bool = False, kind: type | None = None, either: bool = False
+    ) -> None:
         self.default, self.doc, self.repeat = default, doc, repeat
         self.kind: type = kind or (str if isinstance(default, str) or default is None else int)
+        self.kinds = frozenset((int, str)) if either else frozenset((self.kind,))
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -196,6 +200,13 @@ class Function:
     guard: Constants | None = None
     """Gives the text behind `module.` of an expression; while that is false, the call is 1 and its arguments
     are not evaluated."""
+
+    narrower: tuple[tuple[int, Routes], ...] = ()
+    """Counts of arguments with which it is for fewer routes."""
+
+    def routes_of(self, count: int) -> Routes:
+        """Where it may be called with so many arguments."""
+        return dict(self.narrower).get(count, self.routes)
 
     def accepts(self, count: int) -> bool:
         """Whether the function may be called with so many arguments."""
@@ -249,6 +260,7 @@ class Rpc:
     attribute: str
     parameters: tuple[inspect.Parameter, ...]
     doc: str
+    workers: str = "one"
 
 
 @dataclass(slots=True)
@@ -281,16 +293,19 @@ def function(
     arities: Sequence[int] | None = None,
     inline: Constants | None = None,
     guard: Constants | None = None,
+    narrower: Mapping[int, Routes] | None = None,
 ) -> Callable[[F], F]:
     """Export a method to the cfg under `names` (further names are aliases).
 
     `arities` lists the argument counts when not all between required and possible are allowed:
-    `t_relay()` and `t_relay(host, port)`, never one. `inline` and `guard`: see `Function`.
+    `t_relay()` and `t_relay(host, port)`, never one. `inline`, `guard` and `narrower`: see `Function`.
     """
     allowed = None if arities is None else frozenset(arities)
+    fewer = tuple((narrower or {}).items())
     return lambda method: _mark(
-        method, "function", names=names, routes=routes, arities=allowed, inline=inline, guard=guard
-    )
+        method, "function",
+        names=names, routes=routes, arities=allowed, inline=inline, guard=guard, narrower=fewer,
+    )  # fmt: skip
 
 
 def pv(
@@ -311,9 +326,14 @@ def transformation(*names: str) -> Callable[[F], F]:
     return lambda method: _mark(method, "transformation", names=names)
 
 
-def rpc(*names: str) -> Callable[[F], F]:
-    """Export a method (plain or async) to the control plane. It returns JSON-able data or raises RpcError."""
-    return lambda method: _mark(method, "rpc", names=names)
+def rpc(*names: str, workers: str = "one") -> Callable[[F], F]:
+    """Export a method (plain or async) to the control plane. It returns JSON-able data or raises RpcError.
+
+    `workers` says where it runs when the server has several: `one`, the worker that was asked, for what all
+    of them know alike; `all`, for what changes each; `any`, until one does not refuse it; `sum`, numbers of
+    all added up; `join`, lists of all behind each other.
+    """
+    return lambda method: _mark(method, "rpc", names=names, workers=workers)
 
 
 class Module:
@@ -331,6 +351,11 @@ class Module:
     """Event routes this module runs, e.g. `htable:expired:*`."""
     live: tuple[str, ...] = ()
     """Parameters that a reload may change: they are read each time they are used."""
+
+    alone: bool = False
+    """Started on one worker only, where there are several: it has a socket of its own, or timers."""
+    per_worker: str = ""
+    """What it counts for each worker by itself: said at the start where there are several."""
 
     name: str = ""
 
@@ -370,9 +395,17 @@ class Module:
     async def stop(self) -> None:
         """Flush what must not be lost."""
 
-    def every(self, seconds: float, callback: Callable[[], Awaitable[None] | None]) -> None:
-        """Call `callback` every so many seconds until the server stops."""
-        self.server.every(seconds, callback)
+    def every(
+        self, seconds: float, callback: Callable[[], Awaitable[None] | None], *, alone: bool = False
+    ) -> None:
+        """Call `callback` every so many seconds until the server stops; `alone`: on one worker only."""
+        if not (alone and self.worker):
+            self.server.every(seconds, callback)
+
+    @property
+    def worker(self) -> int:
+        """The number of this worker; 0 where there is only one."""
+        return getattr(self.server, "worker", 0)
 
 
 _KIND_BY_TYPE: dict[Any, Kind] = {
@@ -421,7 +454,7 @@ def _function(name: str, attribute: str, method: Callable[..., Any], facts: dict
     return Function(
         name, attribute, facts["routes"], tuple(parameters), rest, facts["arities"],
         inspect.iscoroutinefunction(method), hints.get("return") is bool, inspect.getdoc(method) or "",
-        facts["inline"], facts["guard"],
+        facts["inline"], facts["guard"], facts["narrower"],
     )  # fmt: skip
 
 
@@ -466,7 +499,8 @@ def _declaration(cls: type[Module]) -> Declaration:
                     result.transformations[exported] = _transformation(exported, attribute, member)
                 else:
                     parameters = tuple(inspect.signature(member).parameters.values())[1:]
-                    result.rpcs[exported] = Rpc(exported, attribute, parameters, inspect.getdoc(member) or "")
+                    doc = inspect.getdoc(member) or ""
+                    result.rpcs[exported] = Rpc(exported, attribute, parameters, doc, facts["workers"])
     return result
 
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 import logging
 
 from kamtool.errors import ConfigError, ParseError, StoreError
-from kamtool.module import ANY, FAILURE_ROUTE, REQUEST_ROUTE, Host, Module, Param, Plain, Variable, function
+from kamtool.module import (
+    ANY,
+    FAILURE_ROUTE,
+    ONSEND_ROUTE,
+    REQUEST_ROUTE,
+    Host,
+    Module,
+    Param,
+    Plain,
+    Variable,
+    function,
+)
 from kamtool.modules.db_sqlite import open_database
 from kamtool.script.context import Branch, Context
 from kamtool.sip.uri import SipUri, parse_uri, unescape
@@ -58,7 +69,7 @@ class AliasDb(Module):
                 ctx.add_branch(Branch(uri))
         return True
 
-    @function("alias_db_find", routes=ANY)
+    @function("alias_db_find", routes=ANY & ~ONSEND_ROUTE)
     def alias_db_find(self, ctx: Context, table: str, uri: str, result: Variable, flags: Plain = "") -> bool:
         """Assign to `result` the user whom `uri` is an alias of, for each that it means; `flags` as above."""
         found = self._find(table, uri, flags)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from kamtool.errors import ConfigError, RpcError
-from kamtool.module import ANY, Host, Module, Param, Plain, Value, function, pv, rpc
+from kamtool.module import ANY, ONSEND_ROUTE, Host, Module, Param, Plain, Value, function, pv, rpc
 from kamtool.script.levels import python_level
 from kamtool.script.values import wrap
 
@@ -99,7 +99,7 @@ class Benchmark(Module):
     def _runs(self, timer: Timer) -> bool:
         return self.enable > 0 or (self.enable == 0 and timer.enabled)
 
-    @function("bm_start_timer", routes=ANY)
+    @function("bm_start_timer", routes=ANY & ~ONSEND_ROUTE)
     def bm_start_timer(self, ctx: Context, name: Plain) -> int:
         """Start a timer. Each message has its own start, so messages that wait do not disturb each other."""
         timer = self._timer(name)
@@ -108,7 +108,7 @@ class Benchmark(Module):
             ctx.scratch.setdefault(STARTS, {})[name] = timer.started_at
         return 1
 
-    @function("bm_log_timer", routes=ANY)
+    @function("bm_log_timer", routes=ANY & ~ONSEND_ROUTE)
     def bm_log_timer(self, ctx: Context, name: Plain) -> int:
         """Stop a timer: count its time, and log all of them every `granularity` calls.
 

@@ -73,9 +73,9 @@ class Cfgutils(Module):
         return self.probability
 
     @function("rand_event", routes=ANY)
-    def rand_event(self, ctx: Context, percent: int | None = None) -> bool:
-        """True by chance: with `percent`, else with the chance that is set."""
-        return random.random() * 100 < (self.probability if percent is None else percent)
+    def rand_event(self, ctx: Context) -> bool:
+        """True by chance: the one that `initial_probability` or rand_set_prob() set."""
+        return random.random() * 100 < self.probability
 
     @pv("RANDOM", kind=int)
     def get_random(self, ctx: Context) -> Value:

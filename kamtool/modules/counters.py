@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ConfigError, RpcError
-from kamtool.module import ANY, Host, Module, Param, Plain, function, rpc
+from kamtool.module import ANY, BRANCH_ROUTE, Host, Module, Param, Plain, function, rpc
 from kamtool.script.nodes import String
 from kamtool.script.values import wrap
 
@@ -75,17 +75,17 @@ class Counters(Module):
         logger.error("no script_counter %r is declared", name)
         return None
 
-    @function("cnt_inc", routes=ANY)
+    @function("cnt_inc", routes=ANY & ~BRANCH_ROUTE)
     def cnt_inc(self, ctx: Context, name: Plain) -> bool:
         """Add 1 to a counter declared with `script_counter`; false when there is none of that name."""
         return self._add(name, 1)
 
-    @function("cnt_add", routes=ANY)
+    @function("cnt_add", routes=ANY & ~BRANCH_ROUTE)
     def cnt_add(self, ctx: Context, name: Plain, number: int) -> bool:
         """Add a number, which may be negative, to a counter."""
         return self._add(name, number)
 
-    @function("cnt_reset", routes=ANY)
+    @function("cnt_reset", routes=ANY & ~BRANCH_ROUTE)
     def cnt_reset(self, ctx: Context, name: Plain) -> bool:
         """Set a counter to 0."""
         key = self._key(name)

@@ -6,7 +6,18 @@ import logging
 import re
 
 from kamtool.errors import ConfigError, ParseError, RpcError, StoreError
-from kamtool.module import ANY, Host, Module, Param, Plain, Variable, function, rpc
+from kamtool.module import (
+    BRANCH_ROUTE,
+    FAILURE_ROUTE,
+    REQUEST_ROUTE,
+    Host,
+    Module,
+    Param,
+    Plain,
+    Variable,
+    function,
+    rpc,
+)
 from kamtool.modules.db_sqlite import open_database
 from kamtool.script.context import Context
 from kamtool.script.regex import compile_ere
@@ -88,7 +99,7 @@ class Group(Module):
             raise ParseError(f"{text!r} names no user")
         return unescape(parsed.user), parsed.host
 
-    @function("is_user_in", routes=ANY)
+    @function("is_user_in", routes=REQUEST_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE)
     def is_user_in(self, ctx: Context, uri: Plain, group: str) -> int:
         """Whether a user is a member: 1, -6 when not, -1 when there is no user to ask for.
 
@@ -112,7 +123,7 @@ class Group(Module):
             logger.error("is_user_in: %s", error)
         return ERROR
 
-    @function("get_user_group", routes=ANY)
+    @function("get_user_group", routes=REQUEST_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE)
     def get_user_group(self, ctx: Context, uri: Plain, groups: Variable) -> int:
         """Push the numbers of the groups whose expression fits `sip:user@domain`; how many, -1 none."""
         try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kamtool.errors import ConfigError
-from kamtool.module import ANY, Host, Module, Param, Value, function, pv
+from kamtool.module import ANY, REQUEST_ROUTE, Host, Module, Param, Value, function, pv
 from kamtool.server import control
 from kamtool.server.rpc import RpcTable
 
@@ -40,8 +40,8 @@ class Jsonrpcs(Module):
     transport = Param(0, "what to open: 1 http, 2 FIFO, 4 datagrams, summed; 0 is FIFO and datagrams")
     fifo_name = Param("/run/kamailio/kamailio_rpc.fifo", "the FIFO to read; relative to /run/kamailio")
     fifo_mode = Param(0o660, "its permissions")
-    fifo_user = Param("", "its owner")
-    fifo_group = Param("", "its group")
+    fifo_user = Param("", "its owner: a name or a number", either=True)
+    fifo_group = Param("", "its group: a name or a number", either=True)
     fifo_reply_dir = Param("/tmp/", "the folder of the FIFOs that clients make for their answers")
     dgram_socket = Param(
         "/run/kamailio/kamailio_rpc.sock",
@@ -49,8 +49,8 @@ class Jsonrpcs(Module):
     )
     dgram_workers = Param(1, "accepted; one server answers all")
     dgram_mode = Param(0o660, "its permissions")
-    dgram_user = Param("", "its owner")
-    dgram_group = Param("", "its group")
+    dgram_user = Param("", "its owner: a name or a number", either=True)
+    dgram_group = Param("", "its group: a name or a number", either=True)
     dgram_timeout = Param(2000, "accepted; an answer that cannot be sent at once is dropped")
 
     def __init__(self, server: Host) -> None:
@@ -105,7 +105,7 @@ class Jsonrpcs(Module):
         asyncio.get_running_loop().add_reader(self._datagram, self._datagram_ready)
 
     def _give(self, path: Path, mode: int, user: str, group: str) -> None:
-        control.give(path, user, group)
+        control.give(path, str(user), str(group))
         path.chmod(mode)
 
     async def stop(self) -> None:
@@ -171,7 +171,7 @@ class Jsonrpcs(Module):
         }
         return 1
 
-    @function("jsonrpc_dispatch", routes=ANY)
+    @function("jsonrpc_dispatch", routes=REQUEST_ROUTE)
     async def jsonrpc_dispatch(self, ctx: Context) -> bool:
         """Answer the JSON-RPC request in an HTTP request's body; false outside event_route[xhttp:request].
 

@@ -6,7 +6,7 @@ import logging
 import re
 
 from kamtool.errors import ConfigError, RpcError
-from kamtool.module import ANY, Host, Module, Param, function, rpc
+from kamtool.module import ANY, REQUEST_ROUTE, Host, Module, Param, function, rpc
 from kamtool.modules.pipelimit.pipes import ALGORITHMS, DROP, FEEDBACK, NETWORK, Control, Machine, Pipe, push
 from kamtool.script.context import Context
 
@@ -76,7 +76,7 @@ class Ratelimit(Module):
             return DROP
         return push(pipe, max(1, self.timer_interval), self.control, per_second=True)
 
-    @function("rl_check", routes=ANY)
+    @function("rl_check", routes=ANY, narrower={1: REQUEST_ROUTE})
     def rl_check(self, ctx: Context, number: int | None = None) -> int:
         """Count a request in this pipe, or in that of its method's queue: 1 it may pass, else -1.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ConfigError
-from kamtool.module import ANY, Host, Module, Param, function
+from kamtool.module import ANY, ONSEND_ROUTE, Host, Module, Param, function
 from kamtool.script.nodes import String
 from kamtool.script.values import to_int
 
@@ -83,7 +83,7 @@ class Statistics(Module):
         self.server.stats[key] += to_int(value)
         return True
 
-    @function("reset_stat", routes=ANY)
+    @function("reset_stat", routes=ANY & ~ONSEND_ROUTE)
     def reset_stat(self, ctx: Context, variable: str) -> bool:
         """Set a variable to 0, unless it is `no_reset`; false when there is no such variable."""
         key = self._find(variable)

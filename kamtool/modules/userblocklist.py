@@ -6,7 +6,7 @@ import logging
 import re
 
 from kamtool.errors import ParseError, RpcError, StoreError
-from kamtool.module import ANY, Host, Module, Param, function, rpc
+from kamtool.module import FAILURE_ROUTE, REQUEST_ROUTE, Host, Module, Param, function, rpc
 from kamtool.modules.db_sqlite import open_database
 from kamtool.script.context import Context
 from kamtool.sip.uri import SipUri, TelUri, parse_uri, unescape
@@ -103,7 +103,7 @@ class Userblocklist(Module):
         rows = find(self.database, sql, *values)
         return self._longest(self._prefixes(rows), dialled)
 
-    @function("check_user_blocklist", "check_user_blacklist", routes=ANY)
+    @function("check_user_blocklist", "check_user_blacklist", routes=REQUEST_ROUTE | FAILURE_ROUTE)
     def check_user_blocklist(
         self, ctx: Context, user: str, domain: str, number: str | None = None, table: str = ""
     ) -> bool:
@@ -114,7 +114,7 @@ class Userblocklist(Module):
             logger.error("check_user_blocklist: %s", error)
             return False
 
-    @function("check_user_allowlist", "check_user_whitelist", routes=ANY)
+    @function("check_user_allowlist", "check_user_whitelist", routes=REQUEST_ROUTE | FAILURE_ROUTE)
     def check_user_allowlist(
         self, ctx: Context, user: str, domain: str, number: str | None = None, table: str = ""
     ) -> bool:
@@ -132,7 +132,7 @@ class Userblocklist(Module):
             self.lists[table] = self._read(table)
         return self._longest(self.lists[table], self._dialled(ctx))
 
-    @function("check_blocklist", "check_blacklist", routes=ANY)
+    @function("check_blocklist", "check_blacklist", routes=REQUEST_ROUTE | FAILURE_ROUTE)
     def check_blocklist(self, ctx: Context, table: str = "") -> bool:
         """False when the longest prefix of the R-URI's number in a table for all is a blocked one."""
         try:
@@ -141,8 +141,8 @@ class Userblocklist(Module):
             logger.error("check_blocklist: %s", error)
             return False
 
-    @function("check_allowlist", "check_whitelist", routes=ANY)
-    def check_allowlist(self, ctx: Context, table: str = "") -> bool:
+    @function("check_allowlist", "check_whitelist", routes=REQUEST_ROUTE | FAILURE_ROUTE)
+    def check_allowlist(self, ctx: Context, table: str) -> bool:
         """True when the longest prefix of the R-URI's number in a table for all is an allowed one."""
         try:
             return self._of_all(ctx, table) is True

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kamtool.errors import ConfigError
-from kamtool.module import ANY, Host, Module, Param, Routes, Value, function, pv
+from kamtool.module import REQUEST_ROUTE, Host, Module, Param, Routes, Value, function, pv
 from kamtool.script.context import Context, Exit
 from kamtool.sip.message import Request
 from kamtool.transport.http import HttpCutter, HttpRefused, HttpRequest, Raw, Sniffer, Spoken, refusal
@@ -179,10 +179,8 @@ class Xhttp(Module):
 
     # The script
 
-    @function("xhttp_reply", routes=ANY)
-    def xhttp_reply(
-        self, ctx: Context, code: int, reason: str, content_type: str = "", body: str = ""
-    ) -> bool:
+    @function("xhttp_reply", routes=REQUEST_ROUTE)
+    def xhttp_reply(self, ctx: Context, code: int, reason: str, content_type: str, body: str) -> bool:
         """Answer the HTTP request. Headers of append_to_reply() are put into the answer.
 
         True also when `code` is no status: the answer is 500 then. False outside event_route[xhttp:request].

@@ -74,12 +74,15 @@ class CallChecker(ValueChecker):
             self._report(ConfigError(message, hint=hint, code="KT1150"), name_span, end)
             return
         function = found[1]
-        if not function.routes & self.kind and self.kind is not Routes.EVENT:  # there all may be called
+        # An event route may call what a request route may.
+        here = self.kind if self.kind is not Routes.EVENT else Routes.EVENT | Routes.REQUEST
+        routes = function.routes_of(len(node.arguments))
+        if not routes & here:
             self.checker.error(
                 f"`{node.name}` cannot be used in {ROUTE_NAMES[self.kind]}",
                 name_span,
                 "KT1156",
-                f"it is for {route_names(function.routes)}",
+                f"it is for {route_names(routes)}",
                 end,
             )
         for place, argument in enumerate(node.arguments):

@@ -144,7 +144,7 @@ class Checker:
                 _last(item.span),
             )
             return
-        wanted = {param.kind for param in found}
+        wanted = frozenset[type]().union(*(param.kinds for param in found))
         given = type(item.value)
         if given not in wanted and not (item.evaluated and str in wanted):
             kind = "a string" if str in wanted else "a number"

@@ -8,7 +8,7 @@ import time
 from typing import Protocol, cast
 
 from kamtool.errors import ConfigError, ParseError
-from kamtool.module import ANY, FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Module, Param, Variable, function
+from kamtool.module import FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Module, Param, Variable, function
 from kamtool.modules.auth import challenge
 from kamtool.modules.auth.checking import (
     OK,
@@ -180,7 +180,7 @@ class Auth(Module):
             ctx.transaction = transaction
 
     @function("www_challenge", routes=CHALLENGING)
-    def www_challenge(self, ctx: Context, realm: str, flags: int = 0) -> int:
+    def www_challenge(self, ctx: Context, realm: str, flags: int) -> int:
         """Answer 401 with a challenge for `realm`: what a registrar or another server asks.
 
         `flags`: 1 with qop=auth, 2 with qop=auth-int, 4 no 500 when it fails, 16 with stale=true.
@@ -188,12 +188,12 @@ class Auth(Module):
         return self._challenge(ctx, realm, flags, 401)
 
     @function("proxy_challenge", routes=CHALLENGING)
-    def proxy_challenge(self, ctx: Context, realm: str, flags: int = 0) -> int:
+    def proxy_challenge(self, ctx: Context, realm: str, flags: int) -> int:
         """Answer 407 with a challenge for `realm`: what a proxy asks. `flags` as for `www_challenge()`."""
         return self._challenge(ctx, realm, flags, 407)
 
     @function("auth_challenge", routes=CHALLENGING)
-    def auth_challenge(self, ctx: Context, realm: str, flags: int = 0) -> int:
+    def auth_challenge(self, ctx: Context, realm: str, flags: int) -> int:
         """`www_challenge()` for REGISTER, `proxy_challenge()` for everything else."""
         return self._challenge(ctx, realm, flags, 401 if ctx.msg.method == "REGISTER" else 407)
 
@@ -217,7 +217,7 @@ class Auth(Module):
             self._challenge_avp.set(ctx, "".join(f"{line}\r\n" for line in lines))
         return code
 
-    @function("pv_www_authenticate", "pv_www_authorize", routes=REQUEST_ROUTE)
+    @function("pv_www_authenticate", routes=REQUEST_ROUTE)
     def pv_www_authenticate(
         self, ctx: Context, realm: str, password: str, flags: int, method: str = ""
     ) -> int:
@@ -228,6 +228,11 @@ class Auth(Module):
         auth-int) into `challenge_attr`; 16 with stale=true. `method` stands in for the request's.
         """
         return self._pv(ctx, WWW, realm, password, flags, method)
+
+    @function("pv_www_authorize", routes=REQUEST_ROUTE)
+    def pv_www_authorize(self, ctx: Context, realm: str, password: str, flags: int) -> int:
+        """The old name of `pv_www_authenticate()`."""
+        return self._pv(ctx, WWW, realm, password, flags)
 
     @function("pv_proxy_authenticate", "pv_proxy_authorize", routes=REQUEST_ROUTE)
     def pv_proxy_authenticate(self, ctx: Context, realm: str, password: str, flags: int) -> int:
@@ -248,7 +253,7 @@ class Auth(Module):
                 return Code.USER_MISMATCH
         return code
 
-    @function("auth_get_www_authenticate", routes=ANY)
+    @function("auth_get_www_authenticate", routes=REQUEST_ROUTE)
     def auth_get_www_authenticate(self, ctx: Context, realm: str, flags: int, destination: Variable) -> int:
         """Put the value of a WWW-Authenticate into a variable; `flags` as for `pv_www_authenticate()`."""
         qop = "auth-int" if flags & CHALLENGE_AUTH_INT else "auth" if flags & CHALLENGE_AUTH else ""
@@ -256,7 +261,7 @@ class Auth(Module):
         destination.set(ctx, line.removeprefix(": "))
         return Code.OK
 
-    @function("has_credentials", routes=ANY)
+    @function("has_credentials", routes=REQUEST_ROUTE)
     def has_credentials(self, ctx: Context, realm: str) -> bool:
         """Whether the request brings credentials for `realm`, right or wrong."""
         return any(self.find(ctx, realm, header)[1] is not None for header in (WWW, PROXY))

@@ -150,7 +150,7 @@ class AuthDb(Module):
             if value is not None:
                 variable.set(ctx, value if isinstance(value, int | str) else str(value))
 
-    @function("www_authenticate", "www_authorize", routes=REQUEST_ROUTE)
+    @function("www_authenticate", routes=REQUEST_ROUTE)
     def www_authenticate(self, ctx: Context, realm: str, table: str, method: str = "") -> int:
         """Check Authorization against the subscribers in `table`.
 
@@ -158,6 +158,11 @@ class AuthDb(Module):
         expired; -5 no credentials for `realm`; -6 the nonce was used. `method` stands in for the request's.
         """
         return self._authenticate(ctx, realm, table, WWW, method)[0]
+
+    @function("www_authorize", routes=REQUEST_ROUTE)
+    def www_authorize(self, ctx: Context, realm: str, table: str) -> int:
+        """The old name of `www_authenticate()`."""
+        return self._authenticate(ctx, realm, table, WWW)[0]
 
     @function("proxy_authenticate", "proxy_authorize", routes=REQUEST_ROUTE)
     def proxy_authenticate(self, ctx: Context, realm: str, table: str) -> int:

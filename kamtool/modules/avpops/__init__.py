@@ -5,7 +5,18 @@ from __future__ import annotations
 import logging
 
 from kamtool.errors import ConfigError, ParseError, ScriptError, StoreError
-from kamtool.module import ANY, Host, Module, Param, Plain, Substitution, Value, Variable, function
+from kamtool.module import (
+    ANY,
+    ONSEND_ROUTE,
+    Host,
+    Module,
+    Param,
+    Plain,
+    Substitution,
+    Value,
+    Variable,
+    function,
+)
 from kamtool.modules.avpops.parts import Names, computed, holds, key_of, names_of, operation_of
 from kamtool.modules.avpops.preferences import Preferences
 from kamtool.modules.db_sqlite import open_database
@@ -72,7 +83,7 @@ class Avpops(Preferences, Module):
 
     # On AVPs
 
-    @function("is_avp_set", routes=ANY)
+    @function("is_avp_set", routes=ANY & ~ONSEND_ROUTE)
     def is_avp_set(self, ctx: Context, name: Plain) -> bool:
         """Whether an AVP has a value; `/n` one that is a number, `/s` a text, `/e` an empty one."""
         names = names_of(name)
@@ -85,7 +96,7 @@ class Avpops(Preferences, Module):
             return type(value) is int
         return "s" not in names.flags or type(value) is str
 
-    @function("avp_delete", routes=ANY)
+    @function("avp_delete", routes=ANY & ~ONSEND_ROUTE)
     def avp_delete(self, ctx: Context, name: Plain) -> bool:
         """Delete the newest value of an AVP, `/g` all; false when there is none."""
         names = names_of(name)
@@ -95,7 +106,7 @@ class Avpops(Preferences, Module):
         ctx.avps.set(key, "*" if "g" in names.flags else 0, None)
         return True
 
-    @function("avp_copy", routes=ANY)
+    @function("avp_copy", routes=ANY & ~ONSEND_ROUTE)
     def avp_copy(self, ctx: Context, source: Plain, destination: Plain) -> bool:
         """Copy the newest value of an AVP, `/g` all; `/d` moves, `/n` makes numbers, `/s` texts."""
         names = names_of(destination)
@@ -110,7 +121,7 @@ class Avpops(Preferences, Module):
             ctx.avps.push(new, _converted(value, names.flags))
         return True
 
-    @function("avp_subst", routes=ANY)
+    @function("avp_subst", routes=ANY & ~ONSEND_ROUTE)
     def avp_subst(self, ctx: Context, name: Plain, change: Substitution) -> bool:
         """Change a text: `avp_subst("$avp(a)/$avp(b)/g", "/regex/replacement/")`; false when nothing matched.
 
@@ -133,7 +144,7 @@ class Avpops(Preferences, Module):
             ctx.avps.push(key if names.destination is None else key_of(names.destination), text)
         return True
 
-    @function("avp_subst_pv", routes=ANY)
+    @function("avp_subst_pv", routes=ANY & ~ONSEND_ROUTE)
     def avp_subst_pv(self, ctx: Context, name: Variable, change: Substitution) -> bool:
         """Change the text of any variable, as avp_subst()."""
         value = name.get(ctx)
@@ -146,7 +157,7 @@ class Avpops(Preferences, Module):
     def _operand(self, ctx: Context, variable: str, operand: Value) -> Value:
         return self.variable(variable).get(ctx) if variable else operand
 
-    @function("avp_check", routes=ANY)
+    @function("avp_check", routes=ANY & ~ONSEND_ROUTE)
     def avp_check(self, ctx: Context, name: Plain, test: Plain) -> bool:
         """Compare: `avp_check("$avp(n)", "gt/i:6")`; `/g` behind it asks any value, `/i` ignores case.
 
@@ -157,7 +168,7 @@ class Avpops(Preferences, Module):
         values = self._values(ctx, Names(names_of(name).source, None, asked.flags))
         return any(holds(value, asked.operator, operand, fold="i" in asked.flags) for value in values)
 
-    @function("avp_op", routes=ANY)
+    @function("avp_op", routes=ANY & ~ONSEND_ROUTE)
     def avp_op(self, ctx: Context, name: Plain, operation: Plain) -> bool:
         """Compute with every number of an AVP: `avp_op("$avp(n)/$avp(b)", "add/i:3")`.
 
@@ -173,7 +184,7 @@ class Avpops(Preferences, Module):
             ctx.avps.push(target, computed(number, asked.operator, operand))
         return bool(numbers)
 
-    @function("avp_pushto", routes=ANY)
+    @function("avp_pushto", routes=ANY & ~ONSEND_ROUTE)
     def avp_pushto(self, ctx: Context, destination: Plain, source: Plain) -> bool:
         """Put a value into `$ru`, `$ru/username`, `$ru/domain`, `$du`, or as a branch into `$br`.
 
@@ -199,7 +210,7 @@ class Avpops(Preferences, Module):
             ctx.add_branch(Branch(uri))
         return True
 
-    @function("avp_print", routes=ANY)
+    @function("avp_print", routes=ANY & ~ONSEND_ROUTE)
     def avp_print(self, ctx: Context) -> int:
         """Write all AVPs of this message to the log."""
         for key, values in ctx.avps.named.items():
@@ -208,7 +219,7 @@ class Avpops(Preferences, Module):
 
     # In the database
 
-    @function("avp_db_load", routes=ANY)
+    @function("avp_db_load", routes=ANY & ~ONSEND_ROUTE)
     def avp_db_load(self, ctx: Context, user: Plain, name: Plain) -> bool:
         """Read a user's AVP, or `*` all, from the table: `avp_db_load("$fu", "$avp(foo)")`.
 
@@ -220,7 +231,7 @@ class Avpops(Preferences, Module):
             logger.error("avp_db_load: %s", error)
             return False
 
-    @function("avp_db_store", routes=ANY)
+    @function("avp_db_store", routes=ANY & ~ONSEND_ROUTE)
     async def avp_db_store(self, ctx: Context, user: Plain, name: Plain) -> bool:
         """Write the values of an AVP into the table; false when it has none."""
         try:
@@ -229,7 +240,7 @@ class Avpops(Preferences, Module):
             logger.error("avp_db_store: %s", error)
             return False
 
-    @function("avp_db_delete", routes=ANY)
+    @function("avp_db_delete", routes=ANY & ~ONSEND_ROUTE)
     async def avp_db_delete(self, ctx: Context, user: Plain, name: Plain) -> bool:
         """Delete a user's AVP, or `*` all, from the table."""
         try:
@@ -239,7 +250,7 @@ class Avpops(Preferences, Module):
             return False
         return True
 
-    @function("avp_db_query", routes=ANY)
+    @function("avp_db_query", routes=ANY & ~ONSEND_ROUTE)
     async def avp_db_query(self, ctx: Context, query: str, results: Plain = "") -> int:
         """Send a query; its columns are pushed to AVPs, `"$avp(a);$avp(b)"`, else `$avp(i:1)` and on.
 

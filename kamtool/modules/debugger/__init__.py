@@ -9,7 +9,7 @@ from logging.handlers import SysLogHandler
 from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import ConfigError, RpcError, ScriptError
-from kamtool.module import ANY, Host, Module, Param, function, rpc
+from kamtool.module import ANY, ONREPLY_ROUTE, REQUEST_ROUTE, Host, Module, Param, function, rpc
 from kamtool.modules.debugger import dump
 from kamtool.modules.debugger.actions import short, traced
 from kamtool.modules.debugger.levels import Levels
@@ -165,7 +165,7 @@ class Debugger(Levels, Module):
             self.logger.log(number, "dbg_dump_json(): %s", dump.variables(ctx, self._mentioned, mask))
         return 1
 
-    @function("dbg_sip_msg", routes=ANY)
+    @function("dbg_sip_msg", routes=REQUEST_ROUTE | ONREPLY_ROUTE)
     def dbg_sip_msg(self, ctx: Context, level: str = "L_ERR", facility: str = "") -> int:
         """Log the message as it would leave now, and the changes that are queued for it.
 

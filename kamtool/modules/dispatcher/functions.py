@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ParseError, ScriptError
-from kamtool.module import ANY, FAILURE_ROUTE, REQUEST_ROUTE, Variable, function
+from kamtool.module import ANY, FAILURE_ROUTE, ONREPLY_ROUTE, ONSEND_ROUTE, REQUEST_ROUTE, Variable, function
 from kamtool.modules.dispatcher.base import FAILOVER, Sets
 from kamtool.modules.dispatcher.choosing import LOAD, PARALLEL
 from kamtool.modules.dispatcher.destination import Destination
@@ -58,12 +58,12 @@ class DispatcherFunctions(Sets):
         """Choose as ds_select_dst() and put host and port into the R-URI."""
         return self._select(ctx, [(group, algorithm)], limit, TO_RURI)
 
-    @function("ds_select", routes=ANY)
+    @function("ds_select", routes=ANY, narrower={3: REQUEST_ROUTE | FAILURE_ROUTE})
     def ds_select(self, ctx: Context, group: int, algorithm: int, limit: int = 0) -> bool:
         """Choose as ds_select_dst() and only keep what was chosen, for ds_set_dst() or ds_next_dst()."""
         return self._select(ctx, [(group, algorithm)], limit, TO_XAVP)
 
-    @function("ds_select_routes", routes=ANY)
+    @function("ds_select_routes", routes=REQUEST_ROUTE | FAILURE_ROUTE)
     def ds_select_routes(self, ctx: Context, rules: str, mode: str, limit: int = 0) -> bool:
         """Choose by several rules, one after the other: `"1=4;2=8"` is set 1 by turns, then set 2.
 
@@ -183,7 +183,7 @@ class DispatcherFunctions(Sets):
         """Put host and port of the destination that was chosen into the R-URI (again)."""
         return self._go_on(ctx, TO_RURI, drop=False)
 
-    @function("ds_mark_dst", routes=ROUTES)
+    @function("ds_mark_dst", routes=REQUEST_ROUTE | FAILURE_ROUTE | ONREPLY_ROUTE)
     def ds_mark_dst(self, ctx: Context, state: str = "i") -> bool:
         """Set the state of the destination chosen last: `i` inactive, `a` active, `t` trying, `d` disabled.
 
@@ -211,7 +211,7 @@ class DispatcherFunctions(Sets):
             each.is_open and (not uri or each.uri == uri) for each in found.destinations
         )
 
-    @function("ds_is_from_list", routes=ANY)
+    @function("ds_is_from_list", routes=ANY, narrower={0: ANY & ~ONSEND_ROUTE})
     def ds_is_from_list(
         self, ctx: Context, group: int = -1, mode: int = IGNORE_PROTOCOL, uri: str = ""
     ) -> bool:

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import ParseError, RpcError, StoreError
-from kamtool.module import ANY, Host, Module, Param, function, rpc
+from kamtool.module import BRANCH_ROUTE, FAILURE_ROUTE, REQUEST_ROUTE, Host, Module, Param, function, rpc
 from kamtool.modules.db_sqlite import open_database
 from kamtool.modules.domain.table import Domains, read_domains
 from kamtool.script.context import Context
@@ -73,7 +73,7 @@ class Domain(Module):
         """Whether this domain is ours."""
         return host.lower() in self.domains.ids
 
-    @function("is_from_local", routes=ANY)
+    @function("is_from_local", routes=REQUEST_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE)
     def is_from_local(self, ctx: Context) -> int:
         """Whether the domain of From is ours; -2 when From cannot be read."""
         try:
@@ -82,7 +82,7 @@ class Domain(Module):
             return -2
         return 1 if isinstance(uri, SipUri) and self.is_local(uri.host) else -1
 
-    @function("is_uri_host_local", routes=ANY)
+    @function("is_uri_host_local", routes=REQUEST_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE)
     def is_uri_host_local(self, ctx: Context) -> bool:
         """Whether the domain of the R-URI is ours; in a branch_route that of the branch."""
         try:
@@ -91,12 +91,12 @@ class Domain(Module):
             return False
         return isinstance(uri, SipUri) and self.is_local(uri.host)
 
-    @function("is_domain_local", routes=ANY)
+    @function("is_domain_local", routes=REQUEST_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE)
     def is_domain_local(self, ctx: Context, domain: str) -> bool:
         """Whether this domain is ours."""
         return self.is_local(domain)
 
-    @function("lookup_domain", routes=ANY)
+    @function("lookup_domain", routes=REQUEST_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE)
     def lookup_domain(self, ctx: Context, domain: str, prefix: str = "") -> bool:
         """Whether this domain is ours; then `$avp(did)` is its id, and its attributes are AVPs.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 from kamtool.errors import ConfigError, ParseError, TransportError
 from kamtool.module import (
+    ANY,
     BRANCH_ROUTE,
     FAILURE_ROUTE,
     ONREPLY_ROUTE,
@@ -117,7 +118,7 @@ class NatTraversal(Module):
 
     # From the script
 
-    @function("client_nat_test", routes=_ROUTES)
+    @function("client_nat_test", routes=ANY)
     def client_nat_test(self, ctx: Context, tests: int) -> bool:
         """True when one of the tests says that the sender is behind a NAT. Their numbers are added up.
 
@@ -134,7 +135,7 @@ class NatTraversal(Module):
             return True
         return bool(tests & PRIVATE_VIA) and is_private(msg.via_host)
 
-    @function("fix_contact", routes=_ROUTES)
+    @function("fix_contact", routes=ANY)
     def fix_contact(self, ctx: Context) -> bool:
         """Put the source address and port into Contact; false without one."""
         place = contact(ctx)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kamtool.module import (
+    ANY,
     BRANCH_ROUTE,
-    FAILURE_ROUTE,
     ONREPLY_ROUTE,
+    ONSEND_ROUTE,
     REQUEST_ROUTE,
     Host,
     Param,
@@ -56,7 +57,7 @@ class ContactFunctions:
         change(ctx, place, _at_source(place.parts, ctx))
         return True
 
-    @function("add_contact_alias", routes=_ROUTES, arities=(0, 3))
+    @function("add_contact_alias", routes=ANY & ~ONSEND_ROUTE, arities=(0, 3), narrower={0: _ROUTES})
     def add_contact_alias(self, ctx: Context, host: str = "", port: int = 0, transport: str = "") -> int:
         """Add `;alias=address~port~transport` to Contact: of the source, or the one given.
 
@@ -120,7 +121,7 @@ class ContactFunctions:
         ctx.dst_uri = target.removesuffix(";transport=udp")
         return 1
 
-    @function("set_alias_to_pv", routes=_ROUTES | FAILURE_ROUTE)
+    @function("set_alias_to_pv", routes=ANY)
     def set_alias_to_pv(self, ctx: Context, variable: Variable) -> bool:
         """Store the alias of Contact as a URI: `sip:address:port;transport=udp`. False when it has none."""
         place = contact(ctx)

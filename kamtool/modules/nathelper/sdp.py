@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from kamtool.module import ANY, Param, function
+from kamtool.module import ANY, ONSEND_ROUTE, Param, function
 from kamtool.script import sdp_body
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class SdpFunctions:
     nortpproxy_str = Param("a=nortpproxy:yes", "the SDP line that says: media are taken care of")
     append_sdp_oldmediaip = Param(1, "0: fix_nated_sdp leaves out `a=oldmediaip:`, the addresses it replaced")
 
-    @function("fix_nated_sdp", routes=ANY)
+    @function("fix_nated_sdp", routes=ANY & ~ONSEND_ROUTE)
     def fix_nated_sdp(self, ctx: Context, flags: int, address: str = "") -> int:
         """Change the SDP; the flags are added up. 2 when no address was changed, -1 without an SDP.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kamtool.module import ANY, Param, function
+from kamtool.module import ANY, ONSEND_ROUTE, Param, function
 from kamtool.modules.nathelper.contact import contact
 from kamtool.script import sdp_body
 from kamtool.script.private import is_private
@@ -36,7 +36,7 @@ class TestFunctions:
     def _private(self, host: str) -> bool:
         return is_private(host, shared=self.nat_addr_mode != 0)
 
-    @function("nat_uac_test", routes=ANY)
+    @function("nat_uac_test", routes=ANY & ~ONSEND_ROUTE)
     def nat_uac_test(self, ctx: Context, tests: int) -> bool:
         """True when one of the tests says that the sender is behind a NAT. Their numbers are added up.
 

@@ -64,7 +64,7 @@ class ByAddress:
         entry = self._find(ctx, address, port, None)
         return -1 if entry is None else entry.group
 
-    @function("allow_trusted", routes=ROUTES, arities=(0, 2, 3))
+    @function("allow_trusted", routes=ANY, arities=(0, 2, 3))
     def allow_trusted(
         self, ctx: Context, address: str | None = None, protocol: str | None = None, uri: str | None = None
     ) -> int:

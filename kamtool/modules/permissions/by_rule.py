@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ConfigError, ParseError
-from kamtool.module import FAILURE_ROUTE, REQUEST_ROUTE, Host, Plain, function
+from kamtool.module import ANY, FAILURE_ROUTE, REQUEST_ROUTE, Host, Plain, function
 from kamtool.modules.permissions.rules import Rule, has_rule, read_rules
 from kamtool.script.fold import fold
 from kamtool.script.nodes import Call, String
@@ -107,7 +107,7 @@ class ByRule:
         """The files of a basename that some route names, None when none does."""
         return self._pairs.get(self._names(basename))
 
-    @function("allow_routing", routes=ROUTES)
+    @function("allow_routing", routes=ANY)
     def allow_routing(
         self, ctx: Context, allow_file: Plain | None = None, deny_file: Plain | None = None
     ) -> bool:
@@ -120,6 +120,8 @@ class ByRule:
         else:
             pair = self._pair(*self._names(allow_file, deny_file))
         try:
+            if not ctx.msg.is_request:
+                return False
             who = ctx.msg.from_address or ctx.msg.from_.uri
             if not pair.allows(who, plain(ctx.ruri)):
                 return False

@@ -7,7 +7,18 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import RpcError, StoreError
-from kamtool.module import ANY, Host, Module, Param, function, rpc
+from kamtool.module import (
+    ANY,
+    BRANCH_ROUTE,
+    FAILURE_ROUTE,
+    ONSEND_ROUTE,
+    REQUEST_ROUTE,
+    Host,
+    Module,
+    Param,
+    function,
+    rpc,
+)
 from kamtool.modules.db_sqlite import open_database
 from kamtool.modules.pipelimit.pipes import ALGORITHMS, FEEDBACK, NETWORK, NOP, Control, Machine, Pipe, push
 from kamtool.script.context import Context
@@ -118,7 +129,7 @@ class Pipelimit(Module):
         """Whether there is a pipe of this name."""
         return name in self.pipes
 
-    @function("pl_drop", routes=ANY)
+    @function("pl_drop", routes=REQUEST_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE | ONSEND_ROUTE)
     def pl_drop(self, ctx: Context, least: int | None = None, most: int | None = None) -> bool:
         """Answer 503: `pl_drop(5)` with Retry-After: 5, `pl_drop(5, 10)` with a number between."""
         headers = []

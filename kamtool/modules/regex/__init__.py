@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ConfigError, RpcError
-from kamtool.module import ANY, Host, Module, Param, function, rpc
+from kamtool.module import ANY, ONSEND_ROUTE, Host, Module, Param, function, rpc
 from kamtool.modules.regex.pcre import Pcre
 from kamtool.script.values import to_octets
 
@@ -100,7 +100,7 @@ class Regex(Module):
             )
         return Pcre(pattern, self._flags)
 
-    @function("pcre_match", routes=ANY)
+    @function("pcre_match", routes=ANY & ~ONSEND_ROUTE)
     def pcre_match(self, ctx: Context, text: str, pattern: str) -> int:
         """Whether `text` matches an expression; write `$$` for its `$`.
 
@@ -113,7 +113,7 @@ class Regex(Module):
             return FAILED
         return self._match(expression, text)
 
-    @function("pcre_match_group", routes=ANY)
+    @function("pcre_match_group", routes=ANY & ~ONSEND_ROUTE)
     def pcre_match_group(self, ctx: Context, text: str, group: int = 0) -> int:
         """Whether `text` matches a group of the file, by default the first; -4 when there is no such one."""
         if not 0 <= group < len(self.groups):

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from kamtool.errors import ParseError, StoreError
-from kamtool.module import ANY, Index, Plain, Value, function, pv
+from kamtool.module import ANY, FAILURE_ROUTE, REQUEST_ROUTE, Index, Plain, Value, function, pv
 from kamtool.modules.registrar.base import Base
 from kamtool.modules.registrar.ulc import SCRATCH, Profile
 from kamtool.modules.registrar.ulc import read as read_ulc
@@ -83,7 +83,7 @@ class Asking(Base):
                 return -2
         return 1
 
-    @function("reg_fetch_contacts", routes=ANY)
+    @function("reg_fetch_contacts", routes=REQUEST_ROUTE | FAILURE_ROUTE)
     async def reg_fetch_contacts(self, ctx: Context, table: Plain, uri: str, profile: Plain) -> int:
         """Put the contacts of `uri` aside as `$ulc(profile=>…)`; 1 when there are some, else -1."""
         profiles = ctx.scratch.setdefault(SCRATCH, {})
@@ -101,7 +101,7 @@ class Asking(Base):
         profiles[profile] = Profile(found[0].aor, table, found, location.offset())
         return 1
 
-    @function("reg_free_contacts", routes=ANY)
+    @function("reg_free_contacts", routes=REQUEST_ROUTE | FAILURE_ROUTE)
     def reg_free_contacts(self, ctx: Context, profile: Plain) -> int:
         """Forget `$ulc(profile=>…)`."""
         ctx.scratch.get(SCRATCH, {}).pop(profile, None)

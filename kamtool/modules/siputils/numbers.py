@@ -25,7 +25,7 @@ def is_e164(text: str | None) -> bool:
 class NumberFunctions:
     """Texts that may be numbers."""
 
-    @function("is_e164", routes=ANY)
+    @function("is_e164", routes=REQUEST_ROUTE | FAILURE_ROUTE)
     def is_e164(self, ctx: Context, text: str) -> bool:
         """True for `+` and 2 to 15 digits."""
         return is_e164(text)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import ConfigError, ScriptError
-from kamtool.module import ANY, Plain, Value, Variable, function, transformation
+from kamtool.module import ANY, ONSEND_ROUTE, Plain, Value, Variable, function, transformation
 from kamtool.script.values import to_octets, to_str
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class CompareFunctions:
         """True when `subject` starts with one of the members of a list."""
         return any(subject.startswith(member) for member in _members(members, separator) if member)
 
-    @function("regex_substring", routes=ANY)
+    @function("regex_substring", routes=ANY & ~ONSEND_ROUTE)
     def regex_substring(
         self, ctx: Context, text: str, pattern: str, index: int, count: int, variable: Variable
     ) -> bool:

@@ -12,6 +12,7 @@ from kamtool.module import (
     BRANCH_ROUTE,
     FAILURE_ROUTE,
     ONREPLY_ROUTE,
+    ONSEND_ROUTE,
     REQUEST_ROUTE,
     Plain,
     Variable,
@@ -109,7 +110,7 @@ def write(ctx: Context, parts: list[Part], boundary: str) -> None:
 class MultipartFunctions:
     """Bodies of several parts."""
 
-    @function("set_body_multipart", routes=_ROUTES, arities=(0, 1, 2, 3))
+    @function("set_body_multipart", routes=REQUEST_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE, arities=(0, 1, 2, 3))
     def set_body_multipart(self, ctx: Context, text: str = "", kind: str = "", boundary: str = "") -> bool:
         """Make the body multipart/mixed: of its old content, or of one part with `text` of type `kind`.
 
@@ -130,7 +131,7 @@ class MultipartFunctions:
             edits.append_header(ctx, "MIME-Version: 1.0")
         return True
 
-    @function("append_body_part", routes=_ROUTES)
+    @function("append_body_part", routes=REQUEST_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE)
     def append_body_part(self, ctx: Context, text: str, kind: str, disposition: str = "") -> bool:
         """Add a part to a multipart body."""
         boundary = boundary_of(now(ctx)[0])
@@ -139,7 +140,7 @@ class MultipartFunctions:
         write(ctx, [*parts_of(ctx), _part(to_octets(text), kind, disposition)], boundary)
         return True
 
-    @function("append_body_part_hex", routes=_ROUTES)
+    @function("append_body_part_hex", routes=REQUEST_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE)
     def append_body_part_hex(self, ctx: Context, text: str, kind: str, disposition: str = "") -> bool:
         """Like `append_body_part`; the text is hexadecimal."""
         boundary = boundary_of(now(ctx)[0])
@@ -152,7 +153,7 @@ class MultipartFunctions:
         write(ctx, [*parts_of(ctx), _part(content, kind, disposition)], boundary)
         return True
 
-    @function("remove_body_part", routes=_ROUTES)
+    @function("remove_body_part", routes=REQUEST_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE)
     def remove_body_part(self, ctx: Context, kind: str) -> bool:
         """Remove the parts of that type from a multipart body."""
         boundary, parts = boundary_of(now(ctx)[0]), parts_of(ctx)
@@ -162,7 +163,7 @@ class MultipartFunctions:
         write(ctx, kept, boundary)
         return True
 
-    @function("get_body_part", routes=ANY)
+    @function("get_body_part", routes=ANY & ~ONSEND_ROUTE)
     def get_body_part(self, ctx: Context, kind: Plain, variable: Variable) -> bool:
         """Store the content of the first part of that type."""
         part = first_of(ctx, kind)
@@ -171,7 +172,7 @@ class MultipartFunctions:
         variable.set(ctx, from_octets(part.content))
         return True
 
-    @function("get_body_part_raw", routes=ANY)
+    @function("get_body_part_raw", routes=ANY & ~ONSEND_ROUTE)
     def get_body_part_raw(self, ctx: Context, kind: Plain, variable: Variable) -> bool:
         """Store the first part of that type, its headers included."""
         part = first_of(ctx, kind)

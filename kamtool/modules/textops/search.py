@@ -58,7 +58,7 @@ class SearchFunctions:
         return pattern.search(body(ctx).text) is not None
 
     @function("search_hf", routes=ANY)
-    def search_hf(self, ctx: Context, name: Plain, pattern: Regex, mode: Plain = "a") -> bool:
+    def search_hf(self, ctx: Context, name: Plain, pattern: Regex, mode: Plain) -> bool:
         """True when a header's value matches: any (`a`), the first (`f`) or the last (`l`) of that name."""
         values = ctx.msg.headers(name)
         values = {"f": values[:1], "l": values[-1:]}.get(mode[:1].lower(), values)
@@ -125,19 +125,19 @@ class SearchFunctions:
         return replace(ctx, piece, every(pattern, piece), text)
 
     @function("replace_str", routes=ANY)
-    def replace_str(self, ctx: Context, what: str, by: str, mode: Plain = "a") -> bool:
+    def replace_str(self, ctx: Context, what: str, by: str, mode: Plain) -> bool:
         """Replace a plain text in headers and body: all of it (`a`), the first (`f`) or the last (`l`)."""
         piece = after_first_line(ctx)
         return replace(ctx, piece, literal(what, mode, piece), by)
 
     @function("replace_hdrs_str", routes=ANY)
-    def replace_hdrs_str(self, ctx: Context, what: str, by: str, mode: Plain = "a") -> bool:
+    def replace_hdrs_str(self, ctx: Context, what: str, by: str, mode: Plain) -> bool:
         """Replace a plain text in the headers: all of it (`a`), the first (`f`) or the last (`l`)."""
         piece = head(ctx)
         return replace(ctx, piece, literal(what, mode, piece), by)
 
     @function("replace_body_str", routes=ANY)
-    def replace_body_str(self, ctx: Context, what: str, by: str, mode: Plain = "a") -> bool:
+    def replace_body_str(self, ctx: Context, what: str, by: str, mode: Plain) -> bool:
         """Replace a plain text in the body: all of it (`a`), the first (`f`) or the last (`l`)."""
         piece = body(ctx)
         return replace(ctx, piece, literal(what, mode, piece), by)

@@ -51,7 +51,7 @@ class SubstituteFunctions:
         return substitute(ctx, body(ctx), expression)
 
     @function("subst_hf", routes=ANY)
-    def subst_hf(self, ctx: Context, name: Plain, expression: Substitution, mode: Plain = "a") -> bool:
+    def subst_hf(self, ctx: Context, name: Plain, expression: Substitution, mode: Plain) -> bool:
         """Substitute in the values of headers: all (`a`), the first (`f`) or the last (`l`) of that name."""
         places = ctx.msg.find(name)
         places = {"f": places[:1], "l": places[-1:]}.get(mode[:1].lower(), places)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from kamtool.errors import ScriptError
-from kamtool.module import ANY, Plain, function
+from kamtool.module import ANY, ONSEND_ROUTE, Plain, function
 from kamtool.script import edits
 from kamtool.script.values import from_octets, to_octets
 
@@ -91,7 +91,7 @@ def _param_span(ctx: Context, item: Item, name: str) -> tuple[int, int, int] | N
 class ValueFunctions:
     """Values named `Header`, `Header[2]`, `Header[-1].param`; counted from 1."""
 
-    @function("append_hf_value", routes=ANY)
+    @function("append_hf_value", routes=ANY & ~ONSEND_ROUTE)
     def append_hf_value(self, ctx: Context, name: Plain, value: str) -> bool:
         """Add a value after the one that the index names; without an index, a header after the last one."""
         wanted = spec(name)
@@ -102,7 +102,7 @@ class ValueFunctions:
             ctx.edit(found[-1].end, found[-1].end, to_octets(f",{value}"))
         return True
 
-    @function("insert_hf_value", routes=ANY)
+    @function("insert_hf_value", routes=ANY & ~ONSEND_ROUTE)
     def insert_hf_value(self, ctx: Context, name: Plain, value: str) -> bool:
         """Add a value before the one that the index names; without an index, a header before the first."""
         wanted = spec(name)
@@ -117,7 +117,7 @@ class ValueFunctions:
                 ctx.edit(item.start, item.start, to_octets(f"{value}, "))
         return True
 
-    @function("remove_hf_value", routes=ANY)
+    @function("remove_hf_value", routes=ANY & ~ONSEND_ROUTE)
     def remove_hf_value(self, ctx: Context, name: Plain) -> bool:
         """Remove a value, all with `[*]`, or with `.param` one of its parameters."""
         wanted = spec(name)
@@ -133,7 +133,7 @@ class ValueFunctions:
             _remove(ctx, wanted.name, item)
         return bool(found)
 
-    @function("assign_hf_value", routes=ANY)
+    @function("assign_hf_value", routes=ANY & ~ONSEND_ROUTE)
     def assign_hf_value(self, ctx: Context, name: Plain, value: str) -> bool:
         """Replace a value, or with `.param` one of its parameters, which is added when missing."""
         wanted = spec(name)
@@ -152,12 +152,12 @@ class ValueFunctions:
                 edits.put(ctx, span[0], span[2], to_octets(f";{wanted.param}={value}"))
         return bool(found)
 
-    @function("hf_value_exists", routes=ANY)
+    @function("hf_value_exists", routes=ANY & ~ONSEND_ROUTE)
     def hf_value_exists(self, ctx: Context, name: Plain, value: str) -> bool:
         """True when one of the header's values is this one, in any case."""
         return bool(_same(ctx, spec(name).name, value))
 
-    @function("include_hf_value", routes=ANY)
+    @function("include_hf_value", routes=ANY & ~ONSEND_ROUTE)
     def include_hf_value(self, ctx: Context, name: Plain, value: str) -> bool:
         """Add a value at the end of the list unless it is there."""
         wanted = spec(name)
@@ -170,7 +170,7 @@ class ValueFunctions:
             edits.append_header(ctx, f"{wanted.name}: {value}")
         return True
 
-    @function("exclude_hf_value", routes=ANY)
+    @function("exclude_hf_value", routes=ANY & ~ONSEND_ROUTE)
     def exclude_hf_value(self, ctx: Context, name: Plain, value: str) -> bool:
         """Remove a value from the list wherever it stands."""
         wanted = spec(name)
@@ -178,7 +178,7 @@ class ValueFunctions:
             _remove(ctx, wanted.name, item)
         return True
 
-    @function("assign_hf_value2", routes=ANY)
+    @function("assign_hf_value2", routes=ANY & ~ONSEND_ROUTE)
     def assign_hf_value2(self, ctx: Context, name: Plain, value: str) -> bool:
         """Like `assign_hf_value` for headers as Authorization is: `Authorization.realm`."""
         wanted = spec(name)
@@ -188,7 +188,7 @@ class ValueFunctions:
         edits.put(ctx, found[1], found[2], to_octets(value))
         return True
 
-    @function("remove_hf_value2", routes=ANY)
+    @function("remove_hf_value2", routes=ANY & ~ONSEND_ROUTE)
     def remove_hf_value2(self, ctx: Context, name: Plain) -> bool:
         """Remove one of the comma-separated parameters of a header as Authorization is."""
         found = _pair(ctx, spec(name))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from kamtool.errors import ConfigError, ConfigErrors, Span
-from kamtool.module import ANY, Host, Module, Param, Routes, function
+from kamtool.module import REQUEST_ROUTE, Host, Module, Param, Routes, function
 from kamtool.modules.tls import config
 from kamtool.modules.tls.config import CLIENT, SERVER, Domain
 from kamtool.modules.tls.control import Control
@@ -240,7 +240,7 @@ class Tls(ConnectionVariables, Control, Module):
 
     # The script
 
-    @function("is_peer_verified", routes=ANY)
+    @function("is_peer_verified", routes=REQUEST_ROUTE)
     def is_peer_verified(self, ctx: Context) -> bool:
         """True when the message came over TLS from a peer with a certificate that was verified."""
         connection = connection_of(ctx)

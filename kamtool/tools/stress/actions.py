@@ -17,14 +17,14 @@ from kamtool.tools.stress.call import Call
 from kamtool.tools.stress.template import render_text, text_of, variable
 
 if TYPE_CHECKING:
-    from kamtool.tools.stress.engine import Engine
+    from kamtool.tools.stress.calls import Calls
 
 
 class Failed(Exception):
     """The action ends the call; the text is the reason. Stays within the engine."""
 
 
-def perform(engine: Engine, call: Call, actions: list[Action], data: bytes) -> int:
+def perform(engine: Calls, call: Call, actions: list[Action], data: bytes) -> int:
     """Run actions in order; the index of the step that one of them jumps to, else -1. Raises Failed."""
     jump = -1
     for action in actions:
@@ -65,7 +65,7 @@ def _amount(call: Call, action: Action) -> float:
     return number_of(_text(call, action.attributes.get("value", "0")).decode(errors="replace"))
 
 
-def _ereg(engine: Engine, call: Call, action: Action, data: bytes) -> None:
+def _ereg(engine: Calls, call: Call, action: Action, data: bytes) -> None:
     get = action.attributes.get
     flags = 2 if is_true(get("case_indep", "")) else 0
     pattern = compile_ere(get("regexp", ""), flags)
@@ -120,28 +120,28 @@ def _header(text: str, name: str, occurrence: int, first_line: bool) -> str:
     return lines[0] if not seen and lines and name and lines[0].startswith(name) else ""
 
 
-def _log(engine: Engine, call: Call, action: Action, data: bytes) -> None:
+def _log(engine: Calls, call: Call, action: Action, data: bytes) -> None:
     engine.say(_text(call, action.attributes["message"]).decode(errors="replace"))
 
 
-def _error(engine: Engine, call: Call, action: Action, data: bytes) -> None:
+def _error(engine: Calls, call: Call, action: Action, data: bytes) -> None:
     text = _text(call, action.attributes["message"]).decode(errors="replace")
     engine.stop_reason = f"the scenario stopped the run: {text}"
     engine.stopping = True
     raise Failed(engine.stop_reason)
 
 
-def _assign(engine: Engine, call: Call, action: Action, data: bytes) -> None:
+def _assign(engine: Calls, call: Call, action: Action, data: bytes) -> None:
     set_variable(call, action.attributes["assign_to"], _amount(call, action))
 
 
-def _assignstr(engine: Engine, call: Call, action: Action, data: bytes) -> None:
+def _assignstr(engine: Calls, call: Call, action: Action, data: bytes) -> None:
     value = _text(call, action.attributes["value"]).decode("utf-8", "surrogateescape")
     set_variable(call, action.attributes["assign_to"], value)
 
 
 def _arithmetic(operation: Callable[[float, float], float]) -> Callable[..., None]:
-    def act(engine: Engine, call: Call, action: Action, data: bytes) -> None:
+    def act(engine: Calls, call: Call, action: Action, data: bytes) -> None:
         name = action.attributes["assign_to"]
         try:
             set_variable(call, name, operation(number_of(variable(call, name)), _amount(call, action)))
@@ -151,12 +151,12 @@ def _arithmetic(operation: Callable[[float, float], float]) -> Callable[..., Non
     return act
 
 
-def _todouble(engine: Engine, call: Call, action: Action, data: bytes) -> None:
+def _todouble(engine: Calls, call: Call, action: Action, data: bytes) -> None:
     value = variable(call, action.attributes["variable"])
     set_variable(call, action.attributes["assign_to"], number_of(value))
 
 
-def _strcmp(engine: Engine, call: Call, action: Action, data: bytes) -> None:
+def _strcmp(engine: Calls, call: Call, action: Action, data: bytes) -> None:
     left = text_of(variable(call, action.attributes["variable"])).decode(errors="replace")
     if "variable2" in action.attributes:
         right = text_of(variable(call, action.attributes["variable2"])).decode(errors="replace")
@@ -172,7 +172,7 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 }  # fmt: skip
 
 
-def _test(engine: Engine, call: Call, action: Action, data: bytes) -> None:
+def _test(engine: Calls, call: Call, action: Action, data: bytes) -> None:
     get = action.attributes.get
     left = number_of(variable(call, get("variable", "")))
     if "variable2" in action.attributes:
@@ -182,44 +182,44 @@ def _test(engine: Engine, call: Call, action: Action, data: bytes) -> None:
     set_variable(call, get("assign_to", ""), _COMPARE[get("compare", "")](left, right))
 
 
-def _trim(engine: Engine, call: Call, action: Action, data: bytes) -> None:
+def _trim(engine: Calls, call: Call, action: Action, data: bytes) -> None:
     name = action.attributes["assign_to"]
     set_variable(call, name, text_of(variable(call, name)).decode(errors="replace").strip())
 
 
-def _urlencode(engine: Engine, call: Call, action: Action, data: bytes) -> None:
+def _urlencode(engine: Calls, call: Call, action: Action, data: bytes) -> None:
     name = action.attributes["variable"]
     set_variable(
         call, name, urllib.parse.quote(text_of(variable(call, name)).decode(errors="replace"), safe="")
     )
 
 
-def _urldecode(engine: Engine, call: Call, action: Action, data: bytes) -> None:
+def _urldecode(engine: Calls, call: Call, action: Action, data: bytes) -> None:
     name = action.attributes["variable"]
     set_variable(call, name, urllib.parse.unquote(text_of(variable(call, name)).decode(errors="replace")))
 
 
-def _lookup(engine: Engine, call: Call, action: Action, data: bytes) -> None:
+def _lookup(engine: Calls, call: Call, action: Action, data: bytes) -> None:
     users = call.program.setting.rows(action.attributes["file"])
     key = _text(call, action.attributes["key"]).decode(errors="replace")
     set_variable(call, action.attributes["assign_to"], float(users.find(key) if users else -1))
 
 
-def _jump(engine: Engine, call: Call, action: Action, data: bytes) -> int:
+def _jump(engine: Calls, call: Call, action: Action, data: bytes) -> int:
     place = int(_amount(call, action))
     if not 0 <= place < len(call.program.steps):
         raise Failed(f"line {action.line}: no step {place} to jump to")
     return place
 
 
-def _gettimeofday(engine: Engine, call: Call, action: Action, data: bytes) -> None:
+def _gettimeofday(engine: Calls, call: Call, action: Action, data: bytes) -> None:
     now = time.time()
     names = [name.strip() for name in action.attributes["assign_to"].split(",")]
     for name, value in zip(names, (float(int(now)), float(int(now % 1 * 1e6))), strict=False):
         set_variable(call, name, value)
 
 
-def _sample(engine: Engine, call: Call, action: Action, data: bytes) -> None:
+def _sample(engine: Calls, call: Call, action: Action, data: bytes) -> None:
     from kamtool.tools.stress.pauses import draw
 
     parameters = {key: number_of(value) for key, value in action.attributes.items() if key not in
@@ -228,7 +228,7 @@ def _sample(engine: Engine, call: Call, action: Action, data: bytes) -> None:
     set_variable(call, action.attributes["assign_to"], value)
 
 
-def _verifyauth(engine: Engine, call: Call, action: Action, data: bytes) -> None:
+def _verifyauth(engine: Calls, call: Call, action: Action, data: bytes) -> None:
     get = action.attributes.get
     user, password = (_text(call, get(key, "")).decode(errors="replace") for key in ("username", "password"))
     good = False
@@ -245,7 +245,7 @@ def _verifyauth(engine: Engine, call: Call, action: Action, data: bytes) -> None
     set_variable(call, get("assign_to", ""), good)
 
 
-def _int_command(engine: Engine, call: Call, action: Action, data: bytes) -> None:
+def _int_command(engine: Calls, call: Call, action: Action, data: bytes) -> None:
     command = action.attributes["int_cmd"]
     if command == "stop_call":
         raise Failed("")
@@ -256,17 +256,17 @@ def _int_command(engine: Engine, call: Call, action: Action, data: bytes) -> Non
             engine.abandon = True
 
 
-def _command(engine: Engine, call: Call, action: Action, data: bytes) -> None:
+def _command(engine: Calls, call: Call, action: Action, data: bytes) -> None:
     """A shell command runs only where the caller allowed it, and nobody waits for it."""
     if engine.run_command is not None:
         engine.run_command(_text(call, action.attributes["command"]).decode(errors="replace"))
 
 
-def _nothing(engine: Engine, call: Call, action: Action, data: bytes) -> None:
+def _nothing(engine: Calls, call: Call, action: Action, data: bytes) -> None:
     return None
 
 
-_ACTIONS: dict[str, Callable[[Engine, Call, Action, bytes], int | None]] = {
+_ACTIONS: dict[str, Callable[[Calls, Call, Action, bytes], int | None]] = {
     "ereg": _ereg, "log": _log, "warning": _log, "error": _error, "assign": _assign, "assignstr": _assignstr,
     "add": _arithmetic(lambda a, b: a + b), "subtract": _arithmetic(lambda a, b: a - b),
     "multiply": _arithmetic(lambda a, b: a * b), "divide": _arithmetic(lambda a, b: a / b),

@@ -12,11 +12,11 @@ from kamtool.tools.stress.call import Call
 from kamtool.tools.stress.endpoint import Endpoint
 
 if TYPE_CHECKING:
-    from kamtool.tools.stress.engine import Engine
+    from kamtool.tools.stress.calls import Calls
 
 
 def answer_unasked(
-    engine: Engine, call: Call | None, data: bytes, now: float, endpoint: Endpoint | None = None,
+    engine: Calls, call: Call | None, data: bytes, now: float, endpoint: Endpoint | None = None,
     source: tuple[str, int] | None = None,
 ) -> None:  # fmt: skip
     """Deal with a message that nobody waits for: repeat, answer, or end the call with the reason."""
@@ -30,7 +30,7 @@ def answer_unasked(
         _request(engine, call, data, endpoint, source)
 
 
-def _response(engine: Engine, call: Call, data: bytes) -> None:
+def _response(engine: Calls, call: Call, data: bytes) -> None:
     status = data[8:11]
     _, method = received.cseq(data)
     if status < b"200":
@@ -63,7 +63,7 @@ def _acknowledge(call: Call, data: bytes) -> None:
 
 
 def _request(
-    engine: Engine, call: Call | None, data: bytes, endpoint: Endpoint, source: tuple[str, int] | None
+    engine: Calls, call: Call | None, data: bytes, endpoint: Endpoint, source: tuple[str, int] | None
 ) -> None:
     method = data[: data.find(b" ")].decode(errors="replace")
     if method == "ACK":
@@ -84,7 +84,7 @@ def _request(
         engine.record.codes[f"unasked {method[:20]}"] += 1
 
 
-def give_up(engine: Engine, call: Call) -> None:
+def give_up(engine: Calls, call: Call) -> None:
     """Leave nothing ringing: CANCEL an INVITE that was never finally answered (§9.1)."""
     if "invite" not in call.clocks or "ringing" not in call.clocks or not call.resend.startswith(b"INVITE "):
         return

@@ -13,7 +13,7 @@ import click
 
 import kamtool.cli
 from kamtool.cli.version import version
-from kamtool.errors import ConfigError, ConfigErrors, KamtoolError, RpcError, StoreError, UsageError
+from kamtool.errors import ConfigError, ConfigErrors, KamtoolError, RpcError, UsageError
 
 
 class Commands(click.Group):
@@ -101,14 +101,19 @@ def _run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         return 130
-    except ConfigError as error:
+    except KamtoolError as error:
+        return report(error, as_json)
+
+
+def report(error: KamtoolError, as_json: bool = False) -> int:
+    """Show an error of ours on stderr; its exit code."""
+    if isinstance(error, ConfigError):
         return _report_config(error, as_json)
-    except UsageError as error:
+    if isinstance(error, UsageError):
         return _report(str(error), error.hint, error.exit_code, as_json)
-    except RpcError as error:
+    if isinstance(error, RpcError):
         return _report(error.message, "", 3 if error.code == 404 else 1, as_json)
-    except (StoreError, KamtoolError) as error:
-        return _report(str(error), "", 1, as_json)
+    return _report(str(error), "", 1, as_json)
 
 
 def _wants_json(arguments: list[str]) -> bool:

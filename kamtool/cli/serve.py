@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from kamtool.script.program import Script
     from kamtool.script.settings import Settings
     from kamtool.server.server import Server
+    from kamtool.server.workers import Team
+    from kamtool.sip.flow import Socket
 
+MOST_WORKERS = 64
 log = logging.getLogger("kamtool.server")
 
 IN_BACKGROUND = 3
@@ -56,7 +59,11 @@ class Wishes:
     runtime_folder: Path | None
     user: str
     group: str
-    workers: int
+    workers: str
+    dispatch: str
+    drain: float
+    overload_late: float
+    overload_queue: int
     no_tcp: bool
     socket: Path | None
 
@@ -127,7 +134,44 @@ PATH = click.Path(path_type=Path)
 @click.option("-Y", "--runtime-folder", type=PATH, metavar="DIR", help="Put the control socket into DIR.")
 @click.option("-u", "--user", default="", metavar="USER", help="Run as USER.")
 @click.option("-g", "--group", default="", metavar="GROUP", help="Run as GROUP.")
-@click.option("--workers", type=int, default=1, show_default=True, help="Processes that share the sockets.")
+@click.option(
+    "--workers",
+    metavar="N",
+    default="1",
+    show_default=True,
+    help="Processes that share the sockets; `auto`: the cfg's children, but no more than there are CPUs.",
+)
+@click.option(
+    "--dispatch",
+    type=click.Choice(["call-id", "source"]),
+    default="call-id",
+    show_default=True,
+    help="Which of several workers a request goes to: by Call-ID, or where the kernel put it.",
+)
+@click.option(
+    "--drain",
+    type=click.FloatRange(0),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a stop waits for transactions that run.",
+)
+@click.option(
+    "--overload-late",
+    type=click.FloatRange(0),
+    default=500,
+    show_default=True,
+    metavar="MS",
+    help="Answer new requests 503 while the loop is so late, 0 for never.",
+)
+@click.option(
+    "--overload-queue",
+    type=click.IntRange(0, 100),
+    default=50,
+    show_default=True,
+    metavar="PERCENT",
+    help="Likewise while a UDP socket's queue is so full.",
+)
 @click.option("-T", "--no-tcp", is_flag=True, help="Open no TCP socket.")
 @click.option(
     "-s", "--socket", type=PATH, metavar="FILE", help="The control socket, for `kamtool rpc` and others."
@@ -164,8 +208,10 @@ def command(version: bool, internals: bool, **given: Any) -> None:
         show_version(internals)
         return
     wishes = Wishes(**{name: given[name] for name in Wishes.__dataclass_fields__})
-    if wishes.workers != 1:
-        raise UsageError("--workers takes only 1 so far: this build runs in one process")
+    if wishes.workers != "auto" and not (
+        wishes.workers.isdigit() and 0 < int(wishes.workers) <= MOST_WORKERS
+    ):
+        raise UsageError(f"--workers takes 1 to {MOST_WORKERS} or auto, not {wishes.workers!r}")
     if wishes.check:
         check(wishes)
         return
@@ -241,7 +287,10 @@ def show_warnings(script: Script) -> None:
 
 def serve(wishes: Wishes) -> None:
     """Run until told to stop. Raises ConfigErrors, StoreError and UsageError: a clear line for each."""
+    from kamtool.cli import crew
     from kamtool.server import process
+    from kamtool.server.notify import Notify
+    from kamtool.server.workers_parent import Parent
 
     if wishes.workdir and wishes.file:
         wishes.file = wishes.file.absolute()  # to find it again from there
@@ -261,7 +310,23 @@ def serve(wishes: Wishes) -> None:
         process.PidFile(wishes.pid_file) if wishes.pid_file else nullcontext(),
         process.PidFile(wishes.pgid_file, os.getpgrp) if wishes.pgid_file else nullcontext(),
     ):
-        process.run(live(wishes, loaded, database, ready))
+        size = crew.size_of(wishes.workers, loaded.settings)
+        if size == 1:
+            process.run(live(wishes, loaded, database, ready))
+            return
+        team = crew.make(size, wishes.dispatch, loaded)
+
+        def work(member: Team, tell: Callable[[], None]) -> int:
+            return crew.guarded(lambda: process.run(live(wishes, loaded, database, tell, member)))
+
+        def running() -> None:
+            announce(wishes, team.listening, database, wishes.control_socket(), team.size)
+            if ready:
+                ready()
+
+        code = Parent(team, work, running, Notify()).run()
+    if code:
+        raise SystemExit(code)
 
 
 def apply(wishes: Wishes, settings: Settings) -> None:
@@ -304,15 +369,33 @@ def install_log(wishes: Wishes, settings: Settings) -> None:
     log.install(handler, debug)
 
 
-async def live(wishes: Wishes, loaded: Script, database: str, ready: Callable[[], None] | None) -> None:
-    """One server from start to orderly stop."""
+async def live(
+    wishes: Wishes,
+    loaded: Script,
+    database: str,
+    ready: Callable[[], None] | None,
+    team: Team | None = None,
+) -> None:
+    """One server, or one worker of it, from start to orderly stop."""
+    import asyncio
+
     from kamtool.server import core_rpc
+    from kamtool.server.notify import Notify
     from kamtool.server.options import Options
     from kamtool.server.process import until_told
     from kamtool.server.reload import Reloader
     from kamtool.server.server import Server
 
-    server = Server(loaded, options=Options())
+    notify = Notify()
+    server = Server(
+        loaded,
+        options=Options(
+            team=team,
+            drain=wishes.drain,
+            overload_late=wishes.overload_late / 1000,
+            overload_queue=wishes.overload_queue,
+        ),
+    )
     core_rpc.register(server.rpc, server)
     reloader = Reloader(server, lambda: load_again(wishes))
     reloader.register(server.rpc)
@@ -324,17 +407,28 @@ async def live(wishes: Wishes, loaded: Script, database: str, ready: Callable[[]
     except TransportError as error:
         raise UsageError(str(error), exit_code=1, hint="-l chooses other addresses") from error
     try:
-        await rpc.start()
+        if not server.worker:  # who asks one worker asks them all
+            await rpc.start()
 
         def running() -> None:
-            announce(wishes, server, database, rpc.path)
+            if team is None:
+                announce(wishes, server.sockets, database, rpc.path)
             if ready:
                 ready()
+            notify.say(f"READY=1\nMAINPID={os.getpid()}")
+            notify.every(asyncio.get_running_loop().call_later)
 
-        def again() -> None:
-            server.spawn(reloader.reload_and_log(), "reload")
+        async def again() -> None:
+            notify.reloading()
+            await reloader.reload_and_log()
+            notify.say("READY=1")
 
-        await until_told(lambda: log_statistics(server), running, again)
+        await until_told(
+            lambda: server.spawn(log_statistics(server), "statistics"),
+            running,
+            lambda: server.spawn(again(), "reload"),
+        )
+        notify.say("STOPPING=1")
         log.info("stopping")
     finally:
         await rpc.stop()
@@ -352,13 +446,17 @@ async def debug(
     await attach.converse(server, first, reader, writer)
 
 
-def announce(wishes: Wishes, server: Server, database: str, socket: Path) -> None:
+def announce(
+    wishes: Wishes, listening: Sequence[Socket], database: str, socket: Path, workers: int = 1
+) -> None:
     """Tell on stderr what runs, where, and what to do next."""
     rows = [("cfg", str(wishes.script_file()))]
     if wishes.database:
         rows.append(("database", f"{wishes.database} ({database})"))
-    sockets = [f"{each.transport}:{each.address}" for each in server.sockets]
+    sockets = [f"{each.transport}:{each.address}" for each in listening]
     rows += zip(["listening on", *[""] * (len(sockets) - 1)], sockets, strict=True)
+    if workers > 1:
+        rows.append(("workers", f"{workers}, dispatch by {wishes.dispatch}"))
     rows.append(("control", str(socket)))
     click.echo(version_line(), err=True)
     for name, value in rows:
@@ -372,9 +470,10 @@ def own_name() -> str:
     return os.environ.get("KAMTOOL_COMMAND", "kamtool")
 
 
-def log_statistics(server: Server) -> None:
-    """Log every counter that has counted."""
-    counted = sorted((name, value) for name, value in server.stats.items() if value)
+async def log_statistics(server: Server) -> None:
+    """Log every counter that has counted, of all workers."""
+    values = await server.rpc.call("stats.fetchn")
+    counted = sorted((name.replace(".", ":", 1), value) for name, value in values.items() if value)
     log.warning(
         "statistics: %s", ", ".join(f"{name}={value}" for name, value in counted) or "nothing counted yet"
     )

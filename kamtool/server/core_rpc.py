@@ -24,11 +24,16 @@ def register(table: RpcTable, server: Server) -> None:
     for attribute in dir(core):
         group, _, name = attribute.partition("_")
         if group in ("core", "system", "stats"):
-            table.register(f"{group}.{NAMES.get(attribute, name)}", getattr(core, attribute))
+            full = f"{group}.{NAMES.get(attribute, name)}"
+            table.register(full, getattr(core, attribute), workers=WORKERS.get(attribute, "one"))
     tcp_rpc.register(table, server)
     dns_rpc.register(table, server)
 
 
+WORKERS = {
+    "stats_get_statistics": "sum", "stats_fetch": "sum", "stats_fetchn": "sum",
+    "stats_reset_statistics": "all", "stats_clear_statistics": "sum",
+}  # fmt: skip
 NAMES = {"system_list_methods": "listMethods", "system_method_help": "methodHelp"}
 
 
@@ -86,11 +91,18 @@ class CoreRpc:
 
     def core_ps(self) -> list[int | str]:
         """The processes of this server: pid and description in turn."""
-        return [os.getpid(), "main process - all sockets"]
+        return [value for row in self.core_psx() for value in (row["PID"], row["DSC"])]
 
     def core_psx(self) -> list[dict[str, Any]]:
         """The processes of this server: index, pid and description."""
-        return [{"IDX": 0, "PID": os.getpid(), "DSC": "main process - all sockets"}]
+        team = self.server.team
+        if team is None:
+            return [{"IDX": 0, "PID": os.getpid(), "DSC": "main process - all sockets"}]
+        workers = [
+            {"IDX": number + 1, "PID": team.pids[number], "DSC": f"worker {number} - all sockets"}
+            for number in range(team.size)
+        ]
+        return [{"IDX": 0, "PID": os.getppid(), "DSC": "main process - starts the workers"}, *workers]
 
     def core_arg(self) -> list[str]:
         """The command line that started this server."""
@@ -132,7 +144,7 @@ class CoreRpc:
         """Stop this server in good order."""
         import signal
 
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid() if self.server.team is None else os.getppid(), signal.SIGTERM)
 
     def system_list_methods(self) -> list[str]:
         """The names of all methods."""

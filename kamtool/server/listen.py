@@ -68,6 +68,14 @@ def sockets_of(settings: Any, given: list[Socket]) -> list[Socket]:
     return list(dict.fromkeys(spread))
 
 
+def wanted_by(script: Any, given: list[Socket]) -> list[Socket]:
+    """The sockets that a server of this script opens. Raises TransportError."""
+    wanted = sockets_of(script.settings, given)
+    if any(load.name == "tls" for load in script.loads):
+        return wanted
+    return without_tls(wanted, 'loadmodule "tls.so" is missing')
+
+
 def without_tls(wanted: list[Socket], why: str) -> list[Socket]:
     """The sockets but those for TLS, with a warning for each of these: so does Kamailio."""
     for socket in wanted:

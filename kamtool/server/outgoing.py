@@ -42,15 +42,14 @@ def _plain_hop(host: str, port: int) -> Hop:
 
 def by_connection(transports: Transports, ctx: Context, hop: Hop) -> Target | None:
     """Where a host name leads without DNS: the connection that the contact came by, or a browser's name."""
-    found = transports.tcp.connections.get(ctx.connection) if ctx.connection else None
-    found = found or transports.tcp.named(hop.host)
+    found = transports.flow_of(ctx.connection, hop.host)
     if found is None:
         return None
-    kept = found.flow.transport
+    kept = found.transport
     # A browser says `transport=ws` over TLS too (RFC 7118 §5.4).
     if hop.transport not in ("", kept) and not (hop.transport in WEBSOCKETS and kept in WEBSOCKETS):
         return None
-    return Target(kept, found.flow.remote)
+    return Target(kept, found.remote)
 
 
 def flow_for(server: Server, ctx: Context, target: Target) -> Flow:

@@ -31,6 +31,9 @@ ERROR_REASONS = {
 }
 
 
+CONTINUED_REASON = "I'm terribly sorry, server error occurred (1/TM)"
+
+
 class Receive:
     """The way in of one server."""
 
@@ -106,9 +109,7 @@ class Receive:
             port = ctx._scratch["core.tcp_alias"] or ctx.msg.via_port or 5060
             self.server.transports.add_alias(ctx.flow, port, forced=True)
         if ctx._scratch is not None and "core.reply_close" in ctx._scratch and ctx.flow.connection:
-            connection = self.server.transports.connection(ctx.flow)
-            if connection is not None:
-                connection.finish()
+            self.server.transports.finish(ctx.flow)
         tx: ServerTransaction | None = ctx.transaction
         if tx is None:
             return
@@ -120,8 +121,12 @@ class Receive:
         if tx.is_answered or tx.suspended:
             return
         if tx.error and not any(client.status < 200 for client in tx.branches):
+            if tx.no_internal_reply:
+                return
             reason = ERROR_REASONS.get(tx.error, "Server Internal Error")
             self.server.replies.stateful(tx, tx.error, reason)
+        elif tx.continued and not any(client.status < 200 for client in tx.branches):
+            self.server.replies.stateful(tx, 500, CONTINUED_REASON)
         elif not tx.branches and not tx.released:
             log.debug("%s: the script made a transaction and left it: released", ctx.msg.call_id)
             self.server.transactions.forget(tx)

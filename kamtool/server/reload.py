@@ -60,7 +60,7 @@ class Reloader:
         self._lock = asyncio.Lock()
 
     def register(self, table: RpcTable) -> None:
-        table.register("core.reload", self.rpc_reload)
+        table.register("core.reload", self.rpc_reload, workers="all")
 
     async def reload(self, *, dry: bool = False) -> Reloaded:
         """Take over the cfg as it is now; with `dry` only see whether that would do.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,8 @@ class Method:
     parameters: tuple[inspect.Parameter, ...] = ()
     wants: dict[str, type | None] = field(default_factory=dict)
     """int or str by parameter; None takes any value as it came."""
+    workers: str = "one"
+    """Where it runs when the server has several workers: see kamtool.module.rpc."""
 
     @property
     def usage(self) -> str:
@@ -46,10 +48,12 @@ class RpcTable:
 
     def __init__(self) -> None:
         self._methods: dict[str, Method] = {}
+        self.spread: Callable[[Method, list[Any]], Awaitable[Any]] | None = None
+        """Calls a method that concerns all workers, where there are several."""
 
-    def register(self, name: str, method: Callable[..., Any], doc: str = "") -> None:
+    def register(self, name: str, method: Callable[..., Any], doc: str = "", workers: str = "one") -> None:
         """Offer `method` (plain or async) as `name`; one that is there already gives way."""
-        self._methods[name] = Method(name, method, doc or inspect.getdoc(method) or "")
+        self._methods[name] = Method(name, method, doc or inspect.getdoc(method) or "", workers=workers)
 
     def names(self) -> list[str]:
         """The names of all methods, sorted."""
@@ -78,6 +82,12 @@ class RpcTable:
         if isinstance(params, Mapping):
             given = _by_name(method, params)
         arguments = _shape(method, given)
+        if self.spread is not None and method.workers != "one":
+            return await self.spread(method, arguments)
+        return await self.run(method, arguments)
+
+    async def run(self, method: Method, arguments: Sequence[Any]) -> Any:
+        """Call a method here, with arguments in shape. Raises RpcError."""
         try:
             result = method.callable(*arguments)
             return await result if inspect.isawaitable(result) else result

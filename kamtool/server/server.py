@@ -21,6 +21,7 @@ from kamtool.server.myself import Myself
 from kamtool.server.observers import Observers
 from kamtool.server.options import Options
 from kamtool.server.receive import Receive
+from kamtool.server.refusing import Gate
 from kamtool.server.relay import Relay
 from kamtool.server.reply import Replies
 from kamtool.server.responses import Responses
@@ -28,6 +29,10 @@ from kamtool.server.routing import via_flow
 from kamtool.server.rpc import RpcTable
 from kamtool.server.transactions import Transactions
 from kamtool.server.uac import Uac
+from kamtool.server.workers_connections import Connections
+from kamtool.server.workers_dispatch import Dispatch
+from kamtool.server.workers_link import Link
+from kamtool.server.workers_rpc import Spread
 from kamtool.sip.flow import Address, Flow, Socket
 from kamtool.sip.framing import Broken
 from kamtool.sip.message import Message, Response
@@ -72,6 +77,11 @@ class Server:
         self.foreign_data: list[Callable[[bytes, Flow], bool]] = []
         """Asked about each datagram that is no SIP message; True takes it."""
         self.rpc = RpcTable()
+        self.team = self.options.team
+        self.worker = self.team.number if self.team else 0
+        """This worker's number."""
+        self.link: Link | None = None
+        """The way to the other workers, where there are any."""
         self.started_at = time.time()
         self.now: Callable[[], float] = time.monotonic
         self.stateful = False
@@ -81,11 +91,20 @@ class Server:
         self._receive = Receive(self)
         self.receive: Callable[[bytes, Flow], None] = self._receive.message
         """One datagram, or one message cut from a stream: what the transports call."""
+        if self.team:
+            self.link = Link(self.worker, self.team.mail, self.spawn)
+            self.receive = Dispatch(self, self.team, self.link).message
         self.transports = Transports(self, tcp=tcp_options(self.setting), resolver=self._resolver())
         self.responses = Responses(self)
         self.transactions = Transactions(self.responses, self.transports.send, self.now)
         self.tap = Tap(self.transports, self.transactions)
         self.replies = Replies(self)
+        if self.team and self.link:
+            self.transactions.use_prefix(self.team.prefix(self.worker))
+            self.replies.stateless_key = self.team.derive("stateless", 4).hex()
+            self.connections = Connections(self.link, self.transports)
+            self.spread = Spread(self.rpc, self.link)
+        self.gate = Gate(self)
         self.relay = Relay(self)
         self.uac = Uac(self)
         self.program: Any = None
@@ -97,6 +116,7 @@ class Server:
         self.choose_tls: Callable[[Context, str], tuple[str, str]] | None = None
         """Set by the module tls: the server name and profile for a connection that a request needs."""
         self._stopping = False
+        self._sweep_at = 0.0
         self._mhomed = bool(self.setting("mhomed", False))
 
     # Settings
@@ -118,13 +138,19 @@ class Server:
             self._make_modules()
             self._set_params()
             self.program = self.script.link(self)
-            wanted = listen.sockets_of(self.settings, list(self.options.listens))
-            if "tls" not in self.modules:
-                wanted = listen.without_tls(wanted, 'loadmodule "tls.so" is missing')
-            self.transports.start(wanted)
+            bound = self.team.own_bound if self.team and self.team.bound else self.options.bound
+            if self.link is not None:
+                self.link.start()
+            self.transports.start(bound or listen.wanted_by(self.script, list(self.options.listens)), bound)
             self.myself = Myself(self.sockets, listen.aliases_of(self.settings))
             for module in list(self.modules.values()):
-                await module.start()
+                if not (self.worker and module.alone):
+                    await module.start()
+                if self.team and not self.worker and module.per_worker:
+                    name = declaration(type(module)).name
+                    log.warning("%s: each of the %d workers %s", name, self.team.size, module.per_worker)
+            if self.team and self.team.is_late and self.link is not None:
+                await self.link.catch_up()
         except BaseException:
             await self.stop(drain=0)
             raise
@@ -144,7 +170,7 @@ class Server:
                 continue
             module = self.modules[name] = find(name)(self)
             for method in declaration(type(module)).rpcs.values():
-                self.rpc.register(method.name, getattr(module, method.attribute), method.doc)
+                self.rpc.register(method.name, getattr(module, method.attribute), method.doc, method.workers)
         self.stateful = "tm" in self.modules
 
     def _set_params(self) -> None:
@@ -170,10 +196,13 @@ class Server:
         """Wait up to `drain` seconds for running transactions, then close everything in reverse order."""
         loop = asyncio.get_running_loop()
         self._stopping = True
+        self.gate.drain()
         end = loop.time() + (self.options.drain if drain is None else drain)
         while self._is_busy() and loop.time() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         for module in reversed(list(self.modules.values())):
+            if self.worker and module.alone:
+                continue
             try:
                 await module.stop()
             except Exception:
@@ -183,6 +212,8 @@ class Server:
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         self.transports.stop()
+        if self.link is not None:
+            self.link.stop()
         await self.databases.close()
         self._loop = None
 
@@ -192,9 +223,12 @@ class Server:
     def _sweep(self) -> None:
         if self._loop is None:
             return
-        self._loop.call_later(self.options.sweep, self._sweep)
+        now, options = self._loop.time(), self.options
+        late, self._sweep_at = now - (self._sweep_at or now), now + options.sweep
+        self._loop.call_later(options.sweep, self._sweep)
+        self.gate.look(late, options.overload_late, options.overload_queue)
         try:
-            self.transactions.sweep(self._loop.time())
+            self.transactions.sweep(now)
         except Exception:
             log.exception("a timer failed")
 
@@ -251,6 +285,11 @@ class Server:
         """Compile a format string as found in a modparam. Raises ConfigError."""
         found: Callable[[Any], str] = self.script.format(text, self)
         return found
+
+    def receive_by(self, receive: Callable[[bytes, Flow], None]) -> None:
+        """From now on give what arrives to `receive`."""
+        self.receive = receive
+        self.transports.receive_by(receive)
 
     # Sending
 

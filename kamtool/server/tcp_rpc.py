@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 def register(table: RpcTable, server: Server) -> None:
     """Offer the methods that look at, and close, the server's connections."""
     methods = TcpRpc(server)
-    table.register("core.tcp_info", methods.info)
-    table.register("core.tcp_list", methods.list)
+    table.register("core.tcp_info", methods.info, workers="sum")
+    table.register("core.tcp_list", methods.list, workers="join")
     table.register("core.tcp_options", methods.options)
-    table.register("core.tcp_kill", methods.kill)
+    table.register("core.tcp_kill", methods.kill, workers="any")
 
 
 class TcpRpc:

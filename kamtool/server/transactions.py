@@ -66,6 +66,11 @@ class Transactions:
         self._known: Message | None = None
         self._known_key: Key = ()
 
+    def use_prefix(self, prefix: str) -> None:
+        """From now on begin our branches with this, magic cookie and all."""
+        self.prefix = prefix
+        self._labels = _labels(prefix)
+
     # Matching
 
     @staticmethod
@@ -162,6 +167,12 @@ class Transactions:
         for watcher in tx.watchers:
             watcher.responded(tx, status, data)
         return True
+
+    def dropped(self, tx: ServerTransaction) -> None:
+        """It will never be answered: it absorbs retransmissions for as long as a final response would."""
+        tx.last = b""
+        tx.step(PROVISIONAL, 0.0)
+        self._after(tx, tx, SERVER, tx.step(SUCCESS, self.now()))
 
     def accepted(self, tx: ServerTransaction, msg: Message) -> None:
         """An INVITE got its 2xx: its ACK, a transaction of its own, will be known by the dialog."""
@@ -329,6 +340,33 @@ class Transactions:
         if tx.dialog:
             self.dialogs.discard(tx.dialog)
         self.user.ended(tx)
+
+    def clean(self) -> int:
+        """Forget transactions without a deadline to come; gives how many.
+
+        A machine that waits has a deadline, and a suspended transaction or a running script has its own end,
+        so only one whose script was lost on the way can be found here.
+        """
+        lost = [
+            tx
+            for tx in self.by_label.values()
+            if not (tx.suspended or tx.script_running or tx.in_failure_route or self._waits(tx))
+        ]
+        for tx in lost:
+            self.forget(tx)
+        return len(lost)
+
+    @staticmethod
+    def _waits(tx: ServerTransaction) -> bool:
+        """Whether any machine of it has a deadline."""
+        if tx.expire_at or tx.retransmit_at:
+            return True
+        for client in tx.branches:
+            if client.expire_at or client.retransmit_at:
+                return True
+            if client.cancel is not None and client.cancel.expire_at:
+                return True
+        return False
 
     def __len__(self) -> int:
         return len(self.by_label)

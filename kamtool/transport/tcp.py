@@ -9,7 +9,7 @@ import logging
 import socket as sockets
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from kamtool.errors import TransportError
 from kamtool.sip.flow import Address, Flow, Socket, Transport
@@ -26,6 +26,18 @@ MAX_KEYS = 16
 NAMED = "named"
 
 OtherEvent = Callable[[Connection, Any], None]
+
+
+class Elsewhere(Protocol):
+    """The connections that other processes of this server hold; they are told of ours."""
+
+    def owns(self, number: int) -> bool: ...
+    def send(self, flow: Flow, data: bytes) -> bool: ...
+    def find(self, transport: str, remote: tuple[str, int], number: int) -> Flow | None: ...
+    def opened(self, connection: Connection, key: tuple[str, str, int]) -> None: ...
+    def closed(self, connection: Connection) -> None: ...
+    def alias(self, flow: Flow, port: int, forced: bool) -> None: ...
+    def finish(self, flow: Flow) -> None: ...
 
 
 class TcpTransport:
@@ -54,13 +66,17 @@ class TcpTransport:
         self.queued_bytes = 0
         self.listeners: list[tuple[Socket, sockets.socket]] = []
         self._found: dict[tuple[str, str, int], Connection] = {}
-        self._numbers = itertools.count(1)
+        self.numbers: Iterator[int] = itertools.count(1)
+        """Where the numbers of connections come from."""
+        self.elsewhere: Elsewhere | None = None
+        """The connections of other processes that share our sockets."""
 
     # Listening
 
-    def bind(self, socket: Socket) -> Socket:
-        """Bind and listen; returns the socket with the port it got. Raises TransportError."""
-        bound = bind(socket, sockets.SOCK_STREAM, self.options.tell_listener)
+    def bind(self, socket: Socket, bound: sockets.socket | None = None) -> Socket:
+        """Bind (unless it is `bound`) and listen; the socket with the port it got. Raises TransportError."""
+        if bound is None:
+            bound = bind(socket, sockets.SOCK_STREAM, self.options.tell_listener)
         try:
             bound.listen(self.options.backlog)
         except OSError as error:
@@ -87,10 +103,15 @@ class TcpTransport:
                 if socket.transport == "tls":
                     self.loop.add_reader(listener.fileno(), self._accept, socket, listener)
 
-    def close(self) -> None:
+    def pause(self) -> None:
+        """Accept no more; who shares the listening sockets does."""
         for _, listener in self.listeners:
             if hasattr(self, "loop"):
                 self.loop.remove_reader(listener.fileno())
+
+    def close(self) -> None:
+        self.pause()
+        for _, listener in self.listeners:
             listener.close()
         self.listeners.clear()
         for connection in list(self.connections.values()):
@@ -143,7 +164,7 @@ class TcpTransport:
         self, sock: sockets.socket, socket: Socket, remote: Address, *, connecting: bool,
         outgoing: bool = False, name: str = "", server_id: str = "",
     ) -> Connection:  # fmt: skip
-        flow = Flow(socket.transport, socket.address, remote, next(self._numbers))
+        flow = Flow(socket.transport, socket.address, remote, next(self.numbers))
         framer: Cutter = Framer(
             max_body=self.options.max_body_bytes, length_optional=self.options.accept_no_content_length
         )
@@ -168,6 +189,8 @@ class TcpTransport:
         self._found[key] = connection
         if key not in connection.keys:
             connection.keys.append(key)
+        if self.elsewhere is not None:
+            self.elsewhere.opened(connection, key)
 
     def add_name(self, connection: Connection, host: str) -> None:
         """Let requests to a host that no DNS knows use `connection`; who comes first keeps the name."""
@@ -175,6 +198,8 @@ class TcpTransport:
         if key not in self._found and len(connection.keys) < MAX_KEYS:
             self._found[key] = connection
             connection.keys.append(key)
+            if self.elsewhere is not None:
+                self.elsewhere.opened(connection, key)
 
     def named(self, host: str) -> Connection | None:
         """The open connection that goes by this name."""
@@ -190,6 +215,8 @@ class TcpTransport:
             if self._found.get(key) is connection:
                 del self._found[key]
         ports = [Address(host, port) for _, host, port in connection.keys]
+        if self.elsewhere is not None:
+            self.elsewhere.closed(connection)
         connection.keys.clear()
         connection.flow = replace(connection.flow, transport=transport)
         for remote in ports:
@@ -262,6 +289,8 @@ class TcpTransport:
             connection, TlsConnection
         ):
             self.tls_count -= 1
+        if self.elsewhere is not None:
+            self.elsewhere.closed(connection)
         for key in connection.keys:
             if self._found.get(key) is connection:
                 del self._found[key]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+import socket as sockets
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import Protocol
@@ -14,7 +15,7 @@ from kamtool.sip.flow import RELIABLE, Address, Flow, Socket, Transport
 from kamtool.sip.framing import Broken
 from kamtool.transport.resolver import Resolver
 from kamtool.transport.stream import Connection
-from kamtool.transport.tcp import TcpTransport
+from kamtool.transport.tcp import NAMED, TcpTransport
 from kamtool.transport.tcp_options import TcpOptions
 from kamtool.transport.tls import TlsConnection
 from kamtool.transport.udp import UdpSocket
@@ -60,12 +61,16 @@ class Transports:
         self.leaving: Callable[[bytes, Flow], bytes] | None = None
         """Other bytes in the place of those that leave, after everybody has seen them; none at all drops them."""
 
-    def start(self, listens: Iterable[Socket]) -> None:
-        """Bind every socket, then read from all. Raises TransportError, and then none is open."""
+    def start(self, listens: Iterable[Socket], bound: Mapping[Socket, sockets.socket] | None = None) -> None:
+        """Bind every socket that is not `bound`, then read from all.
+
+        Raises TransportError, and then none is open.
+        """
+        have = bound or {}
         loop = self._loop = asyncio.get_running_loop()
         try:
             for wanted in listens:
-                socket = self._bind(wanted)
+                socket = self._bind(wanted, have.get(wanted))
                 self.sockets.append(socket)
                 self._sockets[socket.transport, socket.address] = socket
         except TransportError:
@@ -78,13 +83,29 @@ class Transports:
         self.resolver.families = {6 if ":" in socket.address.host else 4 for socket in self.sockets}
         self._sweep()
 
-    def _bind(self, socket: Socket) -> Socket:
+    def queued_percent(self) -> int:
+        """How full the fullest receive queue of a UDP socket is."""
+        return max((udp.queued_percent for udp in self._udp.values()), default=0)
+
+    def receive_by(self, receive: Callable[[bytes, Flow], None]) -> None:
+        """From now on give what arrives to `receive`."""
+        for udp in self._udp.values():
+            udp.receive = receive
+        self.tcp.receive = receive
+
+    def pause(self) -> None:
+        """Take nothing new from the listening sockets; open connections and sending go on."""
+        for udp in self._udp.values():
+            udp.pause()
+        self.tcp.pause()
+
+    def _bind(self, socket: Socket, bound: sockets.socket | None) -> Socket:
         if socket.transport == "udp":
-            udp = UdpSocket(socket, self.receiver.receive, self._mark, self.receiver.unsent)
+            udp = UdpSocket(socket, self.receiver.receive, self._mark, self.receiver.unsent, bound)
             self._udp[udp.socket.address] = udp
             return udp.socket
         if socket.transport in ("tcp", "tls"):
-            return self.tcp.bind(socket)
+            return self.tcp.bind(socket, bound)
         raise TransportError(f"{socket.transport}:{socket.address}: this transport is not built")
 
     def stop(self) -> None:
@@ -132,6 +153,9 @@ class Transports:
                 return False
             udp.send(data, flow.remote)
             return True
+        elsewhere = self.tcp.elsewhere
+        if elsewhere is not None and elsewhere.owns(flow.connection):
+            return elsewhere.send(flow, data)
         connection = self.tcp.find(flow.transport, flow.remote, flow.connection)
         return connection is not None and connection.write(data)
 
@@ -195,7 +219,16 @@ class Transports:
         Raises TransportError: no socket of that kind, no connection wanted, or the network says no at once.
         """
         if transport in RELIABLE:
+            elsewhere = self.tcp.elsewhere
+            if elsewhere is not None and elsewhere.owns(connection):
+                kept = elsewhere.find(transport, remote, connection)
+                if kept is not None:
+                    return kept
             found = self.tcp.find(transport, remote, connection)
+            if found is None and elsewhere is not None:
+                kept = elsewhere.find(transport, remote, 0)
+                if kept is not None:
+                    return kept
             if found is not None and not _leads_elsewhere(found, name, server_id):
                 return found.flow
             if transport in ("ws", "wss"):
@@ -215,11 +248,30 @@ class Transports:
         """The open connection of a flow."""
         return self.tcp.connections.get(flow.connection) if flow.connection else None
 
+    def flow_of(self, number: int, host: str) -> Flow | None:
+        """The flow of the open connection with this number, else of the one that goes by the name `host`."""
+        found = self.tcp.connections.get(number) if number else None
+        found = found or self.tcp.named(host)
+        if found is not None or self.tcp.elsewhere is None:
+            return None if found is None else found.flow
+        return self.tcp.elsewhere.find(NAMED, Address(host.lower(), 0), number)
+
+    def finish(self, flow: Flow) -> None:
+        """Close the connection of a flow once all that is queued has left."""
+        connection = self.connection(flow)
+        if connection is not None:
+            connection.finish()
+        elif self.tcp.elsewhere is not None and self.tcp.elsewhere.owns(flow.connection):
+            self.tcp.elsewhere.finish(flow)
+
     def add_alias(self, flow: Flow, port: int, *, forced: bool = False) -> None:
         """Let requests to `port` at the far end of `flow` use its connection (`;alias`, force_tcp_alias).
 
         RFC 5923 §5: over TLS only for a peer whose certificate was verified, unless the script forces it.
         """
+        if self.tcp.elsewhere is not None and self.tcp.elsewhere.owns(flow.connection):
+            self.tcp.elsewhere.alias(flow, port, forced)
+            return
         connection = self.connection(flow)
         if connection is None or not 0 < port < 65536:
             return

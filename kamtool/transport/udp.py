@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket as sockets
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -16,6 +17,7 @@ BATCH = 64
 MAX_QUEUE = 8192
 MAX_FLOWS = 65_536
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
+SO_MEMINFO = 55
 KEEPALIVE_BYTES = b"\r\n\0 \t"
 
 Outgoing = tuple[bytes, tuple[str, int]]
@@ -62,9 +64,10 @@ class UdpSocket:
         receive: Callable[[bytes, Flow], None],
         mark: Callable[[UdpSocket], None],
         failed: Callable[[bytes, Flow], None],
+        bound: sockets.socket | None = None,
     ) -> None:
         self.receive, self.mark, self.failed = receive, mark, failed
-        self._bound = bind(socket, sockets.SOCK_DGRAM)
+        self._bound = bind(socket, sockets.SOCK_DGRAM) if bound is None else bound
         with suppress(OSError):
             self._bound.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         self._fd = self._bound.fileno()
@@ -81,6 +84,20 @@ class UdpSocket:
         """Start reading."""
         self._loop = loop
         loop.add_reader(self._fd, self._readable)
+
+    @property
+    def queued_percent(self) -> int:
+        """How full the kernel's receive queue is; 0 where it does not tell."""
+        try:
+            used, most = struct.unpack("II", self._bound.getsockopt(sockets.SOL_SOCKET, SO_MEMINFO, 8))
+        except (OSError, struct.error):
+            return 0
+        return int(100 * used // most) if most else 0
+
+    def pause(self) -> None:
+        """Read no more; what comes stays in the kernel for who shares this socket. Sending goes on."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._fd)
 
     def close(self) -> None:
         if self._loop is not None:

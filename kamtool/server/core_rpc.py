@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kamtool import __version__, speed
 from kamtool.errors import RpcError
-from kamtool.server import dns_rpc, tcp_rpc
+from kamtool.server import blocklist_rpc, dns_rpc, tcp_rpc
 from kamtool.server.rpc import RpcTable
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def register(table: RpcTable, server: Server) -> None:
             table.register(full, getattr(core, attribute), workers=WORKERS.get(attribute, "one"))
     tcp_rpc.register(table, server)
     dns_rpc.register(table, server)
+    blocklist_rpc.register(table, server)
 
 
 WORKERS = {

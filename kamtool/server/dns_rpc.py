@@ -58,7 +58,7 @@ class DnsRpc:
         return [self.cache.used_bytes, self.cache.options.cache_bytes]
 
     def debug(self) -> list[Any]:
-        """Of each entry: name, type, references, size, seconds left, seconds since its use, 1 for a negative one."""
+        """Of each entry: name, type, references, octets, seconds left, age, 1 if negative."""
         now = monotonic()
         rows: list[Any] = []
         for (name, kind), entry in self.cache:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from kamtool import speed
 from kamtool.errors import TransportError
 from kamtool.script.context import Context
+from kamtool.server.blocklist import ignored_by
 from kamtool.server.routing import Hop, hop_of, make_hop, source, via_start
 from kamtool.server.routing import targets_of as targets_of
 from kamtool.sip.flow import Flow
@@ -17,6 +19,8 @@ from kamtool.transport.transports import Transports
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
+
+log = logging.getLogger("kamtool.relay")
 
 MAX_FLOWS = 65_536
 WEBSOCKETS = ("ws", "wss")
@@ -57,7 +61,9 @@ def flow_for(server: Server, ctx: Context, target: Target) -> Flow:
 
     Raises TransportError.
     """
-    transports = server.transports
+    transports, blocklist = server.transports, server.blocklist
+    if blocklist is not None:
+        blocklist.check(target.transport, target.address, ctx.msg.method, ignored_by(ctx))
     if target.transport == "udp" and ctx.send_socket is None:
         # What follows depends on these two alone; the same few peers come again and again.
         place = (ctx.flow.local, target.address)
@@ -79,6 +85,25 @@ def flow_for(server: Server, ctx: Context, target: Target) -> Flow:
             "tls", target.address, preferred, ctx.connection, connect=connect, name=name, server_id=server_id
         )
     return transports.flow_to(target.transport, target.address, preferred, ctx.connection, connect=connect)
+
+
+def prepare(server: Server, ctx: Context, target: Target, branch: str) -> tuple[Flow, bytes]:
+    """A request ready to leave: by which flow, and its bytes. Raises TransportError.
+
+    RFC 3261 §18.1.1: what is too large for a datagram (`udp_mtu`) leaves by `udp_mtu_try_proto`.
+    """
+    flow = flow_for(server, ctx, target)
+    data = build(server, ctx, flow, branch)
+    if flow.transport == "udp" and 0 < server.udp_mtu < len(data):
+        asked = ctx._scratch.get("core.mtu_proto") if ctx._scratch is not None else None
+        transport = asked or server.udp_mtu_proto
+        if transport != "udp":
+            try:
+                over = flow_for(server, ctx, Target(transport, target.address, target.name))
+                return over, build(server, ctx, over, branch)
+            except TransportError as error:
+                log.info("%s: %d octets leave by UDP all the same: %s", ctx.msg.call_id, len(data), error)
+    return flow, data
 
 
 def build(server: Server, ctx: Context, flow: Flow, branch: str) -> bytes:

@@ -13,6 +13,7 @@ from kamtool.module import Routes, Variable
 from kamtool.script.context import Branch, Context, Exit
 from kamtool.script.program import plain
 from kamtool.server import outgoing
+from kamtool.server.blocklist import CONNECT, BlockedError, ignored_by
 from kamtool.server.cancelling import Cancelling
 from kamtool.server.routing import Hop, hop_of, make_hop, reply_flow, via_start
 from kamtool.server.transaction import ClientTransaction, ServerTransaction
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kamtool.relay")
 
+FILTERED = 473
 SEND_ERROR = 477
 NO_DESTINATION = 478
 
@@ -169,8 +171,7 @@ class Relay(Cancelling):
         if known is not None and known.status >= 300:
             return 0
         try:
-            flow = outgoing.flow_for(self.server, ctx, target)
-            data = outgoing.build(self.server, ctx, flow, outgoing.stateless_branch(ctx))
+            flow, data = outgoing.prepare(self.server, ctx, target, outgoing.stateless_branch(ctx))
         except TransportError:
             return None
         for acknowledged in self.transactions.on_acknowledged:
@@ -221,8 +222,7 @@ class Relay(Cancelling):
         try:
             hop = self._hop(ctx, uri, transport)
             target = hop.target or (await outgoing.targets_of(hop, server.transports))[0]
-            flow = outgoing.flow_for(server, ctx, target)
-            data = outgoing.build(server, ctx, flow, outgoing.stateless_branch(ctx))
+            flow, data = outgoing.prepare(server, ctx, target, outgoing.stateless_branch(ctx))
         except (ParseError, TransportError) as error:
             log.info("%s: not forwarded: %s", ctx.msg.call_id, error)
             return False
@@ -240,8 +240,7 @@ class Relay(Cancelling):
         try:
             hop = self._hop(ctx, uri, transport)
             target = hop.target or (await outgoing.targets_of(hop, server.transports))[0]
-            flow = outgoing.flow_for(server, ctx, target)
-            data = outgoing.build(server, ctx, flow, f"{tx.label}.0")
+            flow, data = outgoing.prepare(server, ctx, target, f"{tx.label}.0")
         except (ParseError, TransportError) as error:
             log.info("%s: not replicated: %s", ctx.msg.call_id, error)
             transactions.forget(tx)
@@ -315,11 +314,10 @@ class Relay(Cancelling):
             others: list[Target] = []
             if target is None:
                 target, *others = await outgoing.targets_of(hop, server.transports)
-            client = self._client(own, tx, number, target)
-            client.targets = tuple(others)
+            client = self._first(own, tx, number, target, others)
         except (ParseError, TransportError) as error:
             log.info("%s: branch not sent: %s", ctx.msg.call_id, error)
-            tx.error = NO_DESTINATION
+            tx.error = FILTERED if isinstance(error, BlockedError) else NO_DESTINATION
             return False
         program = own.program or server.program
         if program.onsend_route is not None and not await self.onsend(own, client.flow, client.data):
@@ -330,14 +328,38 @@ class Relay(Cancelling):
         server.stats["core:fwd_requests"] += 1
         if not self.transactions.start(tx, client):
             client.status, client.is_local = SEND_ERROR, True
+            if client.targets and server.responses.next_target(tx, client):
+                return True
             tx.error = SEND_ERROR
             return False
         return True
 
+    def _first(
+        self, ctx: Context, tx: ServerTransaction, number: int, target: Target, others: list[Target]
+    ) -> ClientTransaction:
+        """The branch to the first place that can be tried at all; the rest is for when it fails."""
+        while True:
+            try:
+                client = self._client(ctx, tx, number, target)
+            except TransportError as error:
+                if self.server.blocklist is not None and isinstance(error.__cause__, OSError):
+                    self.server.blocklist.add(
+                        target.transport, target.address, CONNECT, ignored=ignored_by(ctx)
+                    )
+                if not others:
+                    raise
+                target, *others = others
+                continue
+            # §18.1.1: a request too large for UDP goes by it all the same when a connection is refused.
+            retry = (target,) if target.transport == "udp" != client.flow.transport else ()
+            client.targets = (*retry, *others)
+            if others:
+                self.server.transports.watch_errors()
+            return client
+
     def _client(self, ctx: Context, tx: ServerTransaction, number: int, target: Target) -> ClientTransaction:
         server = self.server
-        flow = outgoing.flow_for(server, ctx, target)
-        data = outgoing.build(server, ctx, flow, f"{tx.label}.{number}")
+        flow, data = outgoing.prepare(server, ctx, target, f"{tx.label}.{number}")
         client = self.transactions.client(tx, flow, data, ctx.msg.uri if ctx.new_uri is None else ctx.new_uri)
         if ctx.branch_flags:
             client.branch_flags = ctx.branch_flags
@@ -351,8 +373,10 @@ class Relay(Cancelling):
         self, tx: ServerTransaction, client: ClientTransaction, target: Target, others: tuple[Target, ...]
     ) -> bool:
         """Send a branch's request once more, as a branch of its own, to another address of the same name."""
-        transports = self.server.transports
+        transports, blocklist = self.server.transports, self.server.blocklist
         try:
+            if blocklist is not None:
+                blocklist.check(target.transport, target.address, client.method, ignored_by(tx.ctx))
             flow = transports.flow_to(
                 target.transport, target.address, transports.socket_of(client.flow), name=target.name
             )

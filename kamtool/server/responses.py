@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from kamtool.module import Routes
 from kamtool.script.context import Context, Exit
 from kamtool.script.program import Program, RouteFunction, plain
 from kamtool.server.answering import Answering
+from kamtool.server.blocklist import ignored_by
 from kamtool.server.relay import SEND_ERROR
 from kamtool.server.routing import via_flow
 from kamtool.server.transaction import ClientTransaction, ServerTransaction
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from kamtool.server.server import Server
 
 log = logging.getLogger("kamtool.relay")
+
+# Of the request as we sent it, the top Via is the first; ICMP quotes only the beginning.
+_OUR_BRANCH = re.compile(rb"\r\nVia:[^\r\n]*?;branch=([^;,.\s]+)\.(\d{1,4})")
 
 Edits = Sequence[tuple[int, int, bytes]]
 
@@ -216,9 +221,20 @@ class Responses(Answering):
         if client.status >= 200:
             return  # it was given up before this came
         client.status, client.reply, client.edits = status, msg, edits
+        if status == 503 and self._unavailable(tx, client, msg):
+            return
         if status >= 600 and not (self.disable_6xx or tx.disable_6xx):
             self.server.relay.cancel_others(tx, which, self._reason(status, msg))
         self.finish(tx)
+
+    def _unavailable(self, tx: ServerTransaction, client: ClientTransaction, msg: Response) -> bool:
+        """A 503: the place is left alone for a while, and the next one tried (RFC 3263 §4.3)."""
+        blocklist = self.server.blocklist
+        if blocklist is not None:
+            place = client.flow.transport, client.flow.remote
+            blocklist.answered_503(*place, msg.header("Retry-After") or "", ignored_by(tx.ctx))
+        client.replied = False  # the one that counts is that of the next place
+        return bool(client.targets) and self.next_target(tx, client)
 
     def _success(self, tx: ServerTransaction, which: int, msg: Response, edits: Edits) -> None:
         status, data = msg.status, speed.relay(msg, edits)
@@ -242,7 +258,10 @@ class Responses(Answering):
             return
         client.status, client.is_local, client.reply = 408, True, None
         client.reason = "Request Timeout"
-        if client.targets and self._next_target(tx, client):
+        if self.server.blocklist is not None and not client.replied:
+            place = client.flow.transport, client.flow.remote
+            self.server.blocklist.timed_out(*place, tx.method, ignored_by(tx.ctx))
+        if client.targets and self.next_target(tx, client):
             return
         if tx.method == "INVITE" and client.state is PROCEEDING:
             self.server.relay.cancel_branch(tx, branch)
@@ -254,11 +273,28 @@ class Responses(Answering):
         if client.status < 200:
             client.status, client.is_local = SEND_ERROR, True
             client.reason = "Unfortunately error on sending to next hop occurred"
-            if client.targets and self._next_target(tx, client):
+            if client.targets and self.next_target(tx, client):
                 return
             self._local_final(tx, SEND_ERROR)
 
-    def _next_target(self, tx: ServerTransaction, client: ClientTransaction) -> bool:
+    def unreachable(self, data: bytes) -> None:
+        """ICMP gave this datagram back: no time is lost where the name led to more places (§18.4).
+
+        With no other place, retransmissions go on: a host that restarts is there in a moment.
+        """
+        found = _OUR_BRANCH.search(data)
+        if found is None or data.startswith(b"SIP/2.0 "):
+            return
+        transactions = self.server.transactions
+        tx = transactions.by_label.get(found[1].decode("ascii", "replace"))
+        number = int(found[2])
+        if tx is None or number >= len(tx.branches):
+            return
+        client = tx.branches[number]
+        if client.targets and client.status < 200 and not client.replied:
+            transactions.failed(client.data)
+
+    def next_target(self, tx: ServerTransaction, client: ClientTransaction) -> bool:
         """RFC 3263 §4.3: the name led to more places, and this one did not answer: try the next."""
         if client.replied or tx.is_answered or tx.cancelled or tx.no_failover or not client.data:
             return False

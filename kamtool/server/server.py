@@ -16,6 +16,7 @@ from kamtool.errors import KamtoolError, TransportError
 from kamtool.module import Module, RouteName, Routes, Variable, declaration, find
 from kamtool.script.context import Context, Exit
 from kamtool.server import listen
+from kamtool.server.blocklist import CONNECT, ICMP, SEND, blocklist_for
 from kamtool.server.driver import resume
 from kamtool.server.myself import Myself
 from kamtool.server.observers import Observers
@@ -36,12 +37,14 @@ from kamtool.server.workers_rpc import Spread
 from kamtool.sip.flow import Address, Flow, Socket
 from kamtool.sip.framing import Broken
 from kamtool.sip.message import Message, Response
+from kamtool.sip.via import MAGIC_COOKIE
 from kamtool.store.databases import Databases
 from kamtool.transport.dns_options import dns_options
 from kamtool.transport.resolver import Resolver, Target
 from kamtool.transport.tap import Tap
 from kamtool.transport.tcp_options import tcp_options
 from kamtool.transport.transports import Transports
+from kamtool.transport.udp_options import udp_options
 
 log = logging.getLogger("kamtool.server")
 
@@ -68,6 +71,8 @@ class Server:
         self.options = options or Options()
         self.settings = script.settings
         self.stats: dict[str, int] = Stats()
+        self.branch_start = MAGIC_COOKIE
+        """How the branch of a request begins that is sent without a transaction: its answer comes here."""
         self.modules: dict[str, Module] = {}
         self.databases = Databases()
         self.closed_watchers: list[Callable[[Flow], None]] = []
@@ -94,13 +99,16 @@ class Server:
         if self.team:
             self.link = Link(self.worker, self.team.mail, self.spawn)
             self.receive = Dispatch(self, self.team, self.link).message
-        self.transports = Transports(self, tcp=tcp_options(self.setting), resolver=self._resolver())
+        self.transports = Transports(self, tcp=tcp_options(self.setting), resolver=self._resolver(),
+            udp=udp_options(self.setting),
+        )  # fmt: skip
         self.responses = Responses(self)
         self.transactions = Transactions(self.responses, self.transports.send, self.now)
         self.tap = Tap(self.transports, self.transactions)
         self.replies = Replies(self)
         if self.team and self.link:
-            self.transactions.use_prefix(self.team.prefix(self.worker))
+            self.branch_start = self.team.prefix(self.worker)
+            self.transactions.use_prefix(self.branch_start)
             self.replies.stateless_key = self.team.derive("stateless", 4).hex()
             self.connections = Connections(self.link, self.transports)
             self.spread = Spread(self.rpc, self.link)
@@ -118,6 +126,10 @@ class Server:
         self._stopping = False
         self._sweep_at = 0.0
         self._mhomed = bool(self.setting("mhomed", False))
+        self.blocklist = blocklist_for(self.setting, lambda: self.now())
+        self.udp_mtu = int(self.setting("udp_mtu", 0))
+        """Requests over UDP that are larger, in octets, leave by `udp_mtu_proto`; 0 for no limit."""
+        self.udp_mtu_proto = str(self.setting("udp_mtu_try_proto", "udp")).lower()
 
     # Settings
 
@@ -315,7 +327,15 @@ class Server:
     def unsent(self, data: bytes, flow: Flow) -> None:
         """A message the transport took and could not send after all."""
         self.count("core:send_errors")
+        if self.blocklist is not None and not data.startswith(b"SIP/2.0 "):
+            self.blocklist.add(flow.transport, flow.remote, SEND if flow.transport == "udp" else CONNECT)
         self.transactions.failed(data)
+
+    def unreachable(self, data: bytes, remote: Address) -> None:
+        """ICMP says that a datagram, of which this is the beginning, did not arrive."""
+        if self.blocklist is not None and not data.startswith(b"SIP/2.0 "):
+            self.blocklist.add("udp", remote, ICMP)
+        self.responses.unreachable(data)
 
     def broken(self, end: Broken, flow: Flow) -> None:
         self._receive.broken(end, flow)

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import itertools
 import logging
+import os
 import socket as sockets
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -251,7 +252,8 @@ class TcpTransport:
             raise TransportError(f"{transport}:{remote}: {error.strerror}") from error
         if code not in (0, errno.EINPROGRESS):
             sock.close()
-            raise TransportError(f"{transport}:{remote}: {OSError(code, '').strerror or code}")
+            reason = os.strerror(code)
+            raise TransportError(f"{transport}:{remote}: {reason}") from OSError(code, reason)
         return self._add(
             sock, socket, remote, connecting=code != 0, outgoing=True, name=name, server_id=server_id
         )

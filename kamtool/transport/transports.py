@@ -19,6 +19,7 @@ from kamtool.transport.tcp import NAMED, TcpTransport
 from kamtool.transport.tcp_options import TcpOptions
 from kamtool.transport.tls import TlsConnection
 from kamtool.transport.udp import UdpSocket
+from kamtool.transport.udp_options import UdpOptions
 
 log = logging.getLogger("kamtool.transport")
 
@@ -34,6 +35,9 @@ class Receiver(Protocol):
     def unsent(self, data: bytes, flow: Flow) -> None:
         """A message that could not be sent after all."""
 
+    def unreachable(self, data: bytes, remote: Address) -> None:
+        """ICMP says that a datagram, of which this is the beginning, did not arrive."""
+
     def broken(self, end: Broken, flow: Flow) -> None:
         """A stream that cannot be cut into messages any further; it closes after this."""
 
@@ -45,9 +49,12 @@ class Transports:
     """Binds, listens, sends. Nothing here waits but `resolver`."""
 
     def __init__(
-        self, receiver: Receiver, *, tcp: TcpOptions | None = None, resolver: Resolver | None = None
-    ) -> None:
+        self, receiver: Receiver, *, tcp: TcpOptions | None = None, resolver: Resolver | None = None,
+        udp: UdpOptions | None = None,
+    ) -> None:  # fmt: skip
         self.receiver = receiver
+        self.udp_options = udp or UdpOptions()
+        self._watches_errors = False
         self.resolver = resolver or Resolver()
         self.tcp = TcpTransport(
             tcp or TcpOptions(), receiver.receive, receiver.unsent, receiver.broken, receiver.closed
@@ -102,6 +109,9 @@ class Transports:
     def _bind(self, socket: Socket, bound: sockets.socket | None) -> Socket:
         if socket.transport == "udp":
             udp = UdpSocket(socket, self.receiver.receive, self._mark, self.receiver.unsent, bound)
+            udp.use(self.udp_options)
+            if self._watches_errors:
+                udp.watch_errors(self.receiver.unreachable)
             self._udp[udp.socket.address] = udp
             return udp.socket
         if socket.transport in ("tcp", "tls"):
@@ -123,6 +133,9 @@ class Transports:
     def _sweep(self) -> None:
         assert self._loop is not None
         self.tcp.sweep(self._loop.time())
+        if self._watches_errors:
+            for udp in self._udp.values():
+                udp.take_errors()
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
     # Sending
@@ -158,6 +171,13 @@ class Transports:
             return elsewhere.send(flow, data)
         connection = self.tcp.find(flow.transport, flow.remote, flow.connection)
         return connection is not None and connection.write(data)
+
+    def watch_errors(self) -> None:
+        """From now on the receiver hears of datagrams that ICMP reports lost."""
+        if not self._watches_errors:
+            self._watches_errors = True
+            for udp in self._udp.values():
+                udp.watch_errors(self.receiver.unreachable)
 
     # Choosing
 

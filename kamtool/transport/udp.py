@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket as sockets
 import struct
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from typing import Any
 from kamtool import speed
 from kamtool.errors import TransportError
 from kamtool.sip.flow import Address, Flow, Socket
+from kamtool.transport.raw import RawSender
+from kamtool.transport.udp_options import UdpOptions
 
 BATCH = 64
 MAX_QUEUE = 8192
@@ -19,6 +22,8 @@ MAX_FLOWS = 65_536
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 SO_MEMINFO = 55
 KEEPALIVE_BYTES = b"\r\n\0 \t"
+IP_RECVERR, IPV6_RECVERR = 11, 25
+UNREACHABLE = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENOPROTOOPT, errno.EHOSTDOWN)
 
 Outgoing = tuple[bytes, tuple[str, int]]
 
@@ -79,6 +84,48 @@ class UdpSocket:
         # uvloop does not return all that asyncio says: compiled code would mind.
         self._loop: Any = None
         self._blocked = self._reading = False
+        self._raw: RawSender | None = None
+        self._unreachable: Callable[[bytes, Address], None] | None = None
+
+    def use(self, options: UdpOptions) -> None:
+        """Send as the cfg wants it."""
+        options.tell(self._bound)
+        if ":" not in self.socket.address.host:
+            self._raw = options.sender()
+
+    def watch_errors(self, unreachable: Callable[[bytes, Address], None]) -> None:
+        """From now on say when ICMP reports that a datagram did not arrive: its beginning, and where to.
+
+        RFC 3261 §18.4: destination unreachable is a transport error, exceeded hops and the like are not.
+        """
+        six = ":" in self.socket.address.host
+        with suppress(OSError):
+            if six:
+                self._bound.setsockopt(sockets.IPPROTO_IPV6, IPV6_RECVERR, 1)
+            else:
+                self._bound.setsockopt(sockets.IPPROTO_IP, IP_RECVERR, 1)
+            self._unreachable = unreachable
+
+    def take_errors(self) -> bool:
+        """Empty the queue of ICMP errors; true when there were any. Called once a second as well.
+
+        libuv reads no socket any more that has reported an error, hence the new reader.
+        """
+        tell, found = self._unreachable, False
+        if tell is None:
+            return False
+        for _ in range(MAX_QUEUE):
+            try:
+                data, notes, _, remote = self._bound.recvmsg(2048, 512, sockets.MSG_ERRQUEUE)
+            except OSError:
+                break
+            found = True
+            if notes and int.from_bytes(notes[0][2][:4], "little") in UNREACHABLE:
+                tell(data, Address(*remote[:2]))
+        if found and self._loop is not None:
+            self._loop.remove_reader(self._fd)
+            self._loop.add_reader(self._fd, self._readable)
+        return found
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start reading."""
@@ -134,6 +181,10 @@ class UdpSocket:
         except (
             OSError
         ):  # an ICMP error of an earlier datagram, or no memory: the next datagram is read anyway
+            self.take_errors()
+            return
+        if not batch:  # woken for an error alone
+            self.take_errors()
             return
         flows, receive = self._flows, self.receive
         # What is answered at once leaves at once: a turn of the loop is spared for it.
@@ -153,19 +204,35 @@ class UdpSocket:
         if self._blocked:
             return
         out, self._out = self._out, []
+        if self._raw is not None:
+            out = self._send_raw(self._raw, out)
         while out:
             try:
                 sent = speed.send_batch(self._fd, out)
             except OSError:
+                if self.take_errors():
+                    continue  # an earlier datagram's error, not this one's
                 data, remote = out.pop(0)
                 self.failed(data, self.flow(remote))
                 continue
             if sent == len(out):
                 return
             del out[:sent]
+            if self.take_errors():
+                continue
             if sent == 0:
                 self._block(out)
                 return
+
+    def _send_raw(self, raw: RawSender, out: list[Outgoing]) -> list[Outgoing]:
+        """Send by the raw socket; what it will not take is left for the usual one."""
+        local = self.socket.address
+        for place, (data, remote) in enumerate(out):
+            try:
+                raw.send(data, local, remote)
+            except OSError:
+                return out[place:]
+        return []
 
     def _block(self, rest: list[Outgoing]) -> None:
         self._out = rest + self._out

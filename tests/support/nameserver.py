@@ -20,8 +20,8 @@ from kamtool.transport.resolver import Resolver
 class NameServer(asyncio.DatagramProtocol):
     """Answers from `zone`: lines as in a zone file, `name ttl type data`.
 
-    `delays` (seconds by name), `silent`, `lame` (refused), `broken` (server failure) and `truncated` (over UDP)
-    hold the names that are treated so. `asked` is what was asked for, as `name/TYPE/udp`.
+    `delays` (seconds by name), `silent`, `lame` (refused), `broken` (server failure) and `truncated` (over
+    UDP) hold the names that are treated so. `asked` is what was asked for, as `name/TYPE/udp`.
     """
 
     def __init__(self, zone=""):

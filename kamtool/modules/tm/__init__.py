@@ -74,12 +74,14 @@ class Tm(Relaying, Replying, Arming, Asking, Contacts, Control, Module):
         1, "taken and not used: CANCEL and ACK are always made of the INVITE as it was sent"
     )
     ac_extra_hdrs = Param("", "headers whose name begins so are copied from the INVITE to CANCEL and ACK")
-    blst_503 = Param(0, "taken and not used: there is no destination blacklist")
-    blst_503_def_timeout = Param(0, "taken and not used: there is no destination blacklist")
-    blst_503_min_timeout = Param(0, "taken and not used: there is no destination blacklist")
-    blst_503_max_timeout = Param(3600, "taken and not used: there is no destination blacklist")
-    blst_methods_add = Param(1, "taken and not used: there is no destination blacklist")
-    blst_methods_lookup = Param(-9, "taken and not used: there is no destination blacklist")
+    blst_503 = Param(0, "1: who answers 503 goes on the destination blocklist for as long as Retry-After says")
+    blst_503_def_timeout = Param(0, "seconds for a 503 without Retry-After; 0: it puts nobody on the list")
+    blst_503_min_timeout = Param(0, "the least that Retry-After can mean, in seconds")
+    blst_503_max_timeout = Param(3600, "the most that Retry-After can mean, in seconds")
+    blst_methods_add = Param(
+        1, "methods that put a place on the blocklist when they time out: INVITE 1, CANCEL 2, ACK 4, BYE 8 …"
+    )
+    blst_methods_lookup = Param(-9, "methods that do not go to a place on the blocklist: all but BYE")
     cancel_b_method = Param(
         1,
         "a cancelled branch without any reply: 0 is given up at once, 1 is cancelled when its first reply "
@@ -145,6 +147,11 @@ class Tm(Relaying, Replying, Arming, Asking, Contacts, Control, Module):
             max_inv=self.max_inv_lifetime * seconds,
             max_noninv=self.max_noninv_lifetime * seconds,
         )
+        if server.blocklist is not None:
+            limits = self.blst_503_def_timeout, self.blst_503_min_timeout, self.blst_503_max_timeout
+            server.blocklist.busy = limits if self.blst_503 else None
+            server.blocklist.methods_add = self.blst_methods_add
+            server.blocklist.methods_lookup = self.blst_methods_lookup
         relay, responses = server.relay, server.responses
         relay.auto_100, relay.reason_100 = bool(self.auto_inv_100), self.auto_inv_100_reason
         relay.unmatched_cancel, relay.cancel_unreplied = self.unmatched_cancel, self.cancel_b_method

@@ -33,7 +33,7 @@ async def converse(
     server: Server, first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
     """Serve one client until it leaves or says what is no request."""
-    if not _is_owner(writer):
+    if not is_owner(writer):
         _send(writer, {"jsonrpc": "2.0", "id": None, "error": {"code": 403, "message": "not the owner"}})
         return
     session = Session(server, lambda event, facts: _notify(writer, event, facts))
@@ -95,7 +95,7 @@ def _send(writer: asyncio.StreamWriter, value: Any) -> None:
     writer.write(json.dumps(value, default=str, ensure_ascii=True).encode() + b"\n")
 
 
-def _is_owner(writer: asyncio.StreamWriter) -> bool:
+def is_owner(writer: asyncio.StreamWriter) -> bool:
     """Whether the other side is a process of the same user, or root."""
     sock = writer.get_extra_info("socket")
     if sock is None or not hasattr(socket, "SO_PEERCRED"):

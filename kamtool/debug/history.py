@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from kamtool.errors import Span
 from kamtool.module import Routes
 from kamtool.script.avp import Avps, Record
 from kamtool.script.context import Context
@@ -78,12 +79,17 @@ class State:
 
 @dataclass(slots=True)
 class Moment:
-    """The state before a statement; `action` is None at the end of the route. `code` is what it returned."""
+    """The state before a statement; `action` is None at the end of the route."""
 
     action: Action | None
     state: State
     replied: int = 0
     """A response that the statement made, 0 for none."""
+
+    @property
+    def action_span(self) -> Span | None:
+        """Where the statement stands."""
+        return None if self.action is None else self.action.span
 
 
 @dataclass(slots=True)
@@ -101,6 +107,8 @@ class Visit:
     """Moments that were dropped, the oldest first."""
     ended: bool = False
     error: str = ""
+    mishaps: list[tuple[int, str]] = field(default_factory=list)
+    """Statements that could not be carried out: their places in `moments`, and why."""
 
     def facts(self) -> dict[str, Any]:
         """For a client."""

@@ -1,1 +1,1 @@
-"""A whole server without sockets, on a clock that stands still until it is told to go: for tests and replays."""
+"""A whole server without sockets, on a clock that stands still until told to go: for tests and replays."""

@@ -1,4 +1,4 @@
-"""Databases that live in memory, one for each URL, with kamtool's tables and the rows that a test gives them."""
+"""Databases that live in memory, one for each URL, with kamtool's tables and the rows of a test."""
 
 from __future__ import annotations
 

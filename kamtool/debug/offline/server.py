@@ -44,7 +44,7 @@ async def _nothing() -> None:
 
 
 class Offline:
-    """A server of a script. `dns` is a zone, `rows` are by table; both may be replaced by `query`, `databases`.
+    """A server of a script. `dns` is a zone, `rows` are by table; `query` and `databases` go before them.
 
     Raises what starting a server raises.
     """
@@ -67,7 +67,9 @@ class Offline:
         )  # fmt: skip
         given = list(listens) or ([] if settings.listens else list(SOCKETS))
         with self.chance():
-            self.server = _Server(script, options=Options(listens=given, freeze=False, drain=0, resolver=resolver))
+            self.server = _Server(
+                script, options=Options(listens=given, freeze=False, drain=0, resolver=resolver)
+            )
             self.wire = self.server.transports = Wire(self.server, resolver)
             self.server.transactions.send = self.wire.send
             self.server.databases = databases or MemoryDatabases(rows or {})
@@ -86,7 +88,11 @@ class Offline:
     def flow(self, source: Address, transport: Transport = "udp", to: Address | None = None) -> Flow:
         """The flow by which messages of a peer come."""
         local = next(
-            (each.address for each in self.server.sockets if each.transport == transport and to in (None, each.address)),
+            (
+                each.address
+                for each in self.server.sockets
+                if each.transport == transport and to in (None, each.address)
+            ),
             HERE,
         )
         number = 0 if transport == "udp" else self.wire.opened(transport, source)

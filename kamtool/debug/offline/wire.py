@@ -88,7 +88,7 @@ class Wire(Transports):
 
 
 class Names:
-    """A DNS of a few names: `{"example.com": {"A": ["192.0.2.1"], "SRV": [...]}}`, records as zone files have them."""
+    """A DNS of a few names, records as zone files have them: `{"example.com": {"A": ["192.0.2.1"]}}`."""
 
     def __init__(self, zone: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
         self.zone = {name.lower().rstrip("."): records for name, records in zone.items()}

@@ -147,35 +147,35 @@ class Benchmark(Module):
             raise RpcError(500, f"no timer {name!r}")
         return self.timers[name]
 
-    @rpc("benchmark.enable_global")
+    @rpc("benchmark.enable_global", workers="all")
     def rpc_enable_global(self, mode: int) -> None:
         """1 all timers run, 0 those that are switched on, -1 none."""
         if mode not in (-1, 0, 1):
             raise RpcError(500, "Invalid Parameter Value")
         self.enable = mode
 
-    @rpc("benchmark.enable_timer")
+    @rpc("benchmark.enable_timer", workers="all")
     def rpc_enable_timer(self, name: str, mode: int) -> None:
         """Switch one timer on (1) or off (0); it counts while `enable` is 0."""
         if mode not in (0, 1):
             raise RpcError(500, "Invalid Parameter Value")
         self._known(name).enabled = bool(mode)
 
-    @rpc("benchmark.granularity")
+    @rpc("benchmark.granularity", workers="all")
     def rpc_granularity(self, calls: int) -> None:
         """Log every so many calls."""
         if calls < 1:
             raise RpcError(500, "Invalid Parameter Value")
         self.granularity = calls
 
-    @rpc("benchmark.loglevel")
+    @rpc("benchmark.loglevel", workers="all")
     def rpc_loglevel(self, level: int) -> None:
         """The level of the log lines, -5 to 3."""
         if not -5 <= level <= 3:
             raise RpcError(500, "Invalid Parameter Value")
         self.loglevel = level
 
-    @rpc("benchmark.timer_list")
+    @rpc("benchmark.timer_list", workers="join")
     def rpc_timer_list(self) -> list[dict[str, Any]]:
         """Every timer: its last whole period, and all since the start."""
         return [self._shown(timer) for timer in self.timers.values()]

@@ -143,22 +143,22 @@ class CfgRpc(Module):
             server.settings.set(name, value)
             logging.getLogger("kamtool").setLevel(python_level(value))
 
-    @rpc("cfg.set_now_int", "cfg.seti")
+    @rpc("cfg.set_now_int", "cfg.seti", workers="all")
     async def set_now_int(self, group: str, name: str, value: int) -> None:
         """Set a number now."""
         await self._apply(group, name, self._checked(group, name, value, int))
 
-    @rpc("cfg.set_now_string", "cfg.sets")
+    @rpc("cfg.set_now_string", "cfg.sets", workers="all")
     async def set_now_string(self, group: str, name: str, value: str) -> None:
         """Set a text now."""
         await self._apply(group, name, self._checked(group, name, value, str))
 
-    @rpc("cfg.set")
+    @rpc("cfg.set", workers="all")
     async def set_now(self, group: str, name: str, value: Any) -> None:
         """Set a number or a text now, whichever the variable is."""
         await self._apply(group, name, self._checked(group, name, value))
 
-    @rpc("cfg.del")
+    @rpc("cfg.del", workers="all")
     async def delete(self, group: str, name: str) -> None:
         """Let an instance's variable, `group[1] name`, follow its group again."""
         self._instance(group, name)
@@ -175,35 +175,35 @@ class CfgRpc(Module):
         self.pending = [p for p in self.pending if (p.group, p.name) != (group, name)]
         self.pending.append(Pending(group, name, value))
 
-    @rpc("cfg.set_delayed_int")
+    @rpc("cfg.set_delayed_int", workers="all")
     def set_delayed_int(self, group: str, name: str, value: int) -> None:
         """Set a number when `cfg.commit` is called."""
         self._delay(group, name, self._checked(group, name, value, int))
 
-    @rpc("cfg.set_delayed_string")
+    @rpc("cfg.set_delayed_string", workers="all")
     def set_delayed_string(self, group: str, name: str, value: str) -> None:
         """Set a text when `cfg.commit` is called."""
         self._delay(group, name, self._checked(group, name, value, str))
 
-    @rpc("cfg.set_delayed")
+    @rpc("cfg.set_delayed", workers="all")
     def set_delayed(self, group: str, name: str, value: Any) -> None:
         """Set a number or a text when `cfg.commit` is called."""
         self._delay(group, name, self._checked(group, name, value))
 
-    @rpc("cfg.del_delayed")
+    @rpc("cfg.del_delayed", workers="all")
     def delete_delayed(self, group: str, name: str) -> None:
         """Let an instance's variable follow its group again when `cfg.commit` is called."""
         self._instance(group, name)
         self._delay(group, name, None)
 
-    @rpc("cfg.commit")
+    @rpc("cfg.commit", workers="all")
     async def commit(self) -> None:
         """Carry out all delayed changes."""
         pending, self.pending = self.pending, []
         for change in pending:
             await self._apply(change.group, change.name, change.value)
 
-    @rpc("cfg.rollback")
+    @rpc("cfg.rollback", workers="all")
     def rollback(self) -> None:
         """Forget all delayed changes."""
         self.pending = []
@@ -221,7 +221,7 @@ class CfgRpc(Module):
             for change in self.pending
         ]
 
-    @rpc("cfg.reset")
+    @rpc("cfg.reset", workers="all")
     async def reset(self, group: str) -> None:
         """Give every variable of a group the value that it had at the start."""
         if group not in self._at_start:
@@ -265,7 +265,7 @@ class CfgRpc(Module):
 
     # Instances
 
-    @rpc("cfg.add_group_inst")
+    @rpc("cfg.add_group_inst", workers="all")
     def add_instance(self, group: str) -> None:
         """Add an instance of a group, `group[1]`; `cfg_select` in the script chooses it."""
         base, number = self._split(group)
@@ -273,7 +273,7 @@ class CfgRpc(Module):
             raise RpcError(400, f"Failed to add the group instance {group}")
         self.instances.setdefault(base, set()).add(number)
 
-    @rpc("cfg.del_group_inst")
+    @rpc("cfg.del_group_inst", workers="all")
     def delete_instance(self, group: str) -> None:
         """Take an instance of a group away, with its values."""
         base, number = self._split(group)

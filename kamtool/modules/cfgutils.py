@@ -184,7 +184,7 @@ class Cfgutils(Module):
         digest = hashlib.blake2b(to_octets(one) + b"\0" + to_octets(other), digest_size=4).digest()
         return int.from_bytes(digest, "big") % (1 << min(max(size, 0), 30)) + 1
 
-    @rpc("cfgutils.rand_set_prob")
+    @rpc("cfgutils.rand_set_prob", workers="all")
     def rpc_rand_set_prob(self, percent: int) -> None:
         """Set the chance of rand_event(), in per cent."""
         if not 0 <= percent <= 100:
@@ -196,7 +196,7 @@ class Cfgutils(Module):
         """The chance of rand_event(), in per cent."""
         return self.probability
 
-    @rpc("cfgutils.rand_reset_prob")
+    @rpc("cfgutils.rand_reset_prob", workers="all")
     def rpc_rand_reset_prob(self) -> None:
         """Set the chance of rand_event() back to initial_probability."""
         self.probability = self.initial_probability
@@ -217,12 +217,12 @@ class Cfgutils(Module):
             raise RpcError(400, "the file has changed")
         return "identical"
 
-    @rpc("cfgutils.set_gflag")
+    @rpc("cfgutils.set_gflag", workers="all")
     def rpc_set_gflag(self, mask: int) -> None:
         """Set bits of the global flags."""
         self.gflags |= mask
 
-    @rpc("cfgutils.reset_gflag")
+    @rpc("cfgutils.reset_gflag", workers="all")
     def rpc_reset_gflag(self, mask: int) -> None:
         """Clear bits of the global flags."""
         self.gflags &= ~mask

@@ -107,17 +107,17 @@ class Counters(Module):
             raise RpcError(400, f"non-existent counter {group}.{name}")
         return key
 
-    @rpc("cnt.get")
+    @rpc("cnt.get", workers="sum")
     def rpc_get(self, group: str, name: str = "") -> int | dict[str, int]:
         """The value of a counter; without a name, of every counter of the group."""
         return wrap(self.server.stats[self._find(group, name)]) if name else self.rpc_get_vars(group)
 
-    @rpc("cnt.get_raw")
+    @rpc("cnt.get_raw", workers="sum")
     def rpc_get_raw(self, group: str, name: str) -> int:
         """The value of a counter as it is kept, not cut to 32 bits."""
         return self.server.stats[self._find(group, name)]
 
-    @rpc("cnt.reset")
+    @rpc("cnt.reset", workers="all")
     def rpc_reset(self, group: str, name: str) -> None:
         """Set a counter to 0."""
         self.server.stats[self._find(group, name)] = 0
@@ -132,7 +132,7 @@ class Counters(Module):
         """The names of the counters of a group."""
         return sorted(key.partition(":")[2] for key in self.server.stats if key.partition(":")[0] == group)
 
-    @rpc("cnt.get_vars", "cnt.grp_get_all")
+    @rpc("cnt.get_vars", "cnt.grp_get_all", workers="sum")
     def rpc_get_vars(self, group: str) -> dict[str, int]:
         """The counters of a group with their values."""
         return {name: wrap(self.server.stats[f"{group}:{name}"]) for name in self.rpc_list_vars(group)}

@@ -139,7 +139,7 @@ class Group(Module):
             groups.set(ctx, number)
         return len(found) or ERROR
 
-    @rpc("group.reload")
+    @rpc("group.reload", workers="all")
     async def rpc_reload(self) -> str:
         """Read the expressions again (kamtool's own); a bad one leaves the old in place."""
         if not self.re_table:

@@ -36,6 +36,8 @@ class Jsonrpcs(Module):
     As Kamailio, it answers also a request without `id`.
     """
 
+    alone = True
+
     pretty_format = Param(1, "answer with indented JSON")
     transport = Param(0, "what to open: 1 http, 2 FIFO, 4 datagrams, summed; 0 is FIFO and datagrams")
     fifo_name = Param("/run/kamailio/kamailio_rpc.fifo", "the FIFO to read; relative to /run/kamailio")

@@ -24,6 +24,8 @@ class Ratelimit(Module):
     `modparam("ratelimit", "pipe", "0:TAILDROP:200")`, `modparam("ratelimit", "queue", "0:INVITE")`.
     """
 
+    per_worker = "counts its own messages: a limit holds for each of them"
+
     timer_interval = Param(10, "seconds in which messages are counted")
     pipe = Param("", "a pipe: `number:algorithm:limit`", repeat=True)
     queue = Param("", "a queue: `pipe:METHOD`, or `pipe:*` for every method", repeat=True)
@@ -120,7 +122,7 @@ class Ratelimit(Module):
             for number, p in sorted(self.pipes.items())
         ]
 
-    @rpc("rl.set_pipe")
+    @rpc("rl.set_pipe", workers="all")
     def rpc_set_pipe(self, number: int, algorithm: str, limit: int) -> None:
         """Change algorithm and limit of a pipe."""
         pipe = self._asked(number)
@@ -133,7 +135,7 @@ class Ratelimit(Module):
         """The queues: pipe and method."""
         return [f"QUEUE[{at}]: {number}:{method}" for at, (number, method) in enumerate(self.queues)]
 
-    @rpc("rl.set_queue")
+    @rpc("rl.set_queue", workers="all")
     def rpc_set_queue(self, queue: int, method: str, number: int) -> None:
         """Change method and pipe of a queue."""
         self._asked(number)
@@ -146,7 +148,7 @@ class Ratelimit(Module):
         """The constants of FEEDBACK's controller."""
         return f"ki[{self.control.ki:f}] kp[{self.control.kp:f}] kd[{self.control.kd:f}] "
 
-    @rpc("rl.set_pid")
+    @rpc("rl.set_pid", workers="all")
     def rpc_set_pid(self, ki: str, kp: str, kd: str) -> None:
         """Change the constants of FEEDBACK's controller."""
         try:
@@ -154,7 +156,7 @@ class Ratelimit(Module):
         except ValueError as error:
             raise RpcError(400, str(error)) from error
 
-    @rpc("rl.push_load")
+    @rpc("rl.push_load", workers="all")
     def rpc_push_load(self, load: str) -> None:
         """Say the load of the CPU, 0.0 to 1.0, until the next interval."""
         try:
@@ -165,7 +167,7 @@ class Ratelimit(Module):
             raise RpcError(400, "the load should be between 0.0 and 1.0")
         self.control.load = value
 
-    @rpc("rl.set_dbg")
+    @rpc("rl.set_dbg", workers="all")
     def rpc_set_dbg(self, on: int) -> None:
         """Show (1) or hide (0) the messages of this module's timer in the log."""
         logger.setLevel(logging.DEBUG if on else logging.NOTSET)

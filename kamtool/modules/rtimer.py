@@ -34,6 +34,8 @@ class Rtimer(Module):
     Each timer runs its routes one after the other, and the next round begins when the last is done.
     """
 
+    alone = True
+
     default_interval = Param(120, "seconds between rounds for the timers that follow and name no interval")
     timer = Param(
         "",

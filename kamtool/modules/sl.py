@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from kamtool.module import (
-    BRANCH_ROUTE,
     FAILURE_ROUTE,
     ONREPLY_ROUTE,
     REQUEST_ROUTE,
@@ -61,7 +60,7 @@ class Sl(Module):
         """Answer without a transaction."""
         return self._stateless(ctx, code, reason)
 
-    @function("send_reply", routes=REQUEST_ROUTE | ONREPLY_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE)
+    @function("send_reply", routes=REQUEST_ROUTE | ONREPLY_ROUTE | FAILURE_ROUTE)
     def send_reply(self, ctx: Context, code: int, reason: str) -> bool:
         """Answer with the transaction where there is one, else without."""
         if not 100 <= code < 700:
@@ -75,6 +74,15 @@ class Sl(Module):
         if code >= 200:
             server.relay.cancel_others(tx, -1)
         return True
+
+    @function("send_reply_mode", routes=REQUEST_ROUTE | ONREPLY_ROUTE | FAILURE_ROUTE)
+    def send_reply_mode(self, ctx: Context, code: int, reason: str, mode: int) -> bool:
+        """send_reply; `mode` 1 makes no new connection for the response, 2 closes the connection after it."""
+        if mode & 1:
+            ctx.scratch["core.reply_no_connect"] = True
+        if mode & 2:
+            ctx.scratch["core.reply_close"] = True
+        return self.send_reply(ctx, code, reason)
 
     @function("sl_reply_error", routes=REQUEST_ROUTE)
     def sl_reply_error(self, ctx: Context) -> bool:
@@ -92,7 +100,7 @@ class Sl(Module):
         """True: a reply without a transaction is forwarded by its Via in any case."""
         return not ctx.msg.is_request
 
-    @rpc("sl.stats")
+    @rpc("sl.stats", workers="sum")
     def stats(self) -> dict[str, int]:
         """How many replies were sent statelessly, by status."""
         counted = self.server.stats

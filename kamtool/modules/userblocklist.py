@@ -150,7 +150,7 @@ class Userblocklist(Module):
             logger.error("check_allowlist: %s", error)
             return False
 
-    @rpc("userblocklist.reload_blocklist")
+    @rpc("userblocklist.reload_blocklist", workers="all")
     def reload_blocklist(self) -> str:
         """Read the tables for all again."""
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import socket as sockets
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -45,6 +46,7 @@ class Team:
     mail: list[Mail] = field(default_factory=list)
     """By worker: where to write to it, and where it reads."""
     pids: Any = None
+    started_epoch: int = field(default_factory=lambda: int(time.time()))
     secret: bytes = field(default_factory=lambda: os.urandom(32))
     memory: mmap.mmap = field(default_factory=lambda: mmap.mmap(-1, MEMORY_BYTES))
     lock: Any = field(default_factory=lambda: get_context("fork").Lock())

@@ -24,8 +24,9 @@ from kamtool.modules.auth.checking import (
 from kamtool.modules.auth.codes import Code
 from kamtool.modules.auth.identity import matches
 from kamtool.modules.auth.nonce import Nonces
-from kamtool.modules.auth.replay import Uses
+from kamtool.modules.auth.replay import SharedUses, Uses
 from kamtool.script.context import Context
+from kamtool.server.workers import Team
 from kamtool.sip.digest import ALGORITHMS, ha1, parse_credentials
 from kamtool.speed import Proof
 
@@ -103,15 +104,20 @@ class Auth(Module):
         if self.secret and len(self.secret) < 16:
             logger.warning("auth: a secret of %d characters can be guessed; use 32", len(self.secret))
         secret = self.secret.encode("utf-8", "surrogateescape") if self.secret else secrets.token_bytes(32)
-        self.nonces = Nonces(secret, self.nonce_expire, self.nonce_auth_max_drift, int(time.time()))
-        self.uses: Uses | None = None
+        team: Team | None = getattr(self.server, "team", None)
+        if team is not None and not self.secret:
+            secret = team.derive("nonces", 32)
+        started = int(time.time()) if team is None else team.started_epoch
+        self.nonces = Nonces(secret, self.nonce_expire, self.nonce_auth_max_drift, started)
+        self.uses: Uses | SharedUses | None = None
         if self.nonce_count or self.one_time_nonce:
             size, order = (
                 (self.nc_array_size, self.nc_array_order)
                 if self.nonce_count
                 else (self.otn_in_flight_no, self.otn_in_flight_order)
             )
-            self.uses = Uses(1 << order if order > 0 else size)
+            size = 1 << order if order > 0 else size
+            self.uses = Uses(size) if team is None else SharedUses(team.memory, team.lock, size)
         self.checks = any(
             (
                 self.auth_checks_register,

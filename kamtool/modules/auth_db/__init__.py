@@ -202,7 +202,7 @@ class AuthDb(Module):
             self._generate_avps(ctx, row)
         return True
 
-    @rpc("auth_db.forget")
+    @rpc("auth_db.forget", workers="all")
     def auth_db_forget(self) -> None:
         """Read every subscriber again from the database when one is next asked for."""
         for table in self._tables.values():

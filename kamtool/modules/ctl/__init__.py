@@ -34,6 +34,8 @@ class Ctl(Module):
     Whoever reaches a socket may do everything: keep `tcp:` and `udp:` where nobody else reaches them.
     """
 
+    alone = True
+
     binrpc = Param(
         "",
         "where to listen: `unix:/path`, `unixd:/path` (datagrams), `tcp:host:port`, `udp:host:port`",

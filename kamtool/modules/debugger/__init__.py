@@ -198,7 +198,7 @@ class Debugger(Levels, Module):
             }
         ]  # fmt: skip
 
-    @rpc("dbg.trace")
+    @rpc("dbg.trace", workers="all")
     async def rpc_trace(self, command: str = "", pid: int | None = None) -> str:
         """`on` or `off`: log every statement, or stop doing so."""
         if not command:
@@ -210,7 +210,7 @@ class Debugger(Levels, Module):
         await self._watch()
         return "200 ok"
 
-    @rpc("dbg.bp")
+    @rpc("dbg.bp", workers="all")
     async def rpc_bp(self, command: str = "", pid: int | None = None, variable: str = "") -> str:
         """Stop before statements: `on off keep release`; of the message stopped `show next move eval log`.
 
@@ -282,7 +282,7 @@ class Debugger(Levels, Module):
         "show": _show, "eval": _eval, "log": _log,
     }  # fmt: skip
 
-    @rpc("dbg.reset_msgid")
+    @rpc("dbg.reset_msgid", workers="all")
     def rpc_reset_msgid(self) -> str:
         """Let `$mi` count from the beginning again, where `reset_msgid` allows it."""
         if not self.reset_msgid:

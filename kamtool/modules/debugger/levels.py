@@ -87,7 +87,7 @@ class Levels:
             for logger in self._loggers(name):
                 logger.handlers[:], logger.propagate = [other], False
 
-    @rpc("dbg.set_mod_level", "dbg.mod_level")
+    @rpc("dbg.set_mod_level", "dbg.mod_level", workers="all")
     def rpc_set_mod_level(self, module: str, level: int) -> str:
         """Set the log level of a module; that of `core` is what belongs to no module."""
         if not self.mod_hash_size or not self.mod_level_mode:
@@ -101,7 +101,7 @@ class Levels:
         settings = self._server.settings
         return str(self.levels.get(module, settings.number("debug")))
 
-    @rpc("dbg.set_mod_facility")
+    @rpc("dbg.set_mod_facility", workers="all")
     def rpc_set_mod_facility(self, module: str, facility: str) -> str:
         """Set the syslog facility of a module. It matters only where the server logs to syslog."""
         try:

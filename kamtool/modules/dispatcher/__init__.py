@@ -43,6 +43,8 @@ class Dispatcher(DispatcherFunctions, Pinger, DispatcherRpc, Module):
     destination whose row is the same. The event_routes run on a request whose R-URI is the destination.
     """
 
+    per_worker = "pings and judges the destinations, and counts their calls, by itself"
+
     name = "dispatcher"
     tables = ("dispatcher",)
     events = ("dispatcher:dst-down", "dispatcher:dst-up")

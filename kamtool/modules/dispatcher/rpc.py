@@ -79,7 +79,7 @@ class DispatcherRpc(Sets):
             each.count = 0
         return "Ok. Dispatcher state updated."
 
-    @rpc("dispatcher.set_state")
+    @rpc("dispatcher.set_state", workers="all")
     def rpc_set_state(self, state: str, group: int, address: str) -> str:
         """Set the state (`a`, `i`, `t`, `d`, each also with `p`) of a destination, or of `all` in a set."""
         found = [each for _, each in self.all(group)] if address == "all" else self.find(group, address)
@@ -87,7 +87,7 @@ class DispatcherRpc(Sets):
             raise RpcError(500, "State Update Failed")
         return self._set(found, state)
 
-    @rpc("dispatcher.set_duid_state")
+    @rpc("dispatcher.set_duid_state", workers="all")
     def rpc_set_duid_state(self, state: str, group: int, duid: str) -> str:
         """Set the state of the destinations of a set whose attribute `duid` is this."""
         found = [each for _, each in self.all(group) if each.attributes.get("duid") == duid]
@@ -95,7 +95,7 @@ class DispatcherRpc(Sets):
             raise RpcError(500, "State Update Failed")
         return self._set(found, state)
 
-    @rpc("dispatcher.reload")
+    @rpc("dispatcher.reload", workers="all")
     async def rpc_reload(self) -> str:
         """Read the list again; a destination whose row is the same keeps its state."""
         now = self.server.now()
@@ -107,7 +107,7 @@ class DispatcherRpc(Sets):
             raise RpcError(500, f"Reload Failed: {trouble}")
         return "Ok. Dispatcher successfully reloaded."
 
-    @rpc("dispatcher.ping_active")
+    @rpc("dispatcher.ping_active", workers="all")
     def rpc_ping_active(self, state: int | None = None) -> Tree:
         """Whether pings are sent; 0 stops them, 1 lets them go on."""
         old = {"OldPingState": int(self.ping_active)}
@@ -116,7 +116,7 @@ class DispatcherRpc(Sets):
         self.ping_active = bool(state)
         return {"NewPingState": int(self.ping_active), **old}
 
-    @rpc("dispatcher.add")
+    @rpc("dispatcher.add", workers="all")
     def rpc_add(self, group: int, address: str, flags: int = 0, priority: int = 0, attrs: str = "") -> str:
         """Add a destination, until the list is read again."""
         try:
@@ -128,7 +128,7 @@ class DispatcherRpc(Sets):
         found.prepare()
         return "Ok. Dispatcher destination added."
 
-    @rpc("dispatcher.remove")
+    @rpc("dispatcher.remove", workers="all")
     def rpc_remove(self, group: int, address: str) -> str:
         """Remove a destination, until the list is read again."""
         found = self.sets.get(group)

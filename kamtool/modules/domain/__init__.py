@@ -112,7 +112,7 @@ class Domain(Module):
             avps.push(f"{prefix}{name}", value)
         return True
 
-    @rpc("domain.reload")
+    @rpc("domain.reload", workers="all")
     async def rpc_reload(self) -> None:
         """Read the tables again; what is wrong with the new rows leaves the old in place."""
         try:

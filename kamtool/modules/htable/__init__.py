@@ -16,6 +16,7 @@ from kamtool.modules.htable.locks import Locks
 from kamtool.modules.htable.persistence import SLICE, Persistence
 from kamtool.modules.htable.rows import Columns, Rows
 from kamtool.modules.htable.rpc import HtableRpc
+from kamtool.modules.htable.sharing import SharedTable, Sharing
 from kamtool.modules.htable.table import Expired, Table
 from kamtool.modules.htable.variables import RECORD, HtableVariables
 
@@ -84,7 +85,12 @@ class Htable(HtableVariables, HtableFunctions, IteratorFunctions, HtableRpc, Mod
         definition = read_definition(text)
         if definition.name in self.htables:
             raise ConfigError(f"htable: there are two tables {definition.name!r}", code="KT1201")
-        self.htables[definition.name] = Table(definition, self.server.now, 0)
+        link = getattr(self.server, "link", None)
+        self.htables[definition.name] = (
+            Table(definition, self.server.now, 0)
+            if link is None
+            else SharedTable(definition, self.server.now, 0, link)
+        )
 
     async def start(self) -> None:
         """Load the tables that the database holds, start the timer. Raises ConfigError or StoreError."""
@@ -92,8 +98,10 @@ class Htable(HtableVariables, HtableFunctions, IteratorFunctions, HtableRpc, Mod
         routes = {} if program is None else program.event_routes
         for table in self.htables.values():
             table.capacity = max(1, self.memory_limit) << 20
-            if f"htable:expired:{table.name}" in routes:
+            if f"htable:expired:{table.name}" in routes and not self.worker:
                 table.expired = self._teller(table.name)
+        if (link := getattr(self.server, "link", None)) is not None:
+            Sharing(link, self.htables)
         if self.db_url:
             await self._load()
         for table in self.htables.values():
@@ -129,7 +137,7 @@ class Htable(HtableVariables, HtableFunctions, IteratorFunctions, HtableRpc, Mod
     async def stop(self) -> None:
         """Write the tables with `dbmode=1`."""
         for name, keeper in self.persistent.items():
-            if keeper.table.definition.dbmode:
+            if keeper.table.definition.dbmode and not self.worker:
                 try:
                     await keeper.store()
                 except StoreError as error:

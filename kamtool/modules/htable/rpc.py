@@ -158,7 +158,7 @@ class HtableRpc(Tables):
             result.append({"name": table.name, "slots": slots, "all": sum(sizes), "min": least, "max": most})
         return result
 
-    @rpc("htable.reload")
+    @rpc("htable.reload", workers="all")
     async def rpc_reload(self, table: str) -> str:
         """Load a table from the database again; what was in it is forgotten."""
         kept = self._kept(table)

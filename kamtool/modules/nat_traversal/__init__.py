@@ -55,6 +55,8 @@ class NatTraversal(Module):
     before. A call ends with the BYE that a transaction sees, or after 12 hours.
     """
 
+    per_worker = "keeps alive the endpoints that it has seen itself"
+
     name = "nat_traversal"
 
     keepalive_interval = Param(60, "seconds from one keep-alive to the next, 0 for none")
@@ -250,7 +252,7 @@ class NatTraversal(Module):
         shown = f"[{host}]" if ":" in host else host
         sender = self.keepalive_from or f"sip:keepalive@{shown}"
         headers = [
-            ("Via", f"{via.decode().removeprefix('Via: ')}z9hG4bKkeep{self._key}.{number}"),
+            ("Via", f"{via.decode().removeprefix('Via: ')}{self._host.branch_start}keep{self._key}.{number}"),
             ("From", f"<{sender}>;tag={number}.{self._key}"),
             ("To", f"<{uri}>"),
             ("Call-ID", f"{self._key}-{number}@{shown}"),

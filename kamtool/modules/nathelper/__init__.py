@@ -15,6 +15,7 @@ from kamtool.modules.nathelper.sdp import SdpFunctions
 from kamtool.modules.nathelper.tests import TestFunctions
 from kamtool.modules.usrloc import Usrloc
 from kamtool.sip.uri import SipUri, parse_uri
+from kamtool.sip.via import MAGIC_COOKIE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +90,8 @@ class Nathelper(TestFunctions, ContactFunctions, SdpFunctions, Module):
         for name in ("pings_sent", "pings_answered"):
             self.server.stats.setdefault(f"nathelper:{name}", 0)
         self.pinger.watch()
-        self.every(TICK, self.pinger.tick)
+        self.pinger.request.branch_start = getattr(self.server, "branch_start", MAGIC_COOKIE)
+        self.every(TICK, self.pinger.tick, alone=True)
 
     def _method(self) -> str:
         if not re.fullmatch(r"[A-Za-z0-9.!%*_+`'~-]+", self.sipping_method):

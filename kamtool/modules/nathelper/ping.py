@@ -11,6 +11,7 @@ from kamtool.server.routing import hop_of, targets_of, via_start
 from kamtool.sip import build
 from kamtool.sip.flow import Address
 from kamtool.sip.nameaddr import parse_name_addr
+from kamtool.sip.via import MAGIC_COOKIE
 from kamtool.transport.resolver import Target
 
 if TYPE_CHECKING:
@@ -31,12 +32,14 @@ class Request:
     def __init__(self, method: str, from_uri: str) -> None:
         self.method, self.from_uri = method, from_uri
         self.key = urandom(4).hex()
+        self.branch_start = MAGIC_COOKIE
+        """A server with several workers has its own: an answer comes to the worker that asked."""
         self._numbers = count(1)
 
     def build(self, contact: Contact, outbound: Socket) -> bytes:
         number = next(self._numbers)
         via = via_start(outbound.transport, *outbound.shown).decode()
-        lines = f"{via}z9hG4bKping{self.key}.{number}"
+        lines = f"{via}{self.branch_start}ping{self.key}.{number}"
         headers = [
             ("Via", lines.removeprefix("Via: ")),
             ("From", f"<{self.from_uri}>;tag={contact.ruid}.{self.key}"),

@@ -49,12 +49,12 @@ class PermissionsRpc:
             raise RpcError(500, f"Reload failed: {error}") from error
         return "Reload OK"
 
-    @rpc("permissions.addressReload")
+    @rpc("permissions.addressReload", workers="all")
     async def address_reload(self) -> str:
         """Read the addresses again; what is wrong with the new ones leaves the old in place."""
         return await self._reload("address", self.load_addresses)
 
-    @rpc("permissions.trustedReload")
+    @rpc("permissions.trustedReload", workers="all")
     async def trusted_reload(self) -> str:
         """Read the trusted peers again (with `db_mode` 1)."""
         if self.trusted is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from functools import lru_cache
+from typing import Any
 
 from kamtool.errors import RpcError
 from kamtool.module import ONREPLY_ROUTE, REQUEST_ROUTE, Host, Module, Param, function, rpc
@@ -44,11 +45,15 @@ class Pike(Module):
     def __init__(self, server: Host) -> None:
         super().__init__(server)
         self.tree = Tree(self.reqs_density_per_unit, self.remove_latency)
+        self._link: Any = None
 
     async def start(self) -> None:
         """Begin counting."""
         self.tree = Tree(max(1, self.reqs_density_per_unit), max(1, self.remove_latency))
         self._level = python_level(self.pike_log_level)
+        self._link = getattr(self.server, "link", None)
+        if self._link is not None:
+            self._link.on("pike", lambda sender, key: self.tree.mark(key, self.server.now()))
         self.every(max(1, self.sampling_time_unit), self.next_unit)
         self.every(1, self.forget)
 
@@ -66,6 +71,8 @@ class Pike(Module):
         key = octets(address)
         if not key:
             return FINE
+        if self._link is not None:
+            self._link.publish("pike", key)
         state = self.tree.mark(key, self.server.now())
         if not state:
             return FINE

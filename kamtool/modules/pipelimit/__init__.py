@@ -43,6 +43,8 @@ class Pipelimit(Module):
     busy `limit` percent; NETWORK drops while more than `limit` octets wait in the sockets; NOP nothing.
     """
 
+    per_worker = "counts its own messages: a limit holds for each of them"
+
     name = "pipelimit"
     tables = ("pl_pipes",)
 
@@ -169,7 +171,7 @@ class Pipelimit(Module):
             if name in ("", each)
         ]  # fmt: skip
 
-    @rpc("pl.set_pipe")
+    @rpc("pl.set_pipe", workers="all")
     def rpc_set_pipe(self, name: str, algorithm: str, limit: int) -> None:
         """Change algorithm and limit of a pipe."""
         if algorithm.upper() not in ALGORITHMS:
@@ -185,7 +187,7 @@ class Pipelimit(Module):
         control = self.control
         return f"ki[{control.ki:f}] kp[{control.kp:f}] kd[{control.kd:f}] "
 
-    @rpc("pl.set_pid")
+    @rpc("pl.set_pid", workers="all")
     def rpc_set_pid(self, ki: str, kp: str, kd: str) -> None:
         """Change the constants of FEEDBACK's controller."""
         try:
@@ -193,7 +195,7 @@ class Pipelimit(Module):
         except ValueError as error:
             raise RpcError(400, str(error)) from error
 
-    @rpc("pl.push_load")
+    @rpc("pl.push_load", workers="all")
     def rpc_push_load(self, load: str) -> None:
         """Say the load of the CPU, 0.0 to 1.0; with `load_fetch` 1 until the next interval."""
         try:
@@ -204,7 +206,7 @@ class Pipelimit(Module):
             raise RpcError(400, "the load should be between 0.0 and 1.0")
         self.control.load = value
 
-    @rpc("pl.reload")
+    @rpc("pl.reload", workers="all")
     async def rpc_reload(self) -> str:
         """Read the table again (kamtool's own); a bad row leaves the old pipes in place."""
         if self.database is None:

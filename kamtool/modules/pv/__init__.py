@@ -6,6 +6,7 @@ import time
 
 from kamtool.errors import ConfigError, RpcError
 from kamtool.module import Host, Module, Param, rpc
+from kamtool.modules.pv.sharing import Shared
 from kamtool.modules.pv.variables import VariableFunctions
 from kamtool.modules.pv.xavp import XavpFunctions
 from kamtool.script.avp import Key
@@ -71,7 +72,8 @@ class Pv(
         super().__init__(server)
         self.variables: dict[str, int | str] = {}
         self.nullable: dict[str, int | str] = {}
-        self.shared: dict[str, int | str] = {}
+        link = getattr(server, "link", None)
+        self.shared: dict[str, int | str] = {} if link is None else Shared(link)
         self.aliases: dict[str, Key] = {}
         self.started = time.time()
 

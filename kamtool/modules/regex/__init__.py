@@ -128,7 +128,7 @@ class Regex(Module):
             logger.error("%r: %s, on %r", expression.pattern[:200], error, text[:80])
             return -1
 
-    @rpc("regex.reload")
+    @rpc("regex.reload", workers="all")
     async def rpc_reload(self) -> None:
         """Read the file again; when it is wrong, the groups stay what they were."""
         if not self.file:

@@ -70,7 +70,8 @@ class Registrar(Saving, Finding, Asking, Module):
         return self.server.variable(text) if text else None
 
     def _heard(self, event: Event, contact: Contact) -> None:
-        if event is Event.EXPIRED:
+        sharing = self.usrloc.sharing
+        if event is Event.EXPIRED and not (sharing is not None and sharing.is_copying):
             run = getattr(self.server, "run_event", None)
             if run is not None:
                 offset = self.usrloc.locations["location"].offset() if self.usrloc.locations else 0.0

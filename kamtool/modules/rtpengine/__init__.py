@@ -264,7 +264,7 @@ class Rtpengine(Commands, Engine, Module):
         """The relays: `all`, those of a set by its number, or one by its URL."""
         return [self._shown(*row) for row in self._rows(which)]
 
-    @rpc("rtpengine.enable")
+    @rpc("rtpengine.enable", workers="all")
     def rpc_enable(self, which: str, on: int) -> list[dict[str, Any]]:
         """Use relays (1) or no longer (0): `all`, those of a set, or one by its URL."""
         rows = self._rows(which)
@@ -282,7 +282,7 @@ class Rtpengine(Commands, Engine, Module):
         answers = zip(rows, alive, strict=True)
         return [{**self._shown(*row), "ping_result": "success" if yes else "fail"} for row, yes in answers]
 
-    @rpc("rtpengine.reload")
+    @rpc("rtpengine.reload", workers="all")
     async def rpc_reload(self) -> None:
         """Read the relays from the database again."""
         if not self.db_url:

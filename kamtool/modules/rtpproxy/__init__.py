@@ -366,7 +366,7 @@ class Rtpproxy(Module):
             for node in each.nodes
         ]
 
-    @rpc("rtpproxy.enable")
+    @rpc("rtpproxy.enable", workers="all")
     def rpc_enable(self, url: str, on: int) -> None:
         """Use a relay (1) or no longer (0); the URL `all` means every one."""
         meant = [node for node in self.nodes.all if url in ("all", node.url)]

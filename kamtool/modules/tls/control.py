@@ -31,7 +31,7 @@ class Control:
     def _connections(self) -> Iterator[TlsConnection]:
         return self._tls().open_connections()
 
-    @rpc("tls.list")
+    @rpc("tls.list", workers="join")
     def rpc_list(self) -> list[dict[str, Any]]:
         """Every TLS connection: who, how long it may still be idle, cipher, what waits, its state."""
         tls = self._tls()
@@ -101,7 +101,7 @@ class Control:
             for each in (profiles.profiles if profiles else ())
         ]
 
-    @rpc("tls.reload")
+    @rpc("tls.reload", workers="all")
     async def rpc_reload(self) -> str:
         """Read tls.cfg and all its files again. When anything is wrong, the old set stays."""
         try:
@@ -112,7 +112,7 @@ class Control:
             raise RpcError(500, "; ".join(lines) + ": the old set goes on") from error
         return f"Ok. TLS configuration reloaded: {len(made.profiles)} profiles."
 
-    @rpc("tls.kill")
+    @rpc("tls.kill", workers="any")
     def rpc_kill(self, id: int) -> str:  # noqa: A002
         """Close the TLS connection with this number (tls.list shows it)."""
         for connection in self._connections():

@@ -28,7 +28,7 @@ def _given(text: str) -> str:
 class Control(Part):
     """tm.stats, tm.cancel, tm.t_uac_wait …"""
 
-    @rpc("tm.stats")
+    @rpc("tm.stats", workers="sum")
     def rpc_stats(self) -> dict[str, int]:
         """How many transactions there are and were, by final status."""
         held = self._host.transactions.by_label.values()
@@ -51,7 +51,7 @@ class Control(Part):
             "retransmissions": layer.retransmissions.count(),
         }
 
-    @rpc("tm.list")
+    @rpc("tm.list", workers="join")
     def rpc_list(self) -> list[dict[str, Any]]:
         """Every transaction that is under way."""
         return [
@@ -72,7 +72,7 @@ class Control(Part):
                 return tx
         raise RpcError(404, f"no transaction with Call-ID {call_id!r} and CSeq {cseq}")
 
-    @rpc("tm.cancel")
+    @rpc("tm.cancel", workers="any")
     def rpc_cancel(self, call_id: str, cseq: int) -> None:
         """Cancel the INVITE with this Call-ID and CSeq number, as if its caller had."""
         tx = self._by_call_id(call_id, cseq)
@@ -80,7 +80,7 @@ class Control(Part):
             raise RpcError(400, "no INVITE that waits")
         self._host.relay.cancel_invite(tx)
 
-    @rpc("tm.reply")
+    @rpc("tm.reply", workers="any")
     def rpc_reply(self, code: int, reason: str, label: str, to_tag: str = "", headers: str = "") -> None:
         """Answer the transaction with this label (see tm.list)."""
         tx = self._host.transactions.by_label.get(label)

@@ -22,6 +22,7 @@ from kamtool.modules.usrloc.matching import Matching
 from kamtool.modules.usrloc.rows import FIELDS, VERSION, Rows
 from kamtool.modules.usrloc.rpc import LocationRpc
 from kamtool.modules.usrloc.ruid import Ruids
+from kamtool.modules.usrloc.sharing import Sharing
 from kamtool.modules.usrloc.table import Event, Listener, Table
 from kamtool.modules.usrloc.watching import Watch
 from kamtool.sip.flow import Flow
@@ -31,6 +32,7 @@ from kamtool.store.databases import require_version
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
+    from kamtool.server.workers_link import Link
 
 logger = logging.getLogger("kamtool.usrloc")
 
@@ -108,6 +110,7 @@ class Usrloc(LocationRpc, Columns, Module):
         self.listeners: list[Listener] = []
         self.census: list[Listener] = []
         self.database: Database | None = None
+        self.sharing: Sharing | None = None
 
     async def start(self) -> None:
         """Open the database and load the tables. Raises ConfigError or StoreError."""
@@ -122,6 +125,9 @@ class Usrloc(LocationRpc, Columns, Module):
         self.server.stats["usrloc:registered_users"] = 0
         if self.mode is not DbMode.MEMORY:
             self.database = await open_database(self.server, self.db_url, "usrloc")
+        link: Link | None = getattr(self.server, "link", None)
+        if link is not None and self.mode is not DbMode.DB_ONLY:
+            self.sharing = Sharing(link, self.locations)
         for table in dict.fromkeys(("location", *filter(None, self.preload))):
             await self.open(table)
         if self.handle_lost_tcp:
@@ -132,7 +138,7 @@ class Usrloc(LocationRpc, Columns, Module):
             raise ConfigError("usrloc: flash and durable exclude each other")
         self._backup_at = self.server.now() + self.flash
         self.keepalive = self._keepalive() if self.ka_mode else None
-        self.every(max(1, self.timer_interval), self.tick)
+        self.every(max(1, self.timer_interval), self.tick, alone=True)
 
     def _keepalive(self) -> Keepalive:
         if self.mode is DbMode.DB_ONLY:
@@ -164,7 +170,7 @@ class Usrloc(LocationRpc, Columns, Module):
         replies: list[Callable[..., bool]] = getattr(self.server, "stray_replies", [])
         replies.append(keepalive.heard)
         self.listen_to_census(keepalive.gone)
-        self.every(TICK, keepalive.tick)
+        self.every(TICK, keepalive.tick, alone=True)
         return keepalive
 
     def _watch_connections(self) -> None:
@@ -182,7 +188,7 @@ class Usrloc(LocationRpc, Columns, Module):
     async def stop(self) -> None:
         """Write what is not written yet."""
         for location in self.locations.values():
-            if location.journal is not None:
+            if location.journal is not None and (location.db_only or not self.worker):
                 await location.journal.stop()
 
     def listen(self, listener: Listener) -> None:
@@ -228,7 +234,9 @@ class Usrloc(LocationRpc, Columns, Module):
                 self.server.spawn,
                 write_through=self.mode is DbMode.WRITE_THROUGH and not self.durable,
             )
-            if self.mode is not DbMode.LOAD_ONLY:
+            # Of several workers, one writes: it hears of the changes of all.
+            writes = self.mode is DbMode.DB_ONLY or not self.worker
+            if self.mode is not DbMode.LOAD_ONLY and writes:
                 table.listeners.append(journal.heard)
         location = Location(
             table,
@@ -238,6 +246,8 @@ class Usrloc(LocationRpc, Columns, Module):
             journal,
             durable=bool(self.durable) and self.mode is not DbMode.LOAD_ONLY,
         )
+        if self.sharing is not None:
+            self.sharing.add(location)
         table.census.append(self._counter(location))
         table.listeners.extend(self.listeners)
         table.census.extend(self.census)

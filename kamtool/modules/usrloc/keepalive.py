@@ -111,8 +111,9 @@ class Keepalive:
         number = next(self._numbers)
         via = via_start(socket.transport, *socket.shown).decode()
         aor = contact.aor if "@" in contact.aor else f"{contact.aor}@{self._domain}"
+        branch = f"{self._server.branch_start}ka{self._key}.{time.monotonic_ns()}.{number}"
         headers = [
-            ("Via", f"{via.removeprefix('Via: ')}z9hG4bKka{self._key}.{time.monotonic_ns()}.{number}"),
+            ("Via", f"{via.removeprefix('Via: ')}{branch}"),
             ("From", f"<{self._from}>;tag={contact.ruid}.{self._key}"),
             ("To", f"<sip:{aor}>"),
             ("Call-ID", f"{self._key}-{number}@{socket.shown.host}"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -51,6 +51,10 @@ class Location:
         self.rows = rows
         self.journal = journal
         self._now = now
+        self.unwritten: Callable[[Contact], None] | None = None
+        """Told of contacts that stay in memory, where another worker writes."""
+        self.committed: Callable[[], Awaitable[None]] | None = None
+        """Has another worker write, where it does."""
 
     def offset(self) -> float:
         """What to add to the loop's clock to get seconds since 1970."""
@@ -77,8 +81,8 @@ class Location:
             self.table.tell(Event.INSERTED, contact)
         else:
             self.table.insert(contact)
-            if memory_only and self.journal is not None:
-                self.journal.forget(contact)
+            if memory_only:
+                self._keep_unwritten(contact)
 
     def update(self, contact: Contact, *, reorder: bool = False, memory_only: bool = False) -> None:
         """A contact's fields were changed; `reorder` when its q did."""
@@ -86,8 +90,14 @@ class Location:
             self.table.tell(Event.UPDATED, contact)
         else:
             self.table.refreshed(contact, reorder)
-            if memory_only and self.journal is not None:
-                self.journal.forget(contact)
+            if memory_only:
+                self._keep_unwritten(contact)
+
+    def _keep_unwritten(self, contact: Contact) -> None:
+        if self.journal is not None:
+            self.journal.forget(contact)
+        if self.unwritten is not None:
+            self.unwritten(contact)
 
     def delete(self, contact: Contact) -> None:
         """Take a contact out."""
@@ -98,7 +108,9 @@ class Location:
 
     async def commit(self) -> None:
         """Have the changes made so far in the database when this returns. Raises StoreError."""
-        if self.journal is not None:
+        if self.committed is not None:
+            await self.committed()
+        elif self.journal is not None:
             await self.journal.flush(durable=self.durable)
 
     def read(self, number: object, row: Sequence[Any], offset: float) -> Contact | None:

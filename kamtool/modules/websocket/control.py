@@ -27,7 +27,7 @@ class Control:
                 return connection, cutter
         raise RpcError(404, f"no WebSocket {number}")
 
-    @rpc("ws.dump")
+    @rpc("ws.dump", workers="join")
     def rpc_dump(self, order: str = "id_hash") -> dict[str, Any]:
         """Every WebSocket; the order is id_hash, used_desc or used_asc (by last use)."""
         if order not in ORDERS:
@@ -51,34 +51,34 @@ class Control:
         ]
         return {"connections": rows, "info": {"wscounter": len(rows)}}
 
-    @rpc("ws.close")
+    @rpc("ws.close", workers="any")
     def rpc_close(self, id: int) -> str:  # noqa: A002
         """Close the WebSocket with this number."""
         connection, cutter = self._find(id)
         self._websocket().end(connection, cutter, 1000, "Normal closure")
         return "Ok."
 
-    @rpc("ws.ping")
+    @rpc("ws.ping", workers="any")
     def rpc_ping(self, id: int) -> str:  # noqa: A002
         """Ping the WebSocket with this number."""
         connection, cutter = self._find(id)
         connection.write_raw(cutter.ping(self._websocket().ping_application_data.encode()))
         return "Ok."
 
-    @rpc("ws.pong")
+    @rpc("ws.pong", workers="any")
     def rpc_pong(self, id: int) -> str:  # noqa: A002
         """Send an unasked pong to the WebSocket with this number."""
         connection, cutter = self._find(id)
         connection.write_raw(cutter.pong())
         return "Ok."
 
-    @rpc("ws.enable")
+    @rpc("ws.enable", workers="all")
     def rpc_enable(self) -> str:
         """Take handshakes again."""
         self._websocket().is_enabled = True
         return "Ok."
 
-    @rpc("ws.disable")
+    @rpc("ws.disable", workers="all")
     def rpc_disable(self) -> str:
         """Refuse new handshakes; open WebSockets stay."""
         self._websocket().is_enabled = False

@@ -1,27 +1,42 @@
-"""For all tests: a skip in CI is a failure, and soaks run only when asked for."""
+"""For all tests: a skip in CI is a failure; soaks and what needs the Internet run only when asked for."""
 
+import asyncio
 import os
 import pkgutil
 from pathlib import Path
 
 import pytest
 
+from tests.support.host import Host
+
 SUPPORT = Path(__file__).parent / "support"
 pytest_plugins = [f"tests.support.{entry.name}" for entry in pkgutil.iter_modules([str(SUPPORT)])]
 
 
+ASKED_FOR = {"soak": "run the long tests too", "internet": "run the tests that fetch public files too"}
+
+
 def pytest_addoption(parser):
-    parser.addoption("--soak", action="store_true", help="run the long tests too")
+    for name, meaning in ASKED_FOR.items():
+        parser.addoption(f"--{name}", action="store_true", help=meaning)
 
 
 def pytest_collection_modifyitems(config, items):
-    """Without --soak the long tests are deselected, not skipped: a skip says that something is missing."""
-    if config.getoption("--soak"):
-        return
-    soaks = [item for item in items if item.get_closest_marker("soak")]
-    if soaks:
-        config.hook.pytest_deselected(items=soaks)
-        items[:] = [item for item in items if not item.get_closest_marker("soak")]
+    """Those not asked for are deselected, not skipped: a skip says that something is missing."""
+    unasked = {name for name in ASKED_FOR if not config.getoption(f"--{name}")}
+    left_out = [item for item in items if unasked & {mark.name for mark in item.iter_markers()}]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open():
+    """A test that made a Host need not stop it: its databases are closed here."""
+    yield
+    for host in Host.made:
+        asyncio.run(host.databases.close())
+    Host.made.clear()
 
 
 def fail_in_ci(report):

@@ -6,7 +6,7 @@ CREATE TABLE rtpengine (
     url      VARCHAR(64) NOT NULL,
     weight   INTEGER NOT NULL DEFAULT 1,
     disabled INTEGER NOT NULL DEFAULT 0,
-    stamp    TIMESTAMP NOT NULL DEFAULT '1900-01-01 00:00:01',
+    stamp    TIMESTAMP WITHOUT TIME ZONE NOT NULL DEFAULT '1900-01-01 00:00:01',
     CONSTRAINT rtpengine_rtpengine_nodes UNIQUE (setid, url)
 );
 

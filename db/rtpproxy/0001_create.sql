@@ -2,7 +2,7 @@
 
 CREATE TABLE rtpproxy (
     id          INTEGER PRIMARY KEY NOT NULL,
-    setid       VARCHAR(32) NOT NULL DEFAULT 0,
+    setid       VARCHAR(32) NOT NULL DEFAULT 00,
     url         VARCHAR(64) NOT NULL DEFAULT '',
     flags       INTEGER NOT NULL DEFAULT 0,
     weight      INTEGER NOT NULL DEFAULT 1,

@@ -60,11 +60,15 @@ class Family:
     def command(self, about: str, example: str) -> click.Group:
         """The group of commands `add`, `list`, `rm` and, where there is something to tell, `reload`."""
         group = click.Group(help=f"{about}\n\nExample: {example}")
+        program, words = " ".join(example.split()[:2]), example.split()[3 : 3 + len(self.key)]
+        examples = {
+            "add": example, "rm": f"{program} rm {' '.join(words)}", "list": f"{program} list -o csv",
+            "reload": f"{program} reload",
+        }  # fmt: skip
         group.context_settings = {"help_option_names": ["-h", "--help"]}
-        for made in (self._add(), self._list(), self._rm()):
+        for made in (self._add(), self._list(), self._rm(), *([self._reload()] if self.reload else [])):
+            made.help = f"{made.help}\n\nExample: {examples[str(made.name)]}"
             group.add_command(made)
-        if self.reload:
-            group.add_command(self._reload())
         return group
 
     def _row(self, given: dict[str, Any], columns: tuple[Column, ...]) -> Row:

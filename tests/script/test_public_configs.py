@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from kamtool.errors import ConfigError
+from kamtool.module import find
 from tests.script import public_configs
 
 ACCEPTED = [entry for entry in public_configs.listed() if entry["kamailio_5_6_3_accepts"]]
@@ -26,6 +28,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("public")
 
 
+@pytest.mark.internet
 @pytest.mark.skipif(not ACCEPTED, reason="the list of public cfgs is not beside the checkout")
 @pytest.mark.parametrize("entry", ACCEPTED, ids=lambda entry: f"{entry['repo']}/{entry['path']}")
 def test_a_cfg_that_kamailio_accepts_is_accepted(entry, folder):
@@ -45,3 +48,17 @@ def test_the_table_has_a_verdict_for_each():
     listed = public_configs.listed()
     if listed:
         assert [row["path"] for row in rows] == [entry["path"] for entry in listed]
+
+
+def test_what_the_table_calls_missing_is_missing():
+    """Once a module is built, the table must be made anew."""
+    for row in csv.DictReader(TABLE.open()):
+        if row["kamtool"] == "needs modules":
+            assert not all(is_built(name) for name in row["reason"].split()), row["path"]
+
+
+def is_built(name):
+    try:
+        return bool(find(name))
+    except ConfigError:
+        return False

@@ -1,6 +1,7 @@
 """The least that a module needs of a server: for tests of modules alone."""
 
 import asyncio
+from typing import ClassVar
 
 from kamtool.errors import ConfigError
 from kamtool.module import find
@@ -31,7 +32,11 @@ class Avp:
 class Host:
     """A host with a clock that only moves when it is told to, and a memory of what was answered."""
 
+    made: ClassVar[list] = []
+    """Those of this test: tests/conftest.py closes what they leave open."""
+
     def __init__(self):
+        Host.made.append(self)
         self.modules, self.stats, self.databases = {}, {}, Databases()
         self.clock = 1000.0
         self.closed_watchers = []

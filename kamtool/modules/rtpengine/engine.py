@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kamtool.errors import ConfigError, StoreError
 from kamtool.module import Host, Variable
 from kamtool.modules.db_sqlite import open_database
-from kamtool.modules.rtpengine import bencode
+from kamtool.modules.rtpengine.bencode import BencodeError, decode, encode
 from kamtool.modules.rtpengine.parameters import Parameters
 from kamtool.modules.rtpproxy.channel import Channel, RelayDead
 from kamtool.modules.rtpproxy.nodes import Node, Nodes, NodeSet
@@ -90,11 +90,11 @@ class Engine(Parameters):
     async def _ask(self, node: Node, request: Reply) -> Reply:
         """Raises RelayDead, also for an answer that cannot be read."""
         answer = await node.channel.ask(
-            bencode.encode(request), tries=self.rtpengine_retr, seconds=self.rtpengine_tout_ms / 1000
+            encode(request), tries=self.rtpengine_retr, seconds=self.rtpengine_tout_ms / 1000
         )
         try:
-            reply = bencode.decode(answer)
-        except bencode.BencodeError as error:
+            reply = decode(answer)
+        except BencodeError as error:
             raise RelayDead(f"{node.url}: {error}") from error
         if not isinstance(reply, dict):
             raise RelayDead(f"{node.url}: its answer is no dictionary")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from kamtool.module import (
     ANY,
@@ -19,6 +17,8 @@ from kamtool.module import (
     pv,
 )
 from kamtool.modules.tm.base import Part
+from kamtool.modules.tm.suspending import ids_of, suspending_of
+from kamtool.server.answering import fresh
 from kamtool.server.transaction import ClientTransaction, ServerTransaction
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ class Tmx(Part, Module):
     async def start(self) -> None:
         for name in COUNTED:
             self.server.stats.setdefault(f"tmx:{name}", 0)
-        self._suspended: dict[tuple[int, int], tuple[ServerTransaction, Context]] = {}
 
     # Cancelling and answering ------------------------------------------------------------------------------
 
@@ -110,6 +109,42 @@ class Tmx(Part, Module):
         """Whether this request is a retransmission of one that has its transaction."""
         return self._host.transactions.find(ctx.msg) is not None
 
+    @function("t_is_request_route", routes=ANY)
+    def t_is_request_route(self, ctx: Context) -> bool:
+        """Whether the request_route is running."""
+        return ctx.route_kind is Routes.REQUEST
+
+    @function("t_is_reply_route", routes=ANY)
+    def t_is_reply_route(self, ctx: Context) -> bool:
+        """Whether an onreply_route or the reply_route is running."""
+        return ctx.route_kind in (Routes.REPLY, Routes.ONREPLY)
+
+    # Ending and beginning again ----------------------------------------------------------------------------
+
+    @function("t_drop", routes=ANY)
+    def t_drop(self, ctx: Context, rcode: int = 500) -> bool:
+        """End the transaction without a word: nothing goes upstream, and its branches are given up.
+
+        It counts as answered with `rcode`. Retransmissions go on being absorbed.
+        """
+        tx = self._transaction(ctx)
+        if tx is None:
+            return False
+        self._host.relay.drop(tx, rcode)
+        return True
+
+    @function("t_reuse_branch", routes=REQUEST_ROUTE)
+    def t_reuse_branch(self, ctx: Context) -> bool:
+        """In event_route[tm:branch-failure:…]: make the R-URI, path, ruid, instance and branch flags those of
+        the branch that failed, so that t_relay sends it once more.
+        """
+        branch = self._winner(ctx)
+        if branch is None or ctx.route_kind is not Routes.EVENT:
+            return False
+        ctx.new_uri, ctx.dst_uri, ctx.path = fresh(branch.uri), None, branch.path
+        ctx.ruid, ctx.instance, ctx.branch_flags = branch.ruid, branch.instance, branch.branch_flags
+        return True
+
     # Suspending --------------------------------------------------------------------------------------------
 
     @function("t_suspend", routes=ANY)
@@ -118,41 +153,12 @@ class Tmx(Part, Module):
 
         Unless t_continue takes it up within fr_timer it is answered 408.
         """
-        tx = ctx.transaction
-        if tx is None:
-            tx = self._host.relay.create(ctx)
-            if tx is None:
-                return 0
-        tx.suspended = True
-        self._suspended[ids_of(tx)] = (tx, ctx)
-        self._host.spawn(self._give_up(tx), "t_suspend")
-        return 1
-
-    async def _give_up(self, tx: ServerTransaction) -> None:
-        await asyncio.sleep((tx.timers or self._host.transactions.settings).fr)
-        if tx.suspended and ids_of(tx) in self._suspended:
-            del self._suspended[ids_of(tx)]
-            tx.suspended = False
-            self._host.replies.stateful(tx, 408, "Request Timeout")
+        return suspending_of(self._host).suspend(ctx)
 
     @function("t_continue", routes=ANY)
     def t_continue(self, ctx: Context, tindex: int, tlabel: int, rtname: str) -> bool:
-        """Go on with a suspended transaction in `route[rtname]`."""
-        held = self._suspended.pop((tindex, tlabel), None)
-        if held is None:
-            return False
-        tx, inner = held
-        route = (tx.program or self._host.program).routes.get(rtname)
-        if route is None:
-            return False
-        tx.suspended = False
-        if tx.is_answered:
-            return False
-        inner.program = tx.program
-        inner.transaction, inner.route_kind, inner.route_name = tx, Routes.REQUEST, rtname
-        tx.script_running = True
-        self._host.run(cast("Callable[[Context], Any]", route), inner)
-        return True
+        """Go on with a suspended transaction in `route[rtname]`. False when it is not, or no longer, suspended."""
+        return suspending_of(self._host).resume((tindex, tlabel), rtname)
 
     # Variables ---------------------------------------------------------------------------------------------
 
@@ -193,9 +199,9 @@ class Tmx(Part, Module):
 
     def _winner(self, ctx: Context) -> ClientTransaction | None:
         """The branch that a failure_route or reply route is about."""
-        if ctx.msg.is_request and ctx.route_kind is not Routes.FAILURE:
-            return None
         tx = self._transaction(ctx)
+        if ctx.msg.is_request and not (tx is not None and tx.in_failure_route):
+            return None
         return (
             tx.branches[ctx.branch_index] if tx is not None and ctx.branch_index < len(tx.branches) else None
         )
@@ -239,8 +245,8 @@ class Tmx(Part, Module):
     @pv("T_rpl", inner_required=True)
     def of_reply(self, ctx: Context, inner: Variable) -> Value:
         """In a failure_route: a variable of the winning reply, e.g. `$T_rpl($hdr(Retry-After))`."""
-        tx = ctx.transaction if ctx.route_kind is Routes.FAILURE else None
-        if tx is None or ctx.branch_index >= len(tx.branches):
+        tx = ctx.transaction
+        if tx is None or not tx.in_failure_route or ctx.branch_index >= len(tx.branches):
             return None
         reply = tx.branches[ctx.branch_index].reply
         return None if reply is None else inner.get(_beside(ctx, reply))
@@ -259,9 +265,3 @@ def _beside(ctx: Context, msg: Message) -> Context:
     twin = ctx.fork()
     twin.msg, twin.new_uri, twin.dst_uri, twin.edits = msg, None, None, ()
     return twin
-
-
-def ids_of(tx: ServerTransaction) -> tuple[int, int]:
-    """The transaction's label as the two numbers that a script knows it by."""
-    number = int(tx.label[-14:], 16)
-    return number & 0xFFFF, number >> 16 & 0x7FFFFFFF

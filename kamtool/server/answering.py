@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kamtool import speed
 from kamtool.module import Routes
 from kamtool.script.context import Context, Exit
+from kamtool.script.program import RouteFunction
 from kamtool.server.transaction import ClientTransaction, ServerTransaction
 from kamtool.sip import build
 from kamtool.sip.message import Response
@@ -15,6 +16,7 @@ from kamtool.sip.message import Response
 if TYPE_CHECKING:
     from kamtool.server.server import Server
 
+BRANCH_FAILURE = "tm:branch-failure"
 ANSWERED_ELSEWHERE = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
 _CHALLENGES = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}
 _PREFERRED_4XX = {401: 0, 407: 0, 415: 1, 420: 1, 484: 1}
@@ -54,6 +56,36 @@ class Answering:
             tx.ctx.transaction = None
             tx.ctx = None
 
+    def failed(self, tx: ServerTransaction, which: int) -> None:
+        """A branch has its final response, and it is a failure: its branch-failure route, then `finish`."""
+        name = tx.branches[which].on_branch_failure or tx.on_branch_failure
+        if name and not tx.is_answered and tx.ctx is not None and not tx.in_failure_route:
+            route = (tx.program or self.server.program).event_routes.get(f"{BRANCH_FAILURE}:{name}")
+            if route is not None:
+                self.server.drive(self._branch_failure(tx, tx.ctx, which, route, name), tx.ctx.msg)
+                return
+        self.finish(tx)
+
+    async def _branch_failure(
+        self, tx: ServerTransaction, ctx: Context, which: int, route: RouteFunction, name: str
+    ) -> None:
+        prepare_failure_context(ctx, tx, which, f"{BRANCH_FAILURE}:{name}")
+        ctx.route_kind = Routes.EVENT
+        armed = tx.on_failure, tx.on_reply, tx.on_branch
+        tx.in_failure_route = True
+        try:
+            await route(ctx)
+        except Exit:
+            pass
+        except Exception as error:
+            self.server.script_failed(ctx, error)
+        finally:
+            tx.in_failure_route = False
+            # What is armed here is for the branches made here: the transaction keeps its own.
+            tx.on_failure, tx.on_reply, tx.on_branch = armed
+            ctx.transaction = ctx.reply = None
+        self.finish(tx)
+
     def finish(self, tx: ServerTransaction) -> None:
         """When every branch has its final response: the failure_route, or the best response goes on."""
         if tx.is_answered or tx.suspended or tx.in_failure_route:
@@ -74,13 +106,19 @@ class Answering:
         if ctx is None or number < 0:
             self.answer(tx)
             return
-        winner = tx.branches[number]
         name, tx.on_failure = tx.on_failure, ""
         prepare_failure_context(ctx, tx, number, name)
+        await self.failing_further(tx, ctx, (tx.program or self.server.program).failure_routes[name], name)
+
+    async def failing_further(
+        self, tx: ServerTransaction, ctx: Context, route: RouteFunction, name: str
+    ) -> None:
+        """Run a failure_route, or what goes on in its place, and see what becomes of the transaction."""
         had = len(tx.branches)
+        ctx.route_kind, ctx.route_name = Routes.FAILURE, name
         tx.in_failure_route = True
         try:
-            await (tx.program or self.server.program).failure_routes[name](ctx)
+            await route(ctx)
         except Exit:
             pass
         except Exception as error:
@@ -88,8 +126,9 @@ class Answering:
         finally:
             tx.in_failure_route = False
             self.server.relay.arm(tx, ctx)
-            ctx.transaction = ctx.reply = None
-        self._apply_drops(tx, winner, had)
+            if not tx.suspended:
+                ctx.transaction = ctx.reply = None
+        self._apply_drops(tx, had)
         if tx.is_answered:
             self._release(tx)
             return
@@ -97,7 +136,14 @@ class Answering:
             return
         self.answer(tx)
 
-    def _apply_drops(self, tx: ServerTransaction, winner: ClientTransaction, had: int) -> None:
+    def timed_out_suspended(self, tx: ServerTransaction) -> None:
+        """Nobody went on with a suspended transaction: as if its branch had been silent."""
+        silent = self.server.transactions.client(tx, tx.reply_flow, b"", "")
+        silent.status, silent.is_local, silent.reason = 408, True, "Request Timeout"
+        tx.branches.append(silent)
+        self.failed(tx, len(tx.branches) - 1)
+
+    def _apply_drops(self, tx: ServerTransaction, had: int) -> None:
         mode, tx.drop_replies = tx.drop_replies, ""
         if mode in ("a", "l") and len(tx.branches) > had:
             start = 0 if mode == "a" else tx.leg
@@ -186,10 +232,11 @@ def prepare_failure_context(ctx: Context, tx: ServerTransaction, number: int, na
     ctx.branches = ()
     ctx.on_failure = ctx.on_reply = ctx.on_branch = ""
     # Text of their own: t_relay asks by identity whether the script has set them since, even to the same.
-    ctx.new_uri = None if ctx.new_uri is None else _fresh(ctx.new_uri)
-    ctx.dst_uri = None if ctx.dst_uri is None else _fresh(ctx.dst_uri)
+    ctx.new_uri = None if ctx.new_uri is None else fresh(ctx.new_uri)
+    ctx.dst_uri = None if ctx.dst_uri is None else fresh(ctx.dst_uri)
     tx.relayed_uri = (ctx.new_uri, ctx.dst_uri)
 
 
-def _fresh(text: str) -> str:
+def fresh(text: str) -> str:
+    """The same text as an object of its own."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")

@@ -33,6 +33,14 @@ class Cancelling:
         if not any(client.status < 200 for client in tx.branches) and not tx.in_failure_route:
             self.server.replies.stateful(tx, 487, "Request Terminated")
 
+    def drop(self, tx: ServerTransaction, status: int) -> None:
+        """End a transaction without a response: its branches are cancelled, and nobody is told."""
+        if tx.is_answered:
+            return
+        tx.status, tx.suspended = status if 200 <= status < 700 else 500, False
+        self.cancel_others(tx, -1)
+        self.transactions.dropped(tx)
+
     def cancel_others(
         self, tx: ServerTransaction, keep: int, headers: tuple[tuple[str, str], ...] = ()
     ) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kamtool.relay")
 
+BRANCH_FAILURE = "tm.branch_failure"
 FILTERED = 473
 SEND_ERROR = 477
 NO_DESTINATION = 478
@@ -113,10 +114,10 @@ class Relay(Cancelling):
                 return 0
         else:
             self.arm(tx, ctx)
-        if tx.branches:
+        if tx.branches or tx.status >= 200:
             return None
         if method == "INVITE":
-            self._trying(ctx, tx)
+            self.trying(ctx, tx)
         own = ctx
         if tx.on_branch:
             route = (tx.program or server.program).branch_routes.get(tx.on_branch)
@@ -179,9 +180,9 @@ class Relay(Cancelling):
         self.server.stats["core:fwd_requests"] += 1
         return 1 if self.server.send(flow, data) else -1
 
-    def _trying(self, ctx: Context, tx: ServerTransaction) -> None:
+    def trying(self, ctx: Context, tx: ServerTransaction) -> None:
         """100 at once (§16.2), so that the previous hop stops repeating the INVITE."""
-        if not tx.status and self.auto_100 and tx.auto_100:
+        if not tx.status and self.auto_100 and tx.auto_100 and tx.method == "INVITE":
             data = self.server.replies.make(ctx, 100, self.reason_100, "", (), b"", "")
             self.transactions.respond(tx, 100, data)
 
@@ -205,7 +206,7 @@ class Relay(Cancelling):
         else:
             self.arm(tx, ctx)
         if method == "INVITE":
-            self._trying(ctx, tx)
+            self.trying(ctx, tx)
         return await self.forward(ctx, tx, uri, transport)
 
     async def relay_ack(self, ctx: Context, uri: str, transport: str) -> int:
@@ -366,7 +367,9 @@ class Relay(Cancelling):
         if ctx.on_reply and ctx.on_reply != tx.on_reply:
             client.on_reply = ctx.on_reply
         if ctx.ruid:
-            client.ruid = ctx.ruid
+            client.ruid, client.path, client.instance = ctx.ruid, ctx.path, ctx.instance
+        if ctx._scratch is not None and BRANCH_FAILURE in ctx._scratch:
+            client.on_branch_failure = ctx._scratch.pop(BRANCH_FAILURE)
         return client
 
     def again(

@@ -225,7 +225,7 @@ class Responses(Answering):
             return
         if status >= 600 and not (self.disable_6xx or tx.disable_6xx):
             self.server.relay.cancel_others(tx, which, self._reason(status, msg))
-        self.finish(tx)
+        self.failed(tx, which)
 
     def _unavailable(self, tx: ServerTransaction, client: ClientTransaction, msg: Response) -> bool:
         """A 503: the place is left alone for a while, and the next one tried (RFC 3263 §4.3)."""
@@ -265,7 +265,7 @@ class Responses(Answering):
             return
         if tx.method == "INVITE" and client.state is PROCEEDING:
             self.server.relay.cancel_branch(tx, branch)
-        self._local_final(tx, 408)
+        self._local_final(tx, branch, 408)
 
     def send_failed(self, tx: ServerTransaction, branch: int) -> None:
         """The network would not take the request (§16.9)."""
@@ -275,7 +275,7 @@ class Responses(Answering):
             client.reason = "Unfortunately error on sending to next hop occurred"
             if client.targets and self.next_target(tx, client):
                 return
-            self._local_final(tx, SEND_ERROR)
+            self._local_final(tx, branch, SEND_ERROR)
 
     def unreachable(self, data: bytes) -> None:
         """ICMP gave this datagram back: no time is lost where the name led to more places (§18.4).
@@ -308,12 +308,12 @@ class Responses(Answering):
             client.targets = tuple(rest)
         return False
 
-    def _local_final(self, tx: ServerTransaction, status: int) -> None:
+    def _local_final(self, tx: ServerTransaction, branch: int, status: int) -> None:
         if tx.local is not None:
             self.server.transactions.forget(tx)
             tx.local(status, None)
         else:
-            self.finish(tx)
+            self.failed(tx, branch)
 
     def send_elsewhere(self, tx: ServerTransaction, data: bytes) -> bool:
         """The connection of a request is gone: its response goes by a new one (§18.2.2)."""

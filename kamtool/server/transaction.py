@@ -37,12 +37,15 @@ class ClientTransaction(Machine):
     replied: bool = False
     dropped: bool = False
     on_reply: str = ""
+    on_branch_failure: str = ""
     cancel: ClientTransaction | None = None
     cancelled: bool = False
     cancel_headers: tuple[tuple[str, str], ...] = ()
     targets: tuple[Any, ...] = ()
     branch_flags: int = 0
     ruid: str = ""
+    path: str = ""
+    instance: str = ""
 
     def __init__(
         self, rows: Table, durations: Durations, method: str, flow: Flow, data: bytes, uri: str
@@ -68,15 +71,19 @@ class ServerTransaction(Machine):
     on_failure: str = ""
     on_reply: str = ""
     on_branch: str = ""
+    on_branch_failure: str = ""
     error: int = 0
     cancelled: bool = False
     released: bool = False
     suspended: bool = False
+    continued: bool = False
+    """t_continue has run: a route that leaves it unanswered then is an error, not a wish."""
     in_failure_route: bool = False
     script_running: bool = False
     disable_6xx: bool = False
     no_e2e_reason: bool = False
     no_failover: bool = False
+    no_internal_reply: bool = False
     auto_100: bool = True
     drop_replies: str = ""
     relayed_uri: tuple[str | None, str | None] = (None, None)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kamtool.errors import ParseError
 from kamtool.module import (
+    ANY,
     BRANCH_ROUTE,
     FAILURE_ROUTE,
     REQUEST_ROUTE,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NEXT_HOP = "rr.next_hop"
 RECORDING = REQUEST_ROUTE | BRANCH_ROUTE | FAILURE_ROUTE
 
 
@@ -165,9 +167,15 @@ class Rr(Module):
                 return self._told(ctx, code) if self.routed else code
         elif not places:
             return NO_ROUTE
+        return self._follow(ctx, strict=True)
+
+    def _follow(self, ctx: Context, *, strict: bool) -> int:
+        request = ctx.msg
         assert isinstance(request, Request)
         try:
-            decision = follow(request, ctx.ruri, self._is_ours, double=bool(self.enable_double_rr))
+            decision = follow(
+                request, ctx.ruri, self._is_ours, double=bool(self.enable_double_rr), strict=strict
+            )
         except ParseError as error:
             log.info("loose_route: %s", error)
             return NO_ROUTE
@@ -175,6 +183,23 @@ class Rr(Module):
             return NO_ROUTE
         self._apply(ctx, request, decision)
         return self._told(ctx, decision.code) if self.routed and decision.removed else decision.code
+
+    @function("loose_route_preloaded", routes=REQUEST_ROUTE)
+    def loose_route_preloaded(self, ctx: Context) -> int:
+        """loose_route for a request that opens a dialog: true when it has a Route, which is then followed."""
+        if ctx.msg.to_tag:
+            return NO_ROUTE
+        return ROUTED if self.loose_route(ctx) in (ROUTED, PRELOADED) else NO_ROUTE
+
+    @function("loose_route_mode", routes=REQUEST_ROUTE)
+    def loose_route_mode(self, ctx: Context, vmode: int) -> int:
+        """loose_route; with `vmode` 1 an R-URI that is ours is not taken for the work of a strict router."""
+        return self._follow(ctx, strict=vmode != 1)
+
+    @function("rr_next_hop_route", routes=ANY)
+    def rr_next_hop_route(self, ctx: Context) -> bool:
+        """After loose_route(): whether a Route says where the request goes next."""
+        return bool(ctx._scratch and ctx._scratch.get(NEXT_HOP))
 
     def _told(self, ctx: Context, code: int) -> int:
         for watcher in self.routed:
@@ -196,6 +221,8 @@ class Rr(Module):
         if decision.uri is not None:
             ctx.new_uri = decision.uri
         ctx.dst_uri = decision.dst_uri
+        if decision.dst_uri is not None or decision.appended:
+            ctx.scratch[NEXT_HOP] = True
         if decision.socket is not None and self.force_send_socket:
             self._leave_by(ctx, decision.socket)
 

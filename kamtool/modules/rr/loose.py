@@ -90,12 +90,15 @@ def only_hop(value: str) -> Hop | None:
         return None
 
 
-def follow(request: Request, uri: str, is_myself: IsMyself, *, double: bool = True) -> Decision:
-    """Decide about a request whose R-URI is now `uri`. Raises ParseError when its Route set is malformed."""
+def follow(request: Request, uri: str, is_myself: IsMyself, *, double: bool = True, strict: bool = True) -> Decision:
+    """Decide about a request whose R-URI is now `uri`. Raises ParseError when its Route set is malformed.
+
+    Without `strict` nobody is taken for a strict router (§16.4).
+    """
     route_set = hops(request)
     if not route_set:
         return Decision(NO_ROUTE)
-    if request.to_tag and not is_myself(route_set[0]):
+    if strict and request.to_tag and not is_myself(route_set[0]):
         target = _sip(uri)
         if target is not None and is_myself(target):
             return _after_strict(route_set, target)

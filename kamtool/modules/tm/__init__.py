@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from kamtool.module import Module, Param
+from kamtool.module import Host, Module, Param
 from kamtool.modules.tm.arming import Arming
 from kamtool.modules.tm.asking import Asking
 from kamtool.modules.tm.contacts import Contacts
 from kamtool.modules.tm.control import Control
 from kamtool.modules.tm.relaying import Relaying
 from kamtool.modules.tm.replying import Replying
+from kamtool.modules.tm.requesting import Requesting
+from kamtool.modules.tm.suspending import Suspending
 from kamtool.server.transaction import Settings
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
 
 
-class Tm(Relaying, Replying, Arming, Asking, Contacts, Control, Module):
+class Tm(Relaying, Replying, Requesting, Arming, Asking, Contacts, Control, Module):
     """Stateful processing: retransmissions, parallel and serial forking, timers, CANCEL, failure routes.
 
     Timers are those of RFC 3261 table 4. Where a parameter names one, it is said which.
     """
 
-    events = ("tm:local-request",)
+    events = ("tm:local-request", "tm:local-response", "tm:branch-failure:*")
     live = (
         "fr_timer", "fr_inv_timer", "wt_timer", "retr_timer1", "retr_timer2", "max_inv_lifetime",
         "max_noninv_lifetime", "auto_inv_100", "auto_inv_100_reason", "aggregate_challenges",
@@ -113,6 +115,10 @@ class Tm(Relaying, Replying, Arming, Asking, Contacts, Control, Module):
     relay_100 = Param(0, "taken and not used: a 100 is never forwarded (§16.7 step 5)")
     rich_redirect = Param(0, "taken and not used")
     server_id_mode = Param(0, "taken and not used")
+
+    def __init__(self, server: Host) -> None:
+        super().__init__(server)
+        self.suspending = Suspending(cast("Server", server))
 
     async def start(self) -> None:
         self._apply()

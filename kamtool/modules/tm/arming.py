@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from kamtool.module import FAILURE_ROUTE, REQUEST_ROUTE, Plain, RouteName, Routes, function
@@ -9,6 +10,9 @@ from kamtool.modules.tm.base import REQUEST_OR_FAILURE, TIMERS, TM_ROUTES, Part
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
+
+
+log = logging.getLogger(__name__)
 
 
 class Arming(Part):
@@ -28,6 +32,25 @@ class Arming(Part):
         if ctx.transaction is not None:
             ctx.transaction.on_failure = ctx.on_failure
         return True
+
+    @function("t_on_branch_failure", routes=TM_ROUTES)
+    def t_on_branch_failure(self, ctx: Context, name: Plain) -> bool:
+        """Run event_route[tm:branch-failure:name] when a branch fails, before it is seen whether all have:
+        it may send new branches. "0" takes it back. In a branch_route, for that branch.
+        """
+        name = "" if name == "0" else name
+        if name and f"tm:branch-failure:{name}" not in (ctx.program or self._host.program).event_routes:
+            log.error("t_on_branch_failure: there is no event_route[tm:branch-failure:%s]", name)
+            return False
+        if ctx.route_kind is Routes.BRANCH:
+            ctx.scratch["tm.branch_failure"] = name
+            return True
+        return self._set(ctx, "on_branch_failure", name)
+
+    @function("t_set_disable_internal_reply", routes=TM_ROUTES)
+    def t_set_disable_internal_reply(self, ctx: Context, on: int) -> bool:
+        """1: a t_relay that failed is not answered by itself when the route ends."""
+        return self._set(ctx, "no_internal_reply", bool(on))
 
     @function("t_on_reply", routes=TM_ROUTES)
     def t_on_reply(self, ctx: Context, name: RouteName) -> bool:
@@ -123,7 +146,7 @@ class Arming(Part):
         ctx.transaction.drop_replies = mode
         return True
 
-    def _set(self, ctx: Context, name: str, value: bool) -> bool:
+    def _set(self, ctx: Context, name: str, value: bool | str) -> bool:
         if ctx.transaction is not None:
             setattr(ctx.transaction, name, value)
         else:

@@ -13,7 +13,6 @@ from kamtool.module import (
     REQUEST_ROUTE,
     Plain,
     Regex,
-    Routes,
     function,
 )  # fmt: skip
 from kamtool.modules.tm.base import REQUEST_OR_FAILURE, TM_ROUTES, Part
@@ -54,11 +53,6 @@ class Asking(Part):
         if msg.method == "CANCEL":
             return 1 if transactions.find_invite(msg) is not None else -1
         return 1 if known is not None else -1
-
-    @function("t_precheck_trans", routes=REQUEST_ROUTE)
-    def t_precheck_trans(self, ctx: Context) -> bool:
-        """Whether this request is a retransmission of one that has its transaction."""
-        return self._host.transactions.find(ctx.msg) is not None
 
     @function("t_lookup_request", routes=REQUEST_ROUTE)
     def t_lookup_request(self, ctx: Context) -> bool:
@@ -136,15 +130,10 @@ class Asking(Part):
         holder = ctx.transaction if ctx.transaction is not None else ctx
         return bool(attribute and getattr(holder, attribute))
 
-    @function("t_is_request_route")
-    def t_is_request_route(self, ctx: Context) -> bool:
-        """Whether the request_route is running."""
-        return ctx.route_kind is Routes.REQUEST
-
-    @function("t_is_reply_route")
-    def t_is_reply_route(self, ctx: Context) -> bool:
-        """Whether an onreply_route is running."""
-        return ctx.route_kind in (Routes.REPLY, Routes.ONREPLY)
+    @function("t_is_retr_async_reply", routes=ONREPLY_ROUTE)
+    def t_is_retr_async_reply(self, ctx: Context) -> bool:
+        """Whether the transaction is suspended in a reply. Never: here a reply route simply waits."""
+        return False
 
     @function("t_get_status_code", routes=TM_ROUTES)
     def t_get_status_code(self, ctx: Context) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kamtool.module import BRANCH_ROUTE, FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Host, Routes
+from kamtool.module import BRANCH_ROUTE, FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Host
 from kamtool.server.transaction import ServerTransaction, Settings
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Part:
         tx = self._transaction(ctx)
         if tx is None:
             return 0
-        if ctx.route_kind is Routes.FAILURE and ctx.branch_index < len(tx.branches):
+        if tx.in_failure_route and ctx.branch_index < len(tx.branches):
             return tx.branches[ctx.branch_index].status
         return tx.status
 

@@ -50,6 +50,17 @@ class Replying(Part):
             self._host.relay.cancel_others(tx, -1)
         return True
 
+    @function("t_send_reply", routes=REQUEST_ROUTE | FAILURE_ROUTE | ONREPLY_ROUTE)
+    def t_send_reply(self, ctx: Context, code: int, reason: str) -> int:
+        """t_newtran where there is no transaction yet, and t_reply. 0, which ends the script, for a
+        retransmission.
+        """
+        if self._transaction(ctx) is None and (
+            not ctx.msg.is_request or ctx.msg.method == "ACK" or self._host.relay.create(ctx) is None
+        ):
+            return 0 if ctx.msg.is_request and ctx.msg.method != "ACK" else -1
+        return 1 if self.t_reply(ctx, code, reason) else -1
+
     @function("t_retransmit_reply", routes=REQUEST_ROUTE)
     def t_retransmit_reply(self, ctx: Context) -> bool:
         """Send the transaction's last reply again."""

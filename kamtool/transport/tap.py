@@ -29,6 +29,8 @@ class Tap:
     def __init__(self, transports: Transports, *others: Any) -> None:
         self.transports, self.others = transports, others
         self.watchers: list[Watcher] = []
+        self.recorder: Any = None
+        """The flight recorder, where one runs: kamtool.tools.trace.recorder."""
         self._undo: list[Callable[[], None]] = []
 
     def add(self, watcher: Watcher) -> None:

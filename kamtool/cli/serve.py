@@ -64,6 +64,7 @@ class Wishes:
     drain: float
     overload_late: float
     overload_queue: int
+    flight_recorder: str
     no_tcp: bool
     socket: Path | None
 
@@ -176,6 +177,10 @@ PATH = click.Path(path_type=Path)
 @click.option(
     "-s", "--socket", type=PATH, metavar="FILE", help="The control socket, for `kamtool rpc` and others."
 )
+@click.option(
+    "--flight-recorder", default="", is_flag=False, flag_value="64M", metavar="[SIZE]",
+    help="Keep the last messages in memory, 64M of them, for `kamtool trace --before`.",
+)  # fmt: skip
 @click.option("-v", "-V", "--version", is_flag=True, help="Show the version and leave.")
 @click.option(
     "-I", "--internals", is_flag=True, help="Show what this build has and where it looks, and leave."
@@ -401,12 +406,14 @@ async def live(
     reloader.register(server.rpc)
     reloader.on_reloaded.append(lambda script: set_log_level(wishes, script.settings))
     rpc = control.ControlSocket(server.rpc, wishes.control_socket())
-    rpc.takers[b'"debug.attach"'] = partial(debug, server)
+    rpc.takers[b'"debug.attach"'] = partial(talk, "kamtool.debug.attach", server)
+    rpc.takers[b'"trace.attach"'] = partial(talk, "kamtool.tools.trace.feed", server)
     try:
         await server.start()
     except TransportError as error:
         raise UsageError(str(error), exit_code=1, hint="-l chooses other addresses") from error
     try:
+        start_recorder(wishes, server)
         if not server.worker:  # who asks one worker asks them all
             await rpc.start()
 
@@ -435,15 +442,24 @@ async def live(
         await server.stop()
 
 
-async def debug(
-    server: Server, first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+async def talk(
+    module: str, server: Server, first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """A debugger attaches. Nothing of it is loaded before the first one does, and calls go on meanwhile."""
+    """A debugger or tracer attaches. Nothing of it is loaded before the first does; calls go on meanwhile."""
     import asyncio
     from importlib import import_module
 
-    attach = await asyncio.get_running_loop().run_in_executor(None, import_module, "kamtool.debug.attach")
+    attach = await asyncio.get_running_loop().run_in_executor(None, import_module, module)
     await attach.converse(server, first, reader, writer)
+
+
+def start_recorder(wishes: Wishes, server: Server) -> None:
+    """The flight recorder, if one is wanted."""
+    if wishes.flight_recorder:
+        from kamtool.cli.trace import size_of
+        from kamtool.tools.trace import recorder
+
+        recorder.start(server, size_of(wishes.flight_recorder))
 
 
 def announce(

@@ -15,7 +15,7 @@ from typing import Any
 from kamtool.errors import KamtoolError, TransportError
 from kamtool.module import Module, RouteName, Routes, Variable, declaration, find
 from kamtool.script.context import Context, Exit
-from kamtool.server import listen
+from kamtool.server import ignored, listen
 from kamtool.server.blocklist import CONNECT, ICMP, SEND, blocklist_for
 from kamtool.server.driver import resume
 from kamtool.server.myself import Myself
@@ -112,6 +112,8 @@ class Server:
             self.replies.stateless_key = self.team.derive("stateless", 4).hex()
             self.connections = Connections(self.link, self.transports)
             self.spread = Spread(self.rpc, self.link)
+            self.transports.before_reading = self.link.hear
+            self.transports.before_sending = self.link.flush
         self.gate = Gate(self)
         self.relay = Relay(self)
         self.uac = Uac(self)
@@ -127,6 +129,8 @@ class Server:
         self._sweep_at = 0.0
         self._mhomed = bool(self.setting("mhomed", False))
         self.blocklist = blocklist_for(self.setting, lambda: self.now())
+        self.force_rport = bool(self.setting("force_rport", False))
+        self.local_rport = bool(self.setting("local_rport", False))
         self.udp_mtu = int(self.setting("udp_mtu", 0))
         """Requests over UDP that are larger, in octets, leave by `udp_mtu_proto`; 0 for no limit."""
         self.udp_mtu_proto = str(self.setting("udp_mtu_try_proto", "udp")).lower()
@@ -147,6 +151,7 @@ class Server:
         loop = self._loop = asyncio.get_running_loop()
         self.now = self.transactions.now = loop.time
         try:
+            ignored.tell(self.settings)
             self._make_modules()
             self._set_params()
             self.program = self.script.link(self)
@@ -154,6 +159,8 @@ class Server:
             if self.link is not None:
                 self.link.start()
             self.transports.start(bound or listen.wanted_by(self.script, list(self.options.listens)), bound)
+            if self.blocklist is not None:
+                self.transports.watch_errors()
             self.myself = Myself(self.sockets, listen.aliases_of(self.settings))
             for module in list(self.modules.values()):
                 if not (self.worker and module.alone):

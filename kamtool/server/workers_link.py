@@ -93,6 +93,8 @@ class Link:
 
     def flush(self) -> None:
         """Post what was told in this turn."""
+        if not self._out:
+            return
         out, self._out = self._out, {}
         for worker, letters in out.items():
             blob = marshal.dumps(letters)
@@ -138,16 +140,26 @@ class Link:
 
     # Hearing
 
+    def hear(self) -> None:
+        """Read all that has come."""
+        while self._read_some():
+            pass
+
     def _readable(self) -> None:
+        self._read_some()
+
+    def _read_some(self) -> bool:
+        """Read at most READ_AT_ONCE pieces; whether there may be more."""
         for _ in range(READ_AT_ONCE):
             try:
                 piece = self._read.recv(PIECE + 2)
             except (BlockingIOError, InterruptedError):
-                return
+                return False
             except OSError:
-                return
+                return False
             if len(piece) >= 2:
                 self._piece(piece[0], piece[1], piece[2:])
+        return True
 
     def _piece(self, sender: int, flags: int, piece: bytes) -> None:
         if flags == FIRST | LAST:

@@ -65,6 +65,10 @@ class Transports:
         self._dirty: list[UdpSocket] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sweeper: asyncio.TimerHandle | None = None
+        self.before_reading: Callable[[], None] | None = None
+        """Called when datagrams have come, before they are given on: news of others came first."""
+        self.before_sending: Callable[[], None] | None = None
+        """Called before anything leaves: who is told must know what we knew then."""
         self.leaving: Callable[[bytes, Flow], bytes] | None = None
         """Other bytes in the place of those that leave, after everybody has seen them; none at all drops them."""
 
@@ -84,6 +88,7 @@ class Transports:
             self.stop()
             raise
         for udp in self._udp.values():
+            udp.before_reading, udp.before_sending = self.before_reading, self.before_sending
             udp.open(loop)
         self.tcp.open(loop)
         self.resolver.transports = {socket.transport for socket in self.sockets}
@@ -108,7 +113,9 @@ class Transports:
 
     def _bind(self, socket: Socket, bound: sockets.socket | None) -> Socket:
         if socket.transport == "udp":
-            udp = UdpSocket(socket, self.receiver.receive, self._mark, self.receiver.unsent, bound)
+            udp = UdpSocket(
+                socket, self.receiver.receive, self._mark, self.receiver.unsent, bound, self.udp_options
+            )
             udp.use(self.udp_options)
             if self._watches_errors:
                 udp.watch_errors(self.receiver.unreachable)
@@ -166,11 +173,18 @@ class Transports:
                 return False
             udp.send(data, flow.remote)
             return True
+        if self.before_sending is not None:
+            self.before_sending()
         elsewhere = self.tcp.elsewhere
         if elsewhere is not None and elsewhere.owns(flow.connection):
             return elsewhere.send(flow, data)
         connection = self.tcp.find(flow.transport, flow.remote, flow.connection)
         return connection is not None and connection.write(data)
+
+    @property
+    def sends_raw(self) -> bool:
+        """Whether any datagram leaves by a raw socket."""
+        return any(udp.raw is not None for udp in self._udp.values())
 
     def watch_errors(self) -> None:
         """From now on the receiver hears of datagrams that ICMP reports lost."""

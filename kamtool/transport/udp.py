@@ -70,28 +70,35 @@ class UdpSocket:
         mark: Callable[[UdpSocket], None],
         failed: Callable[[bytes, Flow], None],
         bound: sockets.socket | None = None,
+        options: UdpOptions | None = None,
     ) -> None:
         self.receive, self.mark, self.failed = receive, mark, failed
-        self._bound = bind(socket, sockets.SOCK_DGRAM) if bound is None else bound
+        self._bound = bound or bind(
+            socket, sockets.SOCK_DGRAM, options.before_bind if options is not None else None
+        )
         with suppress(OSError):
             self._bound.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         self._fd = self._bound.fileno()
         address = Address(*self._bound.getsockname()[:2])
         self.socket = Socket(socket.transport, address, socket.advertised, socket.name)
         self.dropped = 0
+        self.before_reading: Callable[[], None] | None = None
+        """Called when datagrams have come, before they are given on."""
+        self.before_sending: Callable[[], None] | None = None
         self._out: list[Outgoing] = []
         self._flows: dict[tuple[str, int], Flow] = {}
         # uvloop does not return all that asyncio says: compiled code would mind.
         self._loop: Any = None
         self._blocked = self._reading = False
-        self._raw: RawSender | None = None
+        self.raw: RawSender | None = None
+        """What datagrams leave by in the place of the bound socket."""
         self._unreachable: Callable[[bytes, Address], None] | None = None
 
     def use(self, options: UdpOptions) -> None:
         """Send as the cfg wants it."""
         options.tell(self._bound)
         if ":" not in self.socket.address.host:
-            self._raw = options.sender()
+            self.raw = options.sender()
 
     def watch_errors(self, unreachable: Callable[[bytes, Address], None]) -> None:
         """From now on say when ICMP reports that a datagram did not arrive: its beginning, and where to.
@@ -186,6 +193,8 @@ class UdpSocket:
         if not batch:  # woken for an error alone
             self.take_errors()
             return
+        if self.before_reading is not None:
+            self.before_reading()
         flows, receive = self._flows, self.receive
         # What is answered at once leaves at once: a turn of the loop is spared for it.
         self._reading = True
@@ -203,9 +212,11 @@ class UdpSocket:
         """Hand the queue to the kernel; what it will not take now waits until it is writable."""
         if self._blocked:
             return
+        if self.before_sending is not None:
+            self.before_sending()
         out, self._out = self._out, []
-        if self._raw is not None:
-            out = self._send_raw(self._raw, out)
+        if self.raw is not None:
+            out = self._send_raw(self.raw, out)
         while out:
             try:
                 sent = speed.send_batch(self._fd, out)

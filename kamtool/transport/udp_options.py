@@ -19,6 +19,7 @@ TOS = {
 }  # fmt: skip
 IP_MTU_DISCOVER, PMTUDISC_DONT, PMTUDISC_DO = 10, 0, 2
 IPV6_MTU_DISCOVER = 23
+IP_FREEBIND, IPV6_FREEBIND = 15, 78
 
 
 @dataclass(slots=True)
@@ -27,6 +28,8 @@ class UdpOptions:
 
     tos: int | None = None
     dont_fragment: bool | None = None
+    free_bind: bool = False
+    """Bind to addresses that this machine does not have yet."""
     raw: int = 0
     """udp4_raw: 1 send through a raw socket, -1 if that is allowed."""
     raw_mtu: int = 1500
@@ -43,6 +46,13 @@ class UdpOptions:
             mode = PMTUDISC_DO if self.dont_fragment else PMTUDISC_DONT
             with suppress(OSError):
                 sock.setsockopt(level, IPV6_MTU_DISCOVER if six else IP_MTU_DISCOVER, mode)
+
+    def before_bind(self, sock: sockets.socket) -> None:
+        """Prepare a socket that is about to be bound."""
+        if self.free_bind:
+            six = sock.family == sockets.AF_INET6
+            level = sockets.IPPROTO_IPV6 if six else sockets.IPPROTO_IP
+            sock.setsockopt(level, IPV6_FREEBIND if six else IP_FREEBIND, 1)
 
     def sender(self) -> RawSender | None:
         """The raw socket, if one is wanted and allowed; says so when it is wanted and is not."""
@@ -62,6 +72,7 @@ def udp_options(setting: Callable[[str, Any], Any]) -> UdpOptions:
     return UdpOptions(
         tos=None if tos is None else _tos(tos),
         dont_fragment=None if discovery is None else bool(discovery),
+        free_bind=bool(setting("ip_free_bind", False)),
         raw=int(setting("udp4_raw", 0)),
         raw_mtu=int(setting("udp4_raw_mtu", 1500)),
         raw_ttl=int(setting("udp4_raw_ttl", -1)),

@@ -1,0 +1,76 @@
+"""Peers of a server with several workers: `$pp` in an answer says which worker gave it."""
+
+CFG = """#!KAMAILIO
+loadmodule "tm.so"
+loadmodule "sl.so"
+loadmodule "rr.so"
+loadmodule "maxfwd.so"
+loadmodule "textops.so"
+loadmodule "siputils.so"
+loadmodule "pv.so"
+#!ifdef DBURL
+loadmodule "db_sqlite.so"
+#!endif
+loadmodule "usrloc.so"
+loadmodule "registrar.so"
+loadmodule "htable.so"
+#!ifdef DBURL
+modparam("usrloc", "db_url", DBURL)
+modparam("usrloc", "db_mode", 1)
+modparam("usrloc", "durable", 1)
+#!endif
+modparam("htable", "htable", "t=>size=8;initval=0")
+modparam("tm", "fr_timer", 8000)
+request_route {
+    if (is_method("OPTIONS")) {
+        if ($rU == "count") $var(n) = $shtinc(t=>n);
+        sl_send_reply("200", "$pp $sht(t=>n)");
+        exit;
+    }
+    if (is_method("REGISTER")) { save("location"); exit; }
+    if (is_method("CANCEL")) {
+        t_relay();
+        exit;
+        exit;
+    }
+    if (!is_method("ACK")) record_route();
+    if (loose_route()) { t_relay(); exit; }
+    if (!lookup("location")) { sl_send_reply("404", "$pp"); exit; }
+    t_relay();
+}
+"""
+
+
+def cfg_file(tmp_path, text=CFG):
+    """The cfg as a file."""
+    path = tmp_path / "workers.cfg"
+    path.write_text(text)
+    return path
+
+
+async def worker_of(peer, port):
+    """The process that the kernel gives this peer's datagrams to."""
+    peer.send(peer.request("OPTIONS", f"sip:127.0.0.1:{port}", branch=f"who{peer.port}"), port)
+    return int((await peer.expect("200")).reason.split()[0])
+
+
+async def one_for_each(peer, port, size):
+    """A peer by worker process; the kernel spreads them by their ports."""
+    found = {}
+    for _ in range(200):
+        one = await peer()
+        found.setdefault(await worker_of(one, port), one)
+        if len(found) == size:
+            return found
+    raise AssertionError(f"only {len(found)} workers are met")
+
+
+async def register(peer, port, user, transport="udp"):
+    """Register the peer as `user`."""
+    uri = peer.uri.replace("peer@", f"{user}@")
+    headers = f"Contact: <{uri}>;expires=600\r\n"
+    text = peer.request(
+        "REGISTER", "sip:example.com", branch=f"r{user}", call_id=f"reg-{user}", headers=headers
+    )
+    peer.send(text.replace("<sip:you@example.com>", f"<sip:{user}@example.com>"), port)
+    return await peer.expect("200")

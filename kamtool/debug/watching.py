@@ -1,12 +1,16 @@
-"""Standing watches over a server, which no client holds: a history, so that calls can be explained."""
+"""Standing watches over a server, which no client holds: a history to explain calls by, coverage, profile."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kamtool.errors import RpcError
+from kamtool.errors import RpcError, UsageError
 
 if TYPE_CHECKING:
+    from kamtool.debug.coverage.counting import Counting
+    from kamtool.debug.profile.timing import Timing
     from kamtool.debug.story.chronicle import Chronicle
     from kamtool.server.server import Server
 
@@ -21,8 +25,11 @@ class Watching:
         self.server = server
         self.chronicle: Chronicle | None = None
         self._teller: Any = None
+        self.counting: Counting | None = None
+        self.timing: Timing | None = None
         for name, method in (
             ("debug.history", self.history), ("debug.explain", self.explain), ("debug.why", self.why),
+            ("debug.coverage", self.coverage), ("debug.profile", self.profile),
         ):  # fmt: skip
             server.rpc.register(name, method)
 
@@ -80,6 +87,49 @@ class Watching:
             raise RpcError(NOT_FOUND, f"no request that is kept was answered with {status}")
         return found
 
+    async def coverage(self, command: str = "show") -> dict[str, Any]:
+        """`on`: count which statements run; `show`: what was counted; `off`: the same, and count no more."""
+        from kamtool.debug.coverage.counting import Counting
+
+        if command == "on" and self.counting is None:
+            self.counting = Counting(self.server)
+            await self.counting.start()
+        _known(command)
+        if self.counting is None:
+            raise RpcError(CONFLICT, "nothing is counted: `kamtool cov start` begins")
+        counted = self.counting.coverage().facts() if command != "on" else {}
+        if command == "off":
+            self.counting.stop()
+            self.counting = None
+        return counted
+
+    async def profile(self, command: str = "show") -> dict[str, Any]:
+        """`on`: time every statement; `show`: what was measured; `off`: the same, and measure no more."""
+        from kamtool.debug.profile.timing import Timing
+
+        if command == "on" and self.timing is None:
+            self.timing = Timing(self.server)
+            await self.timing.start()
+        _known(command)
+        if self.timing is None:
+            raise RpcError(CONFLICT, "nothing is measured: `kamtool prof` begins")
+        measured = self.timing.profile.facts() if command != "on" else {}
+        if command == "off":
+            self.timing.stop()
+            self.timing = None
+        return measured
+
+    def stop(self, coverage: Path | None) -> None:
+        """Write what was counted, and what an earlier run has counted of the same text."""
+        if self.counting is None or coverage is None:
+            return
+        from kamtool.debug.coverage.record import Coverage
+
+        earlier = Coverage({})
+        with suppress(UsageError):
+            earlier = Coverage.read(coverage)
+        earlier.merged(self.counting.coverage(), newest=True).write(coverage)
+
     def _kept(self) -> Chronicle:
         if self.chronicle is None:
             raise RpcError(
@@ -87,3 +137,8 @@ class Watching:
                 "`kamtool rpc debug.history 1000`"
             )  # fmt: skip
         return self.chronicle
+
+
+def _known(command: str) -> None:
+    if command not in ("on", "off", "show"):
+        raise RpcError(400, f"{command!r} is not on, off or show")

@@ -131,7 +131,7 @@ class Chance:
         day, octets, hidden = time.time, os.urandom, random._urandom  # type: ignore[attr-defined]
         drawn = self._bytes.randbytes
         time.time = self.now
-        os.urandom = drawn  # type: ignore[assignment]
+        os.urandom = drawn
         random._urandom = drawn  # type: ignore[attr-defined]
         for place in self._places:
             place.urandom = drawn

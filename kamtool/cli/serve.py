@@ -67,6 +67,8 @@ class Wishes:
     flight_recorder: str
     no_tcp: bool
     socket: Path | None
+    history: int
+    coverage: Path | None
 
     @property
     def database(self) -> Path | None:
@@ -177,6 +179,17 @@ PATH = click.Path(path_type=Path)
 @click.option(
     "-s", "--socket", type=PATH, metavar="FILE", help="The control socket, for `kamtool rpc` and others."
 )
+@click.option(
+    "--history",
+    type=int,
+    default=0,
+    metavar="N",
+    help="Keep what the last N runs of routes did, for `kamtool explain CALL-ID` and `why`.",
+)
+@click.option(
+    "--coverage", type=PATH, metavar="FILE",
+    help="Count which lines of the cfg run, and write it to FILE at the end; see `kamtool cov`.",
+)  # fmt: skip
 @click.option(
     "--flight-recorder", default="", is_flag=False, flag_value="64M", metavar="[SIZE]",
     help="Keep the last messages in memory, 64M of them, for `kamtool trace --before`.",
@@ -384,6 +397,7 @@ async def live(
     """One server, or one worker of it, from start to orderly stop."""
     import asyncio
 
+    from kamtool.debug.watching import Watching
     from kamtool.server import core_rpc
     from kamtool.server.notify import Notify
     from kamtool.server.options import Options
@@ -408,11 +422,16 @@ async def live(
     rpc = control.ControlSocket(server.rpc, wishes.control_socket())
     rpc.takers[b'"debug.attach"'] = partial(talk, "kamtool.debug.attach", server)
     rpc.takers[b'"trace.attach"'] = partial(talk, "kamtool.tools.trace.feed", server)
+    watching = Watching(server)
     try:
         await server.start()
     except TransportError as error:
         raise UsageError(str(error), exit_code=1, hint="-l chooses other addresses") from error
     try:
+        if wishes.history:
+            await watching.history(wishes.history)
+        if wishes.coverage:
+            await watching.coverage("on")
         start_recorder(wishes, server)
         if not server.worker:  # who asks one worker asks them all
             await rpc.start()
@@ -438,6 +457,7 @@ async def live(
         notify.say("STOPPING=1")
         log.info("stopping")
     finally:
+        watching.stop(wishes.coverage)
         await rpc.stop()
         await server.stop()
 

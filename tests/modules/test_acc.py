@@ -429,7 +429,7 @@ def test_the_time_is_told_as_time_mode_says():
 @pytest.mark.parametrize(
     ("params", "reason"),
     [
-        ({"cdr_enable": 1}, "dialog module"),
+        ({"cdr_enable": 1}, r"dialog\.so"),
         ({"failed_filter": "404,2xx"}, "2xx"),
         ({"log_facility": "LOG_NOWHERE"}, "facility"),
         ({"log_extra": "a"}, "log_extra"),

@@ -32,13 +32,20 @@ class Acc(Module):
     """Writes a record of every transaction, missed call and request that the script marks with a flag.
 
     Set the flag (`log_flag`, `db_flag`) before `t_relay`; the record is made when the final response goes
-    out. Failures need `failed_transaction_flag` too. CDRs (`cdr_*`) wait for the dialog module.
+    out. Failures need `failed_transaction_flag` too. With `cdr_enable` and the module dialog there is one
+    record a call as well, when it ends.
     """
 
     depends = ("tm",)
     tables = ("acc", "missed_calls", "acc_cdrs")
 
     live = (
+        "cdr_skip",
+        "cdr_expired_dlg_enable",
+        "cdr_start_on_confirmed",
+        "cdr_log_enable",
+        "cdr_on_failed",
+        "cdr_extra_nullable",
         "early_media",
         "report_ack",
         "report_cancels",
@@ -86,20 +93,20 @@ class Acc(Module):
     time_format = Param("%Y-%m-%d %H:%M:%S", "the form of that time in modes 3 and 4")
     reason_from_hf = Param(0, "take the reason from the response's first Reason header, if it has one")
     clone_msg = Param(1, "accepted: requests never change under a reader here")
-    cdr_enable = Param(0, "one record a call: refused until there is a dialog module")
-    cdr_skip = Param("", "for CDRs")
-    cdr_expired_dlg_enable = Param(0, "for CDRs")
-    cdr_start_on_confirmed = Param(0, "for CDRs")
-    cdr_facility = Param("LOG_DAEMON", "for CDRs")
-    cdr_extra = Param("", "for CDRs")
-    cdr_extra_nullable = Param(0, "for CDRs")
-    cdr_extra_size = Param(64, "for CDRs")
-    cdr_start_id = Param("start_time", "for CDRs")
-    cdr_end_id = Param("end_time", "for CDRs")
-    cdr_duration_id = Param("duration", "for CDRs")
-    cdr_log_enable = Param(1, "for CDRs")
-    cdr_on_failed = Param(1, "for CDRs")
-    cdrs_table = Param("", "for CDRs")
+    cdr_enable = Param(0, "1: one record a call (CDR), made when its dialog ends; needs dialog")
+    cdr_skip = Param("", "a call with this dialog variable gets no CDR")
+    cdr_expired_dlg_enable = Param(0, "1: a CDR also for calls that timed out")
+    cdr_start_on_confirmed = Param(0, "1: a call begins with its answer, not with the INVITE")
+    cdr_facility = Param("LOG_DAEMON", "the syslog facility of CDRs")
+    cdr_extra = Param("", "what CDRs tell as well: `name=$pv;name=$pv`; columns of cdrs_table")
+    cdr_extra_nullable = Param(0, "write NULL for an undefined pseudo-variable, not an empty text")
+    cdr_extra_size = Param(64, "the most names in cdr_extra")
+    cdr_start_id = Param("start_time", "the name, column and dialog variable of the beginning")
+    cdr_end_id = Param("end_time", "the name, column and dialog variable of the end")
+    cdr_duration_id = Param("duration", "the name, column and dialog variable of the seconds between")
+    cdr_log_enable = Param(1, "0: no CDRs in the log")
+    cdr_on_failed = Param(1, "0: no CDR for a call that was not answered")
+    cdrs_table = Param("", "the table of CDRs, `acc_cdrs`; none means that only the log is written")
 
     def __init__(self, server: Host) -> None:
         super().__init__(server)
@@ -114,11 +121,6 @@ class Acc(Module):
 
     async def start(self) -> None:
         """Compile what records hold, open the database, watch the transactions."""
-        if self.cdr_enable:
-            raise ConfigError(
-                "acc: cdr_enable needs the dialog module, which kamtool does not have yet",
-                hint='modparam("acc", "cdr_enable", 0)', code="KT1201",
-            )  # fmt: skip
         if self.detect_direction and "rr" not in self.server.modules:
             raise ConfigError("acc: detect_direction needs rr.so", hint='loadmodule "rr.so"', code="KT1201")
         if not 0 <= self.time_mode <= 4:
@@ -128,29 +130,34 @@ class Acc(Module):
         self.db_extras = extra.parse(self.server, self.db_extra, "db_extra", self.acc_extra_size)
         self.legs = extra.Legs(self.server, self.multi_leg_info) if self.multi_leg_info else None
         self.times = Times(self.time_mode, self.time_attr, self.time_exten, self.time_format)
-        self.sink = self._facility()
+        self.sink = self._facility(self.log_facility, "lines")
         self._log_mask, self._missed_log_mask = _mask(self.log_flag), _mask(self.log_missed_flag)
         self._db_mask = _mask(self.db_flag) if self.db_url else 0
         self._missed_db_mask = _mask(self.db_missed_flag) if self.db_url else 0
         self._failed_mask = _mask(self.failed_transaction_flag)
         if self.db_url:
             await self._open()
+        if self.cdr_enable:
+            from kamtool.modules.acc.cdr import Cdrs
+
+            Cdrs(self, self._facility(self.cdr_facility, "cdrs"))
         self._watch()
 
-    def _facility(self) -> logging.Logger:
-        """The logger of the lines: with `log_facility`, when the server logs to syslog, one of its own."""
+    @staticmethod
+    def _facility(facility: str, what: str) -> logging.Logger:
+        """The logger of the lines: with a facility, when the server logs to syslog, one of its own."""
         from logging.handlers import SysLogHandler
 
-        name = self.log_facility.removeprefix("LOG_").lower()
+        name = facility.removeprefix("LOG_").lower()
         if name not in SysLogHandler.facility_names:
-            raise ConfigError(f"acc: no syslog facility {self.log_facility!r}", code="KT1201")
+            raise ConfigError(f"acc: no syslog facility {facility!r}", code="KT1201")
         theirs = [h for h in logging.getLogger("kamtool").handlers if isinstance(h, SysLogHandler)]
         number = SysLogHandler.facility_names[name]
         if not theirs or theirs[0].facility == number:
             return logger
         ours = SysLogHandler(theirs[0].address, number)
         ours.setFormatter(theirs[0].formatter)
-        apart = logging.getLogger("kamtool.modules.acc.lines")
+        apart = logging.getLogger(f"kamtool.modules.acc.{what}")
         apart.propagate = False
         apart.handlers[:] = [ours]
         return apart

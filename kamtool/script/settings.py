@@ -51,7 +51,7 @@ PARAMETERS: dict[str, Parameter] = {
         Parameter("fork", Takes.NUMBER, _FULL, 1),
         Parameter("children", Takes.NUMBER, Honour.PART, 8),
         Parameter("port", Takes.NUMBER, _FULL, 5060),
-        Parameter("auto_aliases", Takes.NUMBER, _FULL, 1),
+        Parameter("auto_aliases", Takes.NUMBER, Honour.NONE, 1),
         Parameter("disable_tcp", Takes.NUMBER, _FULL, 0),
         Parameter("enable_tls", Takes.NUMBER, _FULL, 0),
         Parameter("server_header", Takes.STRING, _FULL, ""),
@@ -68,9 +68,9 @@ PARAMETERS: dict[str, Parameter] = {
         Parameter("advertised_port", Takes.NUMBER, _FULL, 0),
         Parameter("server_id", Takes.NUMBER, _FULL, 0),
         Parameter("dns", Takes.NUMBER, Honour.PART, 0),
-        Parameter("rev_dns", Takes.NUMBER, Honour.PART, 0),
-        Parameter("mhomed", Takes.NUMBER, Honour.PART, 0),
-        Parameter("udp_mtu", Takes.NUMBER, Honour.PART, 0),
+        Parameter("rev_dns", Takes.NUMBER, Honour.NONE, 0),
+        Parameter("mhomed", Takes.NUMBER, _FULL, 0),
+        Parameter("udp_mtu", Takes.NUMBER, _FULL, 0),
         *_rows(
             Takes.WORD,
             _FULL,
@@ -110,17 +110,11 @@ PARAMETERS: dict[str, Parameter] = {
         *_rows(
             Takes.NUMBER,
             Honour.PART,
-            "log_prefix_mode log_color tcp_children socket_workers enable_sctp disable_sctp "
-            "sctp_children force_rport local_rport add_local_rport reply_to_via check_via "
-            "http_reply_parse received_route_mode onsend_route_reply async_workers async_usleep "
-            "tcp_connection_match tcp_async tcp_buf_write "
-            "tcp_poll_method tcp_opt_crlf_ping "
-            "dns_retr_time dns_retr_no dns_servers_no dns_use_search_list dns_search_full_match "
-            "dns_try_ipv6 dns_try_naptr dns_srv_lb dns_srv_loadbalancing dns_naptr_ignore_rfc "
-            "dns_cache_init use_dns_cache use_dns_failover dns_cache_flags dns_cache_negative_ttl "
-            "dns_cache_min_ttl dns_cache_max_ttl dns_cache_mem dns_cache_gc_interval "
-            "dns_cache_del_nonexp dns_cache_rec_pref dns_reinit dns_udp_pref dns_tcp_pref dns_tls_pref "
-            "dns_sctp_pref dns_udp_preference dns_tcp_preference dns_tls_preference dns_sctp_preference "
+            "log_prefix_mode "
+            "add_local_rport "
+            "received_route_mode onsend_route_reply async_workers "
+            "tcp_buf_write "
+            "dns_srv_loadbalancing "
             "tls_method tls_verify tls_require_certificate tls_verify_client "
             "tls_verify_server tls_require_client_certificate tls_send_timeout "
             "max_ws_message",
@@ -161,18 +155,38 @@ PARAMETERS: dict[str, Parameter] = {
             "wait_worker1_mode wait_worker1_time wait_worker1_usleep route_locks_size verbose_startup "
             "modinit_delay fork_delay sip_warning sip_parser_log sip_parser_mode sip_parser_log_oneline "
             "phone2tel latency_cfg_log latency_log latency_limit_db latency_limit_action "
-            "latency_limit_cfg msg_time mcast_loopback mcast_ttl ip_free_bind ipv6_hex_style "
-            "auto_bind_ipv6 bind_ipv6_link_local pmtu_discovery udp4_raw udp4_raw_mtu udp4_raw_ttl "
+            "latency_limit_cfg msg_time mcast_loopback mcast_ttl ipv6_hex_style "
+            "bind_ipv6_link_local "
+            "sctp_socket_rcvbuf sctp_socket_receive_buffer sctp_socket_sndbuf "
+            "sctp_socket_send_buffer sctp_autoclose sctp_send_ttl sctp_send_retries sctp_assoc_tracking "
+            "sctp_assoc_reuse sctp_max_assocs sctp_srto_initial sctp_srto_max sctp_srto_min "
+            "sctp_asocmaxrxt sctp_init_max_attempts sctp_init_max_timeo sctp_hbinterval sctp_pathmaxrxt "
+            "sctp_sack_delay sctp_sack_freq sctp_max_burst",
+        ),
+        *_rows(
+            Takes.NUMBER,
+            _FULL,
+            "dns_retr_time dns_retr_no dns_servers_no dns_use_search_list dns_try_ipv6 "
+            "dns_try_naptr dns_srv_lb dns_naptr_ignore_rfc dns_cache_init use_dns_cache "
+            "use_dns_failover dns_cache_flags dns_cache_negative_ttl dns_cache_min_ttl "
+            "dns_cache_max_ttl dns_cache_mem dns_cache_gc_interval dns_cache_del_nonexp "
+            "dns_udp_pref dns_tcp_pref dns_tls_pref dns_sctp_pref dns_udp_preference "
+            "dns_tcp_preference dns_tls_preference dns_sctp_preference local_rport force_rport "
             "use_dst_blocklist use_dst_blacklist dst_blocklist_init dst_blacklist_init "
             "dst_blocklist_mem dst_blacklist_mem dst_blocklist_expire dst_blacklist_expire "
             "dst_blocklist_gc_interval dst_blacklist_gc_interval dst_blocklist_udp_imask "
             "dst_blacklist_udp_imask dst_blocklist_tcp_imask dst_blacklist_tcp_imask "
             "dst_blocklist_tls_imask dst_blacklist_tls_imask dst_blocklist_sctp_imask "
-            "dst_blacklist_sctp_imask sctp_socket_rcvbuf sctp_socket_receive_buffer sctp_socket_sndbuf "
-            "sctp_socket_send_buffer sctp_autoclose sctp_send_ttl sctp_send_retries sctp_assoc_tracking "
-            "sctp_assoc_reuse sctp_max_assocs sctp_srto_initial sctp_srto_max sctp_srto_min "
-            "sctp_asocmaxrxt sctp_init_max_attempts sctp_init_max_timeo sctp_hbinterval sctp_pathmaxrxt "
-            "sctp_sack_delay sctp_sack_freq sctp_max_burst",
+            "dst_blacklist_sctp_imask udp4_raw udp4_raw_mtu udp4_raw_ttl pmtu_discovery "
+            "auto_bind_ipv6 ip_free_bind",
+        ),
+        *_rows(
+            Takes.NUMBER,
+            Honour.NONE,
+            "tcp_children socket_workers enable_sctp disable_sctp sctp_children reply_to_via "
+            "check_via http_reply_parse tcp_async tcp_poll_method tcp_opt_crlf_ping "
+            "dns_search_full_match dns_cache_rec_pref dns_reinit tcp_connection_match "
+            "async_usleep log_color",
         ),
         *_rows(
             Takes.ANY,

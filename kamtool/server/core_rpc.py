@@ -13,6 +13,7 @@ from kamtool import __version__, speed
 from kamtool.errors import RpcError
 from kamtool.server import blocklist_rpc, dns_rpc, tcp_rpc
 from kamtool.server.rpc import RpcTable
+from kamtool.transport.raw import DEFAULT_TTL
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
@@ -140,6 +141,16 @@ class CoreRpc:
             if socket.advertised:
                 entry["advertise"] = str(socket.advertised)
             yield entry
+
+    def core_udp4_raw_info(self) -> dict[str, int]:
+        """Whether datagrams leave by raw sockets, and how."""
+        transports = self.server.transports
+        options = transports.udp_options
+        return {
+            "udp4_raw": int(transports.sends_raw),
+            "udp4_raw_mtu": options.raw_mtu,
+            "udp4_raw_ttl": options.raw_ttl if options.raw_ttl > 0 else DEFAULT_TTL,
+        }
 
     def core_kill(self) -> None:
         """Stop this server in good order."""

@@ -7,6 +7,7 @@ import logging
 import socket as sockets
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ def sockets_of(settings: Any, given: list[Socket]) -> list[Socket]:
                     wanted.append(_socket(protocol, Address(address, port), entry))
     if not settings.listens:
         wanted = [Socket(t, Address("0.0.0.0", tls_port if t == "tls" else default_port)) for t in transports]
+        if settings["auto_bind_ipv6"]:
+            wanted += [replace(socket, address=Address("::", socket.address.port)) for socket in wanted]
     if settings["disable_tcp"]:
         wanted = [socket for socket in wanted if socket.transport not in ("tcp", "tls")]
     if not settings["enable_tls"]:

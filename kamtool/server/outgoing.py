@@ -115,7 +115,8 @@ def build(server: Server, ctx: Context, flow: Flow, branch: str) -> bytes:
         raise TransportError(f"{flow.transport}:{flow.local}: the socket is closed")
     host, port = outbound.advertised or outbound.address
     via = via_start(outbound.transport, ctx.advertised_host or host, ctx.advertised_port or port)
-    prefix = b"%b%b%b" % (via, branch.encode(), b";rport\r\n" if ctx.add_local_rport else b"\r\n")
+    rport_wanted = ctx.add_local_rport or server.local_rport
+    prefix = b"%b%b%b" % (via, branch.encode(), b";rport\r\n" if rport_wanted else b"\r\n")
     if ctx.path:
         prefix += b"Route: " + ctx.path.encode("utf-8", "surrogateescape") + b"\r\n"
     uri = None if ctx.new_uri is None else ctx.new_uri.encode("utf-8", "surrogateescape")

@@ -76,6 +76,8 @@ class Receive:
         if method == "ACK" and self._absorb(msg, flow):
             return
         ctx = Context(server, msg, flow)
+        if server.force_rport:
+            ctx.force_rport = True
         if program.event_routes and RECEIVED_EVENT in program.event_routes:
             server.run_event(RECEIVED_EVENT, {}, ctx)
         if self.accept_aliases and flow.connection:

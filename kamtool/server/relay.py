@@ -351,10 +351,8 @@ class Relay(Cancelling):
                     raise
                 target, *others = others
                 continue
-            # §18.1.1: a request too large for UDP goes by it all the same when a connection is refused.
-            retry = (target,) if target.transport == "udp" != client.flow.transport else ()
-            client.targets = (*retry, *others)
             if others:
+                client.targets = (*client.targets, *others)
                 self.server.transports.watch_errors()
             return client
 
@@ -362,6 +360,9 @@ class Relay(Cancelling):
         server = self.server
         flow, data = outgoing.prepare(server, ctx, target, f"{tx.label}.{number}")
         client = self.transactions.client(tx, flow, data, ctx.msg.uri if ctx.new_uri is None else ctx.new_uri)
+        if target.transport == "udp" and flow.transport != "udp":
+            # §18.1.1: a request too large for UDP goes by it all the same when a connection is refused.
+            client.targets = (target,)
         if ctx.branch_flags:
             client.branch_flags = ctx.branch_flags
         if ctx.on_reply and ctx.on_reply != tx.on_reply:

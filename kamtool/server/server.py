@@ -15,7 +15,7 @@ from typing import Any
 from kamtool.errors import KamtoolError, TransportError
 from kamtool.module import Module, RouteName, Routes, Variable, declaration, find
 from kamtool.script.context import Context, Exit
-from kamtool.server import ignored, listen
+from kamtool.server import handover, ignored, listen
 from kamtool.server.blocklist import CONNECT, ICMP, SEND, blocklist_for
 from kamtool.server.driver import resume
 from kamtool.server.myself import Myself
@@ -158,7 +158,14 @@ class Server:
             bound = self.team.own_bound if self.team and self.team.bound else self.options.bound
             if self.link is not None:
                 self.link.start()
-            self.transports.start(bound or listen.wanted_by(self.script, list(self.options.listens)), bound)
+            wanted = list(self.team.own_bound) if self.team and self.team.bound else []
+            self.transports.start(
+                wanted or listen.wanted_by(self.script, list(self.options.listens)), bound
+            )
+            estate = self.options.estate
+            if estate is not None:
+                self.transports.pause()
+            handover.listen_to_worker_0(self, estate)
             if self.blocklist is not None:
                 self.transports.watch_errors()
             self.myself = Myself(self.sockets, listen.aliases_of(self.settings))
@@ -170,6 +177,8 @@ class Server:
                     log.warning("%s: each of the %d workers %s", name, self.team.size, module.per_worker)
             if self.team and self.team.is_late and self.link is not None:
                 await self.link.catch_up()
+            if estate is not None and self.worker == 0:
+                await estate.take(self)
         except BaseException:
             await self.stop(drain=0)
             raise

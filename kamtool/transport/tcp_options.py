@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from kamtool.transport.udp_options import UdpOptions, udp_options
+
 READ_BYTES = 65_536
 BACKLOG = 1024
 
@@ -42,6 +44,7 @@ class TcpOptions:
     source_ipv4: str = ""
     source_ipv6: str = ""
     reuse_port: bool = False
+    free_bind: bool = False
     defer_accept: int = 0
     kernel: list[tuple[int, int, int]] = field(default_factory=list)
     """(level, option, value) set on every connection."""
@@ -60,6 +63,8 @@ class TcpOptions:
         """Prepare a socket that listens."""
         if self.reuse_port:
             sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEPORT, 1)
+        if self.free_bind:
+            UdpOptions(free_bind=True).before_bind(sock)
         if self.defer_accept:
             with suppress(OSError):
                 sock.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_DEFER_ACCEPT, self.defer_accept)
@@ -104,6 +109,7 @@ def tcp_options(setting: Callable[[str, Any], Any]) -> TcpOptions:
         source_ipv4=_address(setting("tcp_source_ipv4", "")),
         source_ipv6=_address(setting("tcp_source_ipv6", "")),
         reuse_port=bool(setting("tcp_reuse_port", False)),
+        free_bind=bool(setting("ip_free_bind", False)),
         defer_accept=int(setting("tcp_defer_accept", 0)),
     )
     if setting("tcp_keepalive", True):
@@ -112,6 +118,9 @@ def tcp_options(setting: Callable[[str, Any], Any]) -> TcpOptions:
         value = int(setting(name, 0))
         if value:
             options.kernel.append((level, getattr(sockets, constant), value))
+    if (tos := udp_options(setting).tos) is not None:
+        options.kernel.append((sockets.IPPROTO_IP, sockets.IP_TOS, tos))
+        options.kernel.append((sockets.IPPROTO_IPV6, sockets.IPV6_TCLASS, tos))
     if not setting("tcp_delayed_ack", True):
         options.kernel.append((sockets.IPPROTO_TCP, sockets.TCP_QUICKACK, 1))
     return options

@@ -95,6 +95,16 @@ class Transports:
         self.resolver.families = {6 if ":" in socket.address.host else 4 for socket in self.sockets}
         self._sweep()
 
+    def resume(self) -> None:
+        """Take from the listening sockets again."""
+        for udp in self._udp.values():
+            udp.resume()
+        self.tcp.resume()
+
+    def bound(self) -> list[tuple[Socket, sockets.socket]]:
+        """The listening sockets of the system."""
+        return [*((udp.socket, udp.bound) for udp in self._udp.values()), *self.tcp.listeners]
+
     def queued_percent(self) -> int:
         """How full the fullest receive queue of a UDP socket is."""
         return max((udp.queued_percent for udp in self._udp.values()), default=0)

@@ -139,6 +139,16 @@ class UdpSocket:
         self._loop = loop
         loop.add_reader(self._fd, self._readable)
 
+    def resume(self) -> None:
+        """Read again."""
+        if self._loop is not None:
+            self._loop.add_reader(self._fd, self._readable)
+
+    @property
+    def bound(self) -> sockets.socket:
+        """The socket of the system."""
+        return self._bound
+
     @property
     def queued_percent(self) -> int:
         """How full the kernel's receive queue is; 0 where it does not tell."""

@@ -201,6 +201,8 @@ class Responses(Answering):
 
     def _passed(self, tx: ServerTransaction, which: int, msg: Response, edits: Edits) -> None:
         """§16.7 steps 3 to 10, for a response that the client transaction let through."""
+        if tx.restore:
+            edits = [*edits, *[edit for restore in tx.restore for edit in restore(msg)]]
         status = msg.status
         client = tx.branches[which]
         if status < 200:

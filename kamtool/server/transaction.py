@@ -23,6 +23,9 @@ Key = tuple[Any, ...]
 Local = Callable[[int, Response | None], None]
 """Who gets the final status of a request made here, and its response unless that was made here too."""
 
+Restore = Callable[[Response], list[tuple[int, int, bytes]]]
+"""The edits that a response gets before it goes upstream."""
+
 NOWHERE = Flow("udp", Address("", 0), Address("", 0))
 
 
@@ -92,6 +95,8 @@ class ServerTransaction(Machine):
     timers: Settings | None = None
     local: Local | None = None
     watchers: tuple[Watcher, ...] = ()
+    restore: tuple[Restore, ...] = ()
+    """What gives responses back what the request was changed in: From, To, CSeq (RFC 3261 §8.2.6.2)."""
     program: Any = None
     """The program it ends on, once a reload has put another into the server; None: the server's."""
 

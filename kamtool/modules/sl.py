@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from kamtool.module import (
     FAILURE_ROUTE,
@@ -10,6 +12,7 @@ from kamtool.module import (
     REQUEST_ROUTE,
     Module,
     Param,
+    declaration,
     function,
     rpc,
 )  # fmt: skip
@@ -24,9 +27,13 @@ COUNTED = (
 )  # fmt: skip
 
 ERRORS = {
+    500: "I'm terribly sorry, server error occurred (1/SL)",
     477: "Unfortunately error on sending to next hop occurred (477/SL)",
     478: "Unresolvable destination (478/SL)",
 }
+
+
+log = logging.getLogger(__name__)
 
 
 class Sl(Module):
@@ -34,13 +41,29 @@ class Sl(Module):
 
     events = ("sl:local-response", "sl:filtered-ack")
 
-    live = ("default_code", "default_reason", "bind_tm")
+    live = ("default_code", "default_reason", "bind_tm", "rich_redirect")
 
     default_code = Param(500, "the status of a reply whose code is no status")
     default_reason = Param("Internal Server Error", "the reason phrase of such a reply")
     bind_tm = Param(1, "send_reply answers with the transaction where there is one")
 
+    rich_redirect = Param(0, "in the Contacts of a 3xx: 1 the branch flags, 2 the path, 3 both")
+    event_callback_fl_ack = Param("", "ignored: there is no KEMI; event_route[sl:filtered-ack] runs")
+    event_callback_lres_sent = Param("", "ignored: there is no KEMI; event_route[sl:local-response] runs")
+
+    def reload(self, program: Any, changed: Mapping[str, Any]) -> Callable[[], None] | None:
+        """rich_redirect is kept where replies are made."""
+
+        def apply() -> None:
+            self._host.replies.rich_redirect["sl"] = self.rich_redirect
+
+        return apply if changed else None
+
     async def start(self) -> None:
+        self._host.replies.rich_redirect["sl"] = self.rich_redirect
+        for name in ("event_callback_fl_ack", "event_callback_lres_sent"):
+            if getattr(self, name):
+                log.warning("modparam sl %s is %s", name, declaration(type(self)).params[name].doc)
         for name in COUNTED:
             self.server.stats.setdefault(f"sl:{name}_replies", 0)
         for name in ("sent_replies", "sent_err_replies", "failures", "received_ACKs"):
@@ -71,8 +94,7 @@ class Sl(Module):
             return ctx.msg.is_request and server.replies.stateless(ctx, code, reason)
         if not server.replies.stateful(tx, code, reason):
             return False
-        if code >= 200:
-            server.relay.cancel_others(tx, -1)
+        server.relay.answered(tx, code)
         return True
 
     @function("send_reply_mode", routes=REQUEST_ROUTE | ONREPLY_ROUTE | FAILURE_ROUTE)

@@ -73,8 +73,7 @@ class Tmx(Part, Module):
         tx = self._by_call_id(callid, cseq)
         if tx is None or not self._host.replies.stateful(tx, code, reason):
             return False
-        if code >= 200:
-            self._host.relay.cancel_others(tx, -1)
+        self._host.relay.answered(tx, code)
         return True
 
     def _by_call_id(self, call_id: str, cseq: str) -> ServerTransaction | None:

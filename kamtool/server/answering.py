@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 BRANCH_FAILURE = "tm:branch-failure"
 ANSWERED_ELSEWHERE = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
+_DROPS = ("n", "a", "l", "a")
+"""By failure_reply_mode: none, all, the last leg's, all."""
 _CHALLENGES = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}
 _PREFERRED_4XX = {401: 0, 407: 0, 415: 1, 420: 1, 484: 1}
 
@@ -30,8 +32,12 @@ class Answering:
         self.aggregate_challenges = True
         self.disable_6xx = False
         self.remap_503 = True
+        self.faked_reply_prio = 0
+        self.relay_100 = False
+        self.failure_reply_mode = 3
+        self.noisy = True
 
-    def _reason(self, status: int, msg: Response | None = None) -> tuple[tuple[str, str], ...]:
+    def reason(self, status: int, msg: Response | None = None) -> tuple[tuple[str, str], ...]:
         """RFC 3326: why the other branches are cancelled."""
         if not self.server.relay.local_reason:
             return ()
@@ -93,7 +99,7 @@ class Answering:
         for client in tx.branches:
             if client.status < 200:
                 return
-        if tx.watchers and (number := best(tx.branches)) >= 0:
+        if tx.watchers and (number := best(tx.branches, self.faked_reply_prio)) >= 0:
             for watcher in tx.watchers:
                 watcher.failing(tx, number)
         if tx.on_failure and tx.on_failure in (tx.program or self.server.program).failure_routes:
@@ -102,7 +108,7 @@ class Answering:
             self.answer(tx)
 
     async def _failure_route(self, tx: ServerTransaction) -> None:
-        ctx, number = tx.ctx, best(tx.branches)
+        ctx, number = tx.ctx, best(tx.branches, self.faked_reply_prio)
         if ctx is None or number < 0:
             self.answer(tx)
             return
@@ -114,7 +120,7 @@ class Answering:
         self, tx: ServerTransaction, ctx: Context, route: RouteFunction, name: str
     ) -> None:
         """Run a failure_route, or what goes on in its place, and see what becomes of the transaction."""
-        had = len(tx.branches)
+        had, leg = len(tx.branches), tx.leg
         ctx.route_kind, ctx.route_name = Routes.FAILURE, name
         tx.in_failure_route = True
         try:
@@ -128,7 +134,7 @@ class Answering:
             self.server.relay.arm(tx, ctx)
             if not tx.suspended:
                 ctx.transaction = ctx.reply = None
-        self._apply_drops(tx, had)
+        self._apply_drops(tx, leg, had)
         if tx.is_answered:
             self._release(tx)
             return
@@ -143,16 +149,17 @@ class Answering:
         tx.branches.append(silent)
         self.failed(tx, len(tx.branches) - 1)
 
-    def _apply_drops(self, tx: ServerTransaction, had: int) -> None:
-        mode, tx.drop_replies = tx.drop_replies, ""
-        if mode in ("a", "l") and len(tx.branches) > had:
-            start = 0 if mode == "a" else tx.leg
+    def _apply_drops(self, tx: ServerTransaction, leg: int, had: int) -> None:
+        """What counts no more once new branches are out: as t_drop_replies said, else failure_reply_mode."""
+        mode, tx.drop_replies = tx.drop_replies or _DROPS[self.failure_reply_mode], ""
+        if mode != "n" and len(tx.branches) > had:
+            start = 0 if mode == "a" else leg
             for client in tx.branches[start:had]:
                 client.dropped = True
 
     def answer(self, tx: ServerTransaction) -> None:
         """Send the best response upstream (§16.7 steps 6 to 9)."""
-        number = best(tx.branches)
+        number = best(tx.branches, self.faked_reply_prio)
         replies = self.server.replies
         if number < 0:
             replies.stateful(tx, 500, "Server Internal Error")
@@ -164,12 +171,15 @@ class Answering:
                     status, reason = 487, ""
                 replies.stateful(tx, status, reason or build.REASONS.get(status, "Error"))
             else:
-                status = 500 if client.status == 503 and self.remap_503 else client.status
-                self._send(tx, status, self._final(tx, client))
+                if client.status == 503 and self.remap_503:
+                    # §16.7 step 6: a 503 says that this server is overloaded, and it is not: a 500 of our own.
+                    replies.stateful(tx, 500, "Service Unavailable")
+                else:
+                    self._send(tx, client.status, self._final(tx, client))
         self._release(tx)
 
     def _final(self, tx: ServerTransaction, client: ClientTransaction) -> bytes:
-        """The bytes of the best response: challenges gathered (step 7), 503 as 500 (step 6)."""
+        """The bytes of the best response: challenges gathered (step 7)."""
         msg = client.reply
         assert msg is not None
         edits = list(client.edits)
@@ -178,9 +188,6 @@ class Answering:
                 [_challenges(other.reply) for other in tx.branches if other.reply and other is not client]
             )
             edits.append((msg.head_end, msg.head_end, lines))
-        if msg.status == 503 and self.remap_503:
-            # §16.7 step 6: a 503 says that this server is overloaded, and it is not.
-            edits.append((0, msg.first_line_end, build.status_line(500, msg.reason) + b"\r\n"))
         return speed.relay(msg, edits)
 
 
@@ -201,27 +208,30 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def best(branches: Sequence[ClientTransaction]) -> int:
+def best(branches: Sequence[ClientTransaction], faked: int = 0) -> int:
     """§16.7 step 6: a 6xx if there is one, else from the lowest class; -1 when nothing counts.
+
+    `faked` is added to the rank of what was made here: 1000 is a class.
 
     Within 4xx, those come first that let the caller try again; of 5xx a 503 comes last. Else the lower status
     wins, as in Kamailio; what was made here (a time-out) comes after what was received with the same rank.
     """
     ranked = [
-        (_rank(client.status), client.is_local, number)
+        (_rank(client.status) + (faked if client.is_local else 0), client.is_local, number)
         for number, client in enumerate(branches)
         if client.status >= 300 and not client.dropped
     ]
     return min(ranked)[2] if ranked else -1
 
 
-def _rank(status: int) -> tuple[int, int, int]:
+def _rank(status: int) -> int:
+    """The lower, the better; classes are 1000 apart, so that `faked_reply_prio` means what it says."""
     kind = status // 100
     if kind == 6:
-        return (0, 0, status)
+        return status - 600
     if kind == 4:
-        return (4, _PREFERRED_4XX.get(status, 2), status)
-    return (kind, 1 if status == 503 else 0, status)
+        return 4000 + 100 * _PREFERRED_4XX.get(status, 2) + status - 400
+    return kind * 1000 + status % 100 + (100 if status == 503 else 0)
 
 
 def prepare_failure_context(ctx: Context, tx: ServerTransaction, number: int, name: str) -> None:

@@ -50,6 +50,11 @@ class Cancelling:
                 if number != keep and client.status < 200:
                     self.cancel_branch(tx, number, headers)
 
+    def answered(self, tx: ServerTransaction, status: int) -> None:
+        """A final response was made here: what is still pending is cancelled, with the reason why."""
+        if len(tx.branches) and status >= 200:
+            self.cancel_others(tx, -1, self.server.responses.reason(status))
+
     def cancel_branch(
         self, tx: ServerTransaction, number: int, headers: tuple[tuple[str, str], ...] = ()
     ) -> None:
@@ -57,11 +62,13 @@ class Cancelling:
         client = tx.branches[number]
         if client.cancelled or client.state not in (CALLING, PROCEEDING, CANCELLING):
             return
-        if client.state is CALLING and self.cancel_unreplied != 2:
+        if client.state is CALLING and not (self.cancel_unreplied == 2 and tx.cancelled):
+            # Only the caller's own CANCEL may run ahead of a provisional response, when the cfg wants it so.
             client.cancel_headers = headers
             client.cancelled = True
             if self.cancel_unreplied == 0:
                 client.status, client.is_local, client.reason = 487, True, "Request Terminated"
+                client.cancel_headers = headers or self.server.responses.reason(487)
             return
         client.cancelled = True
         self.transactions.start_cancel(tx, number, self._cancel_data(client, headers))

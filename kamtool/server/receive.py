@@ -26,6 +26,7 @@ PARSE_ERROR_EVENT = "core:receive-parse-error"
 FILTERED_ACK_EVENT = "sl:filtered-ack"
 
 ERROR_REASONS = {
+    500: "I'm terribly sorry, server error occurred (6/TM)",
     477: "Unfortunately error on sending to next hop occurred (477/TM)",
     478: "Unresolvable destination (478/TM)",
 }
@@ -122,7 +123,10 @@ class Receive:
         tx.script_running = False
         if tx.is_answered or tx.suspended:
             return
-        if tx.error and not any(client.status < 200 for client in tx.branches):
+        if tx.failing:
+            tx.failing = False
+            self.server.responses.finish(tx)
+        elif tx.error and not any(client.status < 200 for client in tx.branches):
             if tx.no_internal_reply:
                 return
             reason = ERROR_REASONS.get(tx.error, "Server Internal Error")

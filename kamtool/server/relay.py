@@ -30,6 +30,8 @@ BRANCH_FAILURE = "tm.branch_failure"
 FILTERED = 473
 SEND_ERROR = 477
 NO_DESTINATION = 478
+DROPPED = 500
+"""What a branch_route did to the last branch that was left."""
 
 
 class Relay(Cancelling):
@@ -41,7 +43,7 @@ class Relay(Cancelling):
         self.reason_100 = "trying -- your call is important to us"
         self.max_branches = 12
         self.local_reason = True
-        self.failure_reply_mode = 0
+        self.failure_exec = False
         self.timer_variables: tuple[Variable | None, Variable | None] | None = None
 
     # Transactions
@@ -126,7 +128,7 @@ class Relay(Cancelling):
                 return None
             own = tx.prepared = self._branch_context(ctx, 0)
             if at_once is not None and not self._branch_at_once(at_once, own, tx):
-                tx.prepared, tx.error = None, NO_DESTINATION
+                tx.prepared, tx.error = None, DROPPED
                 return -1
         try:
             if own.dst_uri is not ctx.dst_uri or own.new_uri is not ctx.new_uri:
@@ -281,19 +283,23 @@ class Relay(Cancelling):
                 sent += 1
         ctx.branches = ()
         if sent:
-            if tx.in_failure_route:
-                self._drop_earlier(tx, first)
             tx.script_running = False
+            return 1
+        if self.failure_exec and tx.on_failure and not tx.in_failure_route and tx.error:
+            self._failed_at_once(ctx, tx)
             return 1
         if tx.error:
             return -tx.error
         tx.error = NO_DESTINATION
         return -1
 
-    def _drop_earlier(self, tx: ServerTransaction, first: int) -> None:
-        if self.failure_reply_mode == 3:
-            for client in tx.branches[:first]:
-                client.dropped = True
+    def _failed_at_once(self, ctx: Context, tx: ServerTransaction) -> None:
+        """`failure_exec_mode`: what could not be sent is a branch that failed, for the failure_route."""
+        unsent = self.transactions.client(tx, tx.reply_flow, b"", ctx.ruri)
+        unsent.status, unsent.is_local = tx.error, True
+        unsent.reason = "Unresolvable destination" if tx.error == NO_DESTINATION else "Send failed"
+        tx.branches.append(unsent)
+        tx.failing = True
 
     async def _branch(
         self, ctx: Context, tx: ServerTransaction, branch: Branch | None, uri: str, transport: str
@@ -307,6 +313,7 @@ class Relay(Cancelling):
             if branch is not None:
                 _take(own, branch)
             if tx.on_branch and not await self._branch_route(own, tx):
+                tx.error = DROPPED
                 return False
         server = self.server
         try:
@@ -447,7 +454,8 @@ class Relay(Cancelling):
         tx = self.create(ctx)
         if tx is None:
             return 0
-        self.server.replies.stateful(tx, 200, "canceling")
+        pending = any(client.status < 200 for client in invite.branches) or invite.suspended
+        self.server.replies.stateful(tx, 200, "canceling" if pending else "ok -- no more pending branches")
         tx.script_running = False
         self.cancel_invite(invite, self._received_reason(ctx, invite))
         return 1

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from os import urandom
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 from zlib import crc32
 
 from kamtool.script.context import Context
@@ -18,6 +19,7 @@ from kamtool.speed import answer, respond
 if TYPE_CHECKING:
     from kamtool.server.server import Server
 
+LOCAL_RESPONSE = "tm:local-response"
 Headers = Sequence[tuple[str, str]]
 
 
@@ -38,6 +40,8 @@ class Replies:
         self.stateless_key = urandom(4).hex()
         self.stateful_key = urandom(4).hex()
         self.server_line = b""
+        self.rich_redirect = {"tm": 0, "sl": 0}
+        """By module: 1 puts the branch flags, 2 the path into the Contacts of a 3xx."""
         self.told: Callable[[Context, int], None] | None = None
         """Who hears of every response made here, while somebody watches."""
 
@@ -68,6 +72,8 @@ class Replies:
         """Answer without a transaction. False when there is no way back."""
         if self.told is not None:
             self.told(ctx, status)
+        if 300 <= status < 400:
+            headers = [*headers, *self.redirect(ctx, "sl")]
         msg, flow = ctx.msg, ctx.flow
         if msg.method == "ACK":
             return False
@@ -111,11 +117,33 @@ class Replies:
         if ctx is None or (tx.status >= 200 and not (tx.method == "INVITE" and 200 <= status < 300)):
             return False
         tag = ""
+        if 300 <= status < 400:
+            headers = [*headers, *self.redirect(ctx, "tm")]
         if status > 100 and not ctx.msg.to_tag:
             tag = self.stateful_tag(tx)
         data = self.make(ctx, status, reason, tag, headers, body, content_type)
         self.server.count("tmx:local_replies")
-        return self.server.transactions.respond(tx, status, data)
+        sent = self.server.transactions.respond(tx, status, data)
+        if (tx.program or self.server.program).event_routes.get(LOCAL_RESPONSE):
+            self.server.run_event(LOCAL_RESPONSE, {}, ctx)
+        return sent
+
+    def redirect(self, ctx: Context, module: str) -> list[tuple[str, str]]:
+        """The Contacts of a 3xx: the R-URI if the script changed it, and every branch (RFC 3261 §8.1.3.4)."""
+        mode = self.rich_redirect[module]
+        found = [] if ctx.new_uri is None else [(ctx.new_uri, ctx.q, ctx.branch_flags, ctx.path)]
+        found += [(branch.uri, branch.q, branch.flags, branch.path) for branch in ctx.branches]
+        contacts = []
+        for uri, q, flags, path in found:
+            if mode & 2 and path:
+                uri += f"{'&' if '?' in uri else '?'}Route={quote(path, safe='')}"
+            contact = f"<{uri}>"
+            if q >= 0:
+                contact += f";q={q / 1000:g}"
+            if mode & 1 and flags:
+                contact += f";flags={flags}"
+            contacts.append(contact)
+        return [("Contact", ", ".join(contacts))] if contacts else []
 
     def make(
         self,

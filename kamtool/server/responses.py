@@ -93,7 +93,9 @@ class Responses(Answering):
         request = client.data
         effects = transactions.responded(tx, which, status)
         if effects & ACK and request:
-            self.server.send(client.flow, build.ack(Request(request), msg))
+            invite = Request(request)
+            extras = self.server.relay.extras(invite) if self.server.relay.extra_headers else ()
+            self.server.send(client.flow, build.ack(invite, msg, extras))
         if not effects & PASS:
             return
         client.replied = True
@@ -102,7 +104,7 @@ class Responses(Answering):
         name = client.on_reply or tx.on_reply
         route = (tx.program or self.server.program).onreply_routes.get(name) if name else None
         if route is None:
-            self._passed(tx, which, msg, edits)
+            self._passed(tx, which, msg, edits, flow)
             return
         ctx = self._onreply_context(name, tx, which, msg, flow, edits)
         at_once = plain(route)
@@ -158,7 +160,7 @@ class Responses(Answering):
             return
         if tx.ctx is not None and tx.ctx.flags != ctx.flags:
             tx.ctx.flags = ctx.flags
-        self._passed(tx, ctx.branch_index, msg, ctx.edits)
+        self._passed(tx, ctx.branch_index, msg, ctx.edits, ctx.flow)
 
     def _unmatched(self, msg: Response, flow: Flow, edits: Edits) -> None:
         route = self.server.program.onreply_routes.get(self.on_sl_reply) if self.on_sl_reply else None
@@ -199,7 +201,7 @@ class Responses(Answering):
 
     # On
 
-    def _passed(self, tx: ServerTransaction, which: int, msg: Response, edits: Edits) -> None:
+    def _passed(self, tx: ServerTransaction, which: int, msg: Response, edits: Edits, flow: Flow) -> None:
         """§16.7 steps 3 to 10, for a response that the client transaction let through."""
         if tx.restore:
             edits = [*edits, *[edit for restore in tx.restore for edit in restore(msg)]]
@@ -208,13 +210,11 @@ class Responses(Answering):
         if status < 200:
             if client.status < 200:
                 client.status = status
-            if status > 100 and tx.status < 200:
+            if (status > 100 or self.relay_100) and tx.status < 200:
                 self._send(tx, status, speed.relay(msg, edits))
             return
         if tx.local is not None:
-            client.status = status
-            self.server.transactions.forget(tx)
-            tx.local(status, msg)
+            self._local(tx, client, msg, flow)
             return
         if status < 300:
             client.status, client.is_local = status, False
@@ -226,7 +226,7 @@ class Responses(Answering):
         if status == 503 and self._unavailable(tx, client, msg):
             return
         if status >= 600 and not (self.disable_6xx or tx.disable_6xx):
-            self.server.relay.cancel_others(tx, which, self._reason(status, msg))
+            self.server.relay.cancel_others(tx, which, self.reason(status, msg))
         self.failed(tx, which)
 
     def _unavailable(self, tx: ServerTransaction, client: ClientTransaction, msg: Response) -> bool:
@@ -238,6 +238,17 @@ class Responses(Answering):
         client.replied = False  # the one that counts is that of the next place
         return bool(client.targets) and self.next_target(tx, client)
 
+    def _local(self, tx: ServerTransaction, client: ClientTransaction, msg: Response, flow: Flow) -> None:
+        """The final response to a request made here. An INVITE's machine lives on: for the ACK of repetitions."""
+        status, first = msg.status, client.status < 200
+        client.status = status
+        if tx.method != "INVITE":
+            self.server.transactions.forget(tx)
+        elif status < 300:
+            self.server.uac.acknowledge(client, msg, flow)  # §13.2.2.4: each 2xx, and each time it comes
+        if first and tx.local is not None:
+            tx.local(status, msg)
+
     def _success(self, tx: ServerTransaction, which: int, msg: Response, edits: Edits) -> None:
         status, data = msg.status, speed.relay(msg, edits)
         if tx.method == "INVITE":
@@ -248,7 +259,7 @@ class Responses(Answering):
             # §16.7 step 5: every 2xx to an INVITE goes on, also after another final response.
             self.server.send(tx.reply_flow, data)
         if len(tx.branches) > 1:
-            self.server.relay.cancel_others(tx, which, self._reason(200))
+            self.server.relay.cancel_others(tx, which, self.reason(200))
         self._release(tx)
 
     # What the transaction layer tells
@@ -265,8 +276,14 @@ class Responses(Answering):
             self.server.blocklist.timed_out(*place, tx.method, ignored_by(tx.ctx))
         if client.targets and self.next_target(tx, client):
             return
-        if tx.method == "INVITE" and client.state is PROCEEDING:
-            self.server.relay.cancel_branch(tx, branch)
+        if tx.method == "INVITE":
+            if client.state is PROCEEDING:
+                self.server.relay.cancel_branch(tx, branch)
+            elif not self.noisy and not client.replied and self._unheard(tx):
+                tx.status = 408
+                self.server.transactions.forget(tx)
+                return
+            client.cancelled = True  # should it ring after all, it is cancelled then
         self._local_final(tx, branch, 408)
 
     def send_failed(self, tx: ServerTransaction, branch: int) -> None:
@@ -295,6 +312,11 @@ class Responses(Answering):
         client = tx.branches[number]
         if client.targets and client.status < 200 and not client.replied:
             transactions.failed(client.data)
+
+    @staticmethod
+    def _unheard(tx: ServerTransaction) -> bool:
+        """`noisy_ctimer` off: nobody but the caller would learn of the time-out, who has his own."""
+        return len(tx.branches) == 1 and not (tx.on_failure or tx.watchers or tx.local is not None)
 
     def next_target(self, tx: ServerTransaction, client: ClientTransaction) -> bool:
         """RFC 3263 §4.3: the name led to more places, and this one did not answer: try the next."""

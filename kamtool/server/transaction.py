@@ -78,6 +78,8 @@ class ServerTransaction(Machine):
     error: int = 0
     cancelled: bool = False
     released: bool = False
+    failing: bool = False
+    """t_relay could send nothing, and the failure_route is to run when the route has ended."""
     suspended: bool = False
     continued: bool = False
     """t_continue has run: a route that leaves it unanswered then is an error, not a wish."""

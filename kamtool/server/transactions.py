@@ -25,9 +25,10 @@ from kamtool.sip.transaction import (
     EXPIRE,
     FAILED,
     FAILURE,
-    INVITE_CLIENT_ROWS,
     NON_INVITE_CLIENT_ROWS,
+    PROCEEDING,
     PROVISIONAL,
+    PROXY_CLIENT_ROWS,
     REPEAT,
     REQUEST,
     RETRANSMIT,
@@ -52,6 +53,7 @@ class Transactions:
     def __init__(self, user: User, send: Callable[[Flow, bytes], bool], now: Callable[[], float]) -> None:
         self.user, self.send, self.now = user, send, now
         self.settings = Settings()
+        self.invite_rows = PROXY_CLIENT_ROWS
         self.by_key: dict[Key, ServerTransaction] = {}
         self.by_label: dict[str, ServerTransaction] = {}
         self.dialogs: set[Key] = set()
@@ -200,7 +202,7 @@ class Transactions:
     ) -> ClientTransaction:
         """A new branch, not yet sent."""
         invite = tx.method == "INVITE"
-        rows = INVITE_CLIENT_ROWS if invite else NON_INVITE_CLIENT_ROWS
+        rows = self.invite_rows if invite else NON_INVITE_CLIENT_ROWS
         table = (timers or tx.timers or self.settings).durations(invite, flow.transport != "udp")
         return ClientTransaction(rows, table, tx.method, flow, data, uri)
 
@@ -238,11 +240,19 @@ class Transactions:
         assert client is not None
         event = PROVISIONAL if status < 200 else SUCCESS if status < 300 else FAILURE
         effects = client.step(event, self.now())
+        if self.invite_rows is not PROXY_CLIENT_ROWS and client.rows is self.invite_rows:
+            effects |= self._steady(client, status)
         if effects & ARM_EXPIRY:
             self.expiries[client.wait].append((client.expire_at, tx.label, which))
         if effects & TERMINATED:
             self._ended(tx, client, which)
         return effects
+
+    def _steady(self, client: ClientTransaction, status: int) -> int:
+        """restart_fr_on_each_reply off: only what is more than the last one restarts timer C."""
+        if status >= 180 and client.status < status and client.state is PROCEEDING:
+            return client.restart_c(self.now())
+        return 0
 
     def failed(self, data: bytes) -> None:
         """The transport gave this back: §17.1.4 for our requests; a lost response is repeated anyway."""

@@ -67,12 +67,12 @@ def _pair(line: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def ack(invite: Request, response: Response) -> bytes:
+def ack(invite: Request, response: Response, headers: Headers = ()) -> bytes:
     """The ACK for a final response other than 2xx: the branch is the INVITE's own, To is the response's.
 
     `invite` is the request as it was sent, our Via on top.
     """
-    return _alongside(invite, "ACK", _lines(response, "To"), b"")
+    return _alongside(invite, "ACK", _lines(response, "To"), header_lines(headers) if headers else b"")
 
 
 def cancel(invite: Request, headers: Headers = ()) -> bytes:

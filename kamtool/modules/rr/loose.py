@@ -90,7 +90,9 @@ def only_hop(value: str) -> Hop | None:
         return None
 
 
-def follow(request: Request, uri: str, is_myself: IsMyself, *, double: bool = True, strict: bool = True) -> Decision:
+def follow(
+    request: Request, uri: str, is_myself: IsMyself, *, double: bool = True, strict: bool = True
+) -> Decision:
     """Decide about a request whose R-URI is now `uri`. Raises ParseError when its Route set is malformed.
 
     Without `strict` nobody is taken for a strict router (§16.4).

@@ -30,15 +30,14 @@ class RecordRoute:
     double: bool
 
     def lines(self, inbound: Socket, outbound: Socket) -> bytes:
-        """One line, or two when the request changes its socket: then each side finds its own (RFC 5658).
+        """One line (without `double` that of the socket it came in by), or two when the request changes its socket: then each side finds its own (RFC 5658).
 
         The line of the outgoing socket stands above: the callee's side reads it first.
         """
         tail = f"{self.lr}{self.params}>\r\n"
         if not self.double or (inbound.transport, inbound.address) == (outbound.transport, outbound.address):
-            return f"Record-Route: <{socket_uri(outbound, self.user)}{tail}".encode(
-                "utf-8", "surrogateescape"
-            )
+            shown = outbound if self.double else inbound
+            return f"Record-Route: <{socket_uri(shown, self.user)}{tail}".encode("utf-8", "surrogateescape")
         return (
             f"Record-Route: <{socket_uri(outbound, self.user)};r2=on{tail}"
             f"Record-Route: <{socket_uri(inbound, self.user)};r2=on{tail}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from kamtool.module import Host, Module, Param
+from kamtool.module import Host, Module, Param, declaration
 from kamtool.modules.tm.arming import Arming
 from kamtool.modules.tm.asking import Asking
 from kamtool.modules.tm.contacts import Contacts
@@ -15,9 +16,12 @@ from kamtool.modules.tm.replying import Replying
 from kamtool.modules.tm.requesting import Requesting
 from kamtool.modules.tm.suspending import Suspending
 from kamtool.server.transaction import Settings
+from kamtool.sip.transaction import PROXY_CLIENT_ROWS, STEADY_CLIENT_ROWS
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
+
+log = logging.getLogger(__name__)
 
 
 class Tm(Relaying, Replying, Requesting, Arming, Asking, Contacts, Control, Module):
@@ -31,7 +35,9 @@ class Tm(Relaying, Replying, Requesting, Arming, Asking, Contacts, Control, Modu
         "fr_timer", "fr_inv_timer", "wt_timer", "retr_timer1", "retr_timer2", "max_inv_lifetime",
         "max_noninv_lifetime", "auto_inv_100", "auto_inv_100_reason", "aggregate_challenges",
         "unmatched_cancel", "default_code", "default_reason", "ac_extra_hdrs", "cancel_b_method",
-        "on_sl_reply", "disable_6xx_block", "failure_reply_mode", "local_cancel_reason",
+        "on_sl_reply", "disable_6xx_block", "noisy_ctimer", "faked_reply_prio",
+        "failure_exec_mode", "relay_100", "restart_fr_on_each_reply", "local_ack_mode", "rich_redirect",
+        "failure_reply_mode", "local_cancel_reason",
         "e2e_cancel_reason", "remap_503_500",
     )  # fmt: skip
 
@@ -42,7 +48,7 @@ class Tm(Relaying, Replying, Requesting, Arming, Asking, Contacts, Control, Modu
         "ms that a finished transaction absorbs retransmissions (D, I, J, K, L, M). 0: as RFC 3261 says, "
         "T4 for I and K, 64*T1 for the others; Kamailio has 5000",
     )
-    delete_timer = Param(200, "taken and not used: a transaction is freed when its last timer has fired")
+    delete_timer = Param(200, "ignored: a transaction is freed when its last timer has fired")
     retr_timer1 = Param(500, "T1 in ms: the first interval of retransmissions")
     retr_timer2 = Param(
         4000, "T2 in ms: the longest interval, but of INVITE, whose interval doubles to the end"
@@ -51,32 +57,36 @@ class Tm(Relaying, Replying, Requesting, Arming, Asking, Contacts, Control, Modu
         180_000, "ms that a branch of an INVITE may wait for its final response, at most"
     )
     max_noninv_lifetime = Param(32_000, "ms that any other branch may wait for its final response, at most")
-    noisy_ctimer = Param(1, "taken and not used: a call that times out is always cancelled and answered 408")
-    ruri_matching = Param(1, "taken and not used: without the magic cookie all of RFC 2543's rules apply")
-    via1_matching = Param(1, "taken and not used: without the magic cookie all of RFC 2543's rules apply")
+    noisy_ctimer = Param(
+        1,
+        "0: an INVITE with one branch that never answered ends without a word, unless a failure_route waits for it",
+    )
+    ruri_matching = Param(1, "ignored: without the magic cookie all of RFC 2543's rules apply")
+    via1_matching = Param(1, "ignored: without the magic cookie all of RFC 2543's rules apply")
     auto_inv_100 = Param(1, "answer an INVITE with 100 as it is relayed")
     auto_inv_100_reason = Param("trying -- your call is important to us", "the reason phrase of that 100")
-    unix_tx_timeout = Param(500, "taken and not used: t_write_unix does not wait")
+    unix_tx_timeout = Param(500, "ignored: t_write_unix does not wait")
     restart_fr_on_each_reply = Param(
-        1, "taken and not used: every provisional response restarts timer C (§16.7)"
+        1,
+        "every provisional response restarts timer C (§16.7); 0: only one from 180 on that is more than the last",
     )
     fr_timer_avp = Param("", "an AVP that holds fr_timer in seconds for its transaction")
     fr_inv_timer_avp = Param("", "an AVP that holds fr_inv_timer in seconds for its transaction")
     tw_append = Param(
         "", "`name:header[;…]`: what t_write_unix and t_write_req add to the request", repeat=True
     )
-    pass_provisional_replies = Param(0, "taken and not used: no module here listens to provisional replies")
+    pass_provisional_replies = Param(0, "ignored: who watches a transaction hears of all its replies")
     aggregate_challenges = Param(1, "gather the challenges of all branches in the 401 or 407 that goes on")
     unmatched_cancel = Param(
         0, "a CANCEL whose INVITE is not known: 0 relayed, 1 forwarded stateless, 2 dropped"
     )
     default_code = Param(500, "the status of a reply that names none")
     default_reason = Param("Server Internal Error", "the reason phrase of a reply that names none")
-    reparse_invite = Param(
-        1, "taken and not used: CANCEL and ACK are always made of the INVITE as it was sent"
-    )
+    reparse_invite = Param(1, "ignored: CANCEL and ACK are always made of the INVITE as it was sent")
     ac_extra_hdrs = Param("", "headers whose name begins so are copied from the INVITE to CANCEL and ACK")
-    blst_503 = Param(0, "1: who answers 503 goes on the destination blocklist for as long as Retry-After says")
+    blst_503 = Param(
+        0, "1: who answers 503 goes on the destination blocklist for as long as Retry-After says"
+    )
     blst_503_def_timeout = Param(0, "seconds for a 503 without Retry-After; 0: it puts nobody on the list")
     blst_503_min_timeout = Param(0, "the least that Retry-After can mean, in seconds")
     blst_503_max_timeout = Param(3600, "the most that Retry-After can mean, in seconds")
@@ -89,32 +99,49 @@ class Tm(Relaying, Replying, Requesting, Arming, Asking, Contacts, Control, Modu
         "a cancelled branch without any reply: 0 is given up at once, 1 is cancelled when its first reply "
         "comes (RFC 3261 §9.1), 2 is cancelled at once",
     )
-    reparse_on_dns_failover = Param(1, "taken and not used: every branch is made of the request as received")
+    reparse_on_dns_failover = Param(1, "ignored: every branch is made of the request as received")
     on_sl_reply = Param("", "the onreply_route for replies that match no transaction", repeat=True)
-    contacts_avp = Param("", "taken: t_load_contacts keeps its contacts with the transaction, in no AVP")
-    contact_flows_avp = Param("", "taken: as contacts_avp")
-    disable_6xx_block = Param(0, "1: a 6xx does not end the other branches")
-    local_ack_mode = Param(0, "taken and not used: the ACK of a local request follows its Route set")
-    failure_reply_mode = Param(
-        0,
-        "which replies count after serial forking: 0 all, 3 those of the new branches only; "
-        "1 and 2 are taken and mean 0",
+    contacts_avp = Param("", "an XAVP that holds the contacts which t_next_contacts has still to give")
+    contact_flows_avp = Param(
+        "", "an XAVP that holds the contacts which t_next_contact_flow has still to give"
     )
-    faked_reply_prio = Param(0, "taken and not used: a reply made here (408) ranks behind a received one")
+    disable_6xx_block = Param(0, "1: a 6xx does not end the other branches")
+    local_ack_mode = Param(
+        0,
+        "where the ACK for the 2xx to an INVITE of our own goes: 0 by Contact and Record-Route (§13.2.2.4), "
+        "1 where the INVITE went, 2 where the 2xx came from",
+    )
+    failure_reply_mode = Param(
+        3,
+        "which replies count no more once a failure_route has sent new branches: 0 none, 1 and 3 all, "
+        "2 those of the last leg; t_drop_replies says otherwise for one transaction",
+    )
+    faked_reply_prio = Param(
+        0, "added to the rank of a reply made here (408); a class is 1000, and the lower rank wins"
+    )
     local_cancel_reason = Param(1, "say in CANCEL why we cancel (RFC 3326): `Reason: SIP;cause=200`")
     e2e_cancel_reason = Param(1, "copy the Reason of a received CANCEL to the CANCELs that follow from it")
     remap_503_500 = Param(1, "send on a 503 as 500 (RFC 3261 §16.7 step 6); 0 leaves it")
-    reply_to_via = Param(0, "taken and not used: replies go back by the request's own way (§18.2.2)")
-    disable_6xx = Param(0, "taken: see disable_6xx_block")
-    xavp_contact = Param("", "taken: t_load_contacts keeps its contacts with the transaction")
-    contacts_xavp = Param("", "taken: t_load_contacts keeps its contacts with the transaction")
-    failure_exec_mode = Param(0, "taken and not used: a failed t_relay answers at the end of the route")
-    dns_reuse_rcv_socket = Param(0, "taken and not used: the receiving socket is used where it fits")
-    event_callback = Param("", "taken and not used: there is no KEMI")
-    exec_time_check = Param(1, "taken and not used")
-    relay_100 = Param(0, "taken and not used: a 100 is never forwarded (§16.7 step 5)")
-    rich_redirect = Param(0, "taken and not used")
-    server_id_mode = Param(0, "taken and not used")
+    xavp_contact = Param("", "ignored: a contact keeps its attributes in usrloc alone")
+    failure_exec_mode = Param(
+        0, "1: a t_relay that could send nothing is true, and its failure_route runs after the route"
+    )
+    dns_reuse_rcv_socket = Param(0, "ignored: the receiving socket is used where it fits")
+    event_callback = Param("", "ignored: there is no KEMI; event_route[tm:local-request] runs")
+    event_callback_lres_sent = Param("", "ignored: there is no KEMI; event_route[tm:local-response] runs")
+    callid_matching = Param(
+        0, "ignored: a retransmission is known by its branch; without the cookie the Call-ID counts"
+    )
+    callid_cseq_matching = Param(
+        0, "ignored: the branch of our own Via names one transaction, and cannot be guessed"
+    )
+    reply_relay_mode = Param(
+        1, "ignored: a 2xx that waits in a route is always sent on last by its own transaction"
+    )
+    enable_uac_fr = Param(0, "ignored: a request of our own has no failure_route")
+    exec_time_check = Param(5000, "ignored: no lock is held while a failure_route runs")
+    relay_100 = Param(0, "1: forward a 100 too, against §16.7 step 5")
+    rich_redirect = Param(0, "1: the branch flags, 2: the path, in the Contacts of a 3xx made here")
 
     def __init__(self, server: Host) -> None:
         super().__init__(server)
@@ -122,6 +149,7 @@ class Tm(Relaying, Replying, Requesting, Arming, Asking, Contacts, Control, Modu
 
     async def start(self) -> None:
         self._apply()
+        self._say_ignored()
         server = cast("Server", self.server)
         if self.fr_timer_avp or self.fr_inv_timer_avp:
             server.relay.timer_variables = (
@@ -162,13 +190,27 @@ class Tm(Relaying, Replying, Requesting, Arming, Asking, Contacts, Control, Modu
         relay.auto_100, relay.reason_100 = bool(self.auto_inv_100), self.auto_inv_100_reason
         relay.unmatched_cancel, relay.cancel_unreplied = self.unmatched_cancel, self.cancel_b_method
         relay.local_reason, relay.e2e_reason = bool(self.local_cancel_reason), bool(self.e2e_cancel_reason)
-        relay.failure_reply_mode = self.failure_reply_mode
+        relay.failure_exec = bool(self.failure_exec_mode)
+        responses.failure_reply_mode = self.failure_reply_mode if 0 <= self.failure_reply_mode <= 3 else 3
+        responses.faked_reply_prio, responses.relay_100 = self.faked_reply_prio, bool(self.relay_100)
+        responses.noisy = bool(self.noisy_ctimer)
+        server.replies.rich_redirect["tm"] = self.rich_redirect
+        server.uac.ack_mode = self.local_ack_mode
+        steady = not self.restart_fr_on_each_reply
+        server.transactions.invite_rows = STEADY_CLIENT_ROWS if steady else PROXY_CLIENT_ROWS
         relay.extra_headers = self.ac_extra_hdrs
         relay.max_branches = int(server.setting("max_branches", 12))
         responses.aggregate_challenges = bool(self.aggregate_challenges)
         responses.disable_6xx = bool(self.disable_6xx_block)
         responses.remap_503 = bool(self.remap_503_500)
         responses.on_sl_reply = self.on_sl_reply[-1] if self.on_sl_reply else ""
+
+    def _say_ignored(self) -> None:
+        """Once, of each parameter that the cfg sets to something else and that changes nothing."""
+        for name in sorted(self.given):
+            declared = declaration(type(self)).params[name]
+            if declared.doc.startswith("ignored: ") and getattr(self, name) != declared.default:
+                log.warning("modparam tm %s is %s", name, declared.doc)
 
     @property
     def given(self) -> set[str]:

@@ -92,8 +92,7 @@ class Control(Part):
             tx.to_tag = to_tag
         if not self._host.replies.stateful(tx, code, reason, header_lines(_given(headers))):
             raise RpcError(400, "answered already")
-        if code >= 200:
-            self._host.relay.cancel_others(tx, -1)
+        self._host.relay.answered(tx, code)
 
     @rpc("tm.t_uac_start")
     async def rpc_uac_start(

@@ -46,8 +46,7 @@ class Replying(Part):
         status = code if 100 <= code < 700 else self.default_code
         if not self._host.replies.stateful(tx, status, reason or self.default_reason):
             return False
-        if status >= 200:
-            self._host.relay.cancel_others(tx, -1)
+        self._host.relay.answered(tx, status)
         return True
 
     @function("t_send_reply", routes=REQUEST_ROUTE | FAILURE_ROUTE | ONREPLY_ROUTE)

@@ -8,15 +8,17 @@ from pathlib import Path
 
 from .cfg import FAMILIES
 from .compare import ANSWERS, DEVIATIONS, difference
+from .reasons import REASONS
 from .scenarios import SCENARIOS
 from .servers import ask_kamailio, ask_kamtool
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--record", action="store_true", help="ask the installed Kamailio and write answers.json")
-    parser.add_argument("--keep", nargs="+", metavar="NAME", help="keep our answers to these: --why is needed")
-    parser.add_argument("--why", help="the paragraph that decides")
+    parser.add_argument(
+        "--record", action="store_true", help="ask the installed Kamailio and write answers.json"
+    )
+    parser.add_argument("--keep", action="store_true", help="write our answers where REASONS has a reason")
     parser.add_argument("names", nargs="*", help="parts of scenario names; all by default")
     options = parser.parse_args()
     chosen = {n: v for n, v in SCENARIOS.items() if not options.names or any(x in n for x in options.names)}
@@ -34,15 +36,18 @@ def main():
     wrong = 0
     for family in families:
         for name, ours in asyncio.run(ask_kamtool(chosen, family)).items():
-            if options.keep and name in options.keep:
-                deviations[name] = {"why": options.why, "ours": ours}
+            if options.keep and name in REASONS:
+                deviations[name] = {"why": REASONS[name], "ours": ours}
             kept = deviations.get(name)
             found = difference(kept["ours"] if kept else answers.get(name, {}), ours)
             if found:
                 wrong += 1
                 print(f"== {name}{' (deviates already)' if kept else ''}\n{found}\n")
     if options.keep:
-        DEVIATIONS.write_text(json.dumps(dict(sorted(deviations.items())), indent=1, ensure_ascii=False) + "\n")
+        deviations = {name: kept for name, kept in deviations.items() if name in REASONS}
+        DEVIATIONS.write_text(
+            json.dumps(dict(sorted(deviations.items())), indent=1, ensure_ascii=False) + "\n"
+        )
     print(f"{len(chosen)} scenarios, {wrong} differ, {len(deviations)} kept otherwise")
 
 

@@ -156,10 +156,10 @@ route[preloaded] {
 }
 route[preloaded_only] {
     $var(rc) = loose_route_preloaded();
-    sl_send_reply("480", "$var(rc)"); exit;
+    sl_send_reply("480", "rc $var(rc)"); exit;
 }
-route[mode0] { $var(rc) = loose_route_mode("0"); sl_send_reply("480", "$var(rc) $du"); exit; }
-route[mode1] { $var(rc) = loose_route_mode("1"); sl_send_reply("480", "$var(rc) $du"); exit; }
+route[mode0] { $var(rc) = loose_route_mode("0"); sl_send_reply("480", "rc $var(rc) $du"); exit; }
+route[mode1] { $var(rc) = loose_route_mode("1"); sl_send_reply("480", "rc $var(rc) $du"); exit; }
 route[next_hop] { $var(rc) = rr_next_hop_route(); sl_send_reply("480", "$var(rc)"); exit; }
 
 route[suspend] { t_newtran(); t_suspend(); exit; }
@@ -186,7 +186,7 @@ route[branch_failure] { t_on_branch_failure("again"); append_branch("$(hdr(X-C){
 event_route[tm:branch-failure:again] {
     if (t_check_status("503")) { route(D); append_branch("$(hdr(X-D){nameaddr.uri})"); t_relay(); }
 }
-route[uac] { t_newtran(); t_uac_send("MESSAGE", "$(hdr(X-C){nameaddr.uri})", "", "", "X-Made: here\r\n", "hello"); t_reply("200", "OK"); exit; }
+route[uac] { t_newtran(); t_uac_send("MESSAGE", "$(hdr(X-C){nameaddr.uri})", "", "", "From: <sip:me@example.com>;tag=from-me\r\nTo: <sip:carol@example.com>\r\nCall-ID: made\r\nContent-Type: text/plain\r\nX-Made: here\r\n", "hello"); t_reply("200", "OK"); exit; }
 route[sl_302] { $ru = "sip:one@example.com"; append_branch("sip:two@example.com"); sl_send_reply("302", "Moved"); exit; }
 route[t_302] { $ru = "sip:one@example.com"; append_branch("sip:two@example.com"); t_newtran(); t_reply("302", "Moved"); exit; }
 route[sl_code] { sl_send_reply("999", "Strange"); exit; }

@@ -58,7 +58,13 @@ async def a_bye_from_the_callee(s):
     await s.bob.get("ACK")
     routes = [("Route", r) for r in b.all("Record-Route")]
     s.bob.request(
-        "BYE", s.alice.uri, *routes, ("X-Direction", "?"), to_tag="from-alice", tag="to-bob", call=b.get("Call-ID")
+        "BYE",
+        s.alice.uri,
+        *routes,
+        ("X-Direction", "?"),
+        to_tag="from-alice",
+        tag="to-bob",
+        call=b.get("Call-ID"),
     )
     s.alice.reply(await s.alice.get("BYE"), 200, "OK")
     await s.bob.get("200")
@@ -409,18 +415,18 @@ async def the_caller_cancels_a_fork(s):
 
 @scenario("plain", "parameters", "others")
 async def cancel_before_anything_came_back(s):
+    s.unordered()
     text = s.invite("simple")
     b = await s.bob.get("INVITE")
     s.alice.cancel(text)
-    await s.alice.get("200")
-    await asyncio.sleep(0.1)
-    s.bob.reply(b, 180, "Ringing")
-    await s.alice.get("487")
     await asyncio.sleep(0.3)
+    s.bob.reply(b, 180, "Ringing")
+    await asyncio.sleep(0.4)
 
 
 @scenario("plain", "others")
 async def cancel_of_a_silent_callee(s):
+    s.unordered()
     text = s.invite("short")
     await s.bob.get("INVITE")
     s.alice.cancel(text)
@@ -468,6 +474,7 @@ async def a_repeated_cancel(s):
 
 @scenario()
 async def cancel_of_a_suspended_invite(s):
+    s.unordered()
     text = s.invite("suspend")
     await s.alice.get("100")
     s.alice.cancel(text)
@@ -476,9 +483,9 @@ async def cancel_of_a_suspended_invite(s):
 
 @scenario("plain", "others")
 async def cancel_without_an_invite(s):
-    text = s.invite("orphan").replace("INVITE", "INVITE")
-    await s.bob.get("INVITE")
-    s.bob.put("")
+    text = s.invite("orphan")
+    s.bob.reply(await s.bob.get("INVITE"), 486, "Busy")
+    await s.alice.get("486")
     stray = text.replace("branch=z9", "branch=z9hG4bKother-z9").replace("Call-ID: ", "Call-ID: other-")
     s.alice.cancel(stray)
     await asyncio.sleep(0.5)
@@ -622,9 +629,6 @@ async def two_branches_in_the_failure_route(s):
 async def a_redirect_is_followed(s):
     s.invite("failure_302")
     b = await s.bob.get("INVITE")
-    text = s.bob.reply  # the Contact is where to go
-    del text
-    s.bob.uri_kept = s.bob.uri
     to = b.get("To") + ";tag=to-bob"
     vias = [f"Via: {v}" for v in b.all("Via")]
     s.bob.put(
@@ -821,7 +825,8 @@ async def it_rings_again_and_again(s):
     for _ in range(6):
         s.bob.reply(b, 180, "Ringing")
         await asyncio.sleep(0.3)
-    s.bob.reply(b, 200, "OK")
+    if not any(text.startswith("CANCEL") for text in s.bob.counts):
+        s.bob.reply(b, 200, "OK")
     await asyncio.sleep(0.3)
 
 
@@ -933,8 +938,18 @@ routed("ours_then_a_loose_one", ["<sip:{server};lr>", "<sip:{carol};lr>"], goes=
 routed("ours_then_a_strict_one", ["<sip:{server};lr>", "<sip:{carol}>"], goes="carol")
 routed("ours_then_two_loose_ones", ["<sip:{server};lr>, <sip:{carol};lr>, <sip:{dave};lr>"], goes="carol")
 routed("from_a_strict_router", ["<sip:bob@{bob}>"], uri="sip:{server}", goes="bob")
-routed("from_a_strict_router_to_a_loose_one", ["<sip:{carol};lr>", "<sip:bob@{bob}>"], uri="sip:{server};lr", goes="carol")
-routed("from_a_strict_router_to_a_strict_one", ["<sip:{carol}>", "<sip:bob@{bob}>"], uri="sip:{server};lr", goes="carol")
+routed(
+    "from_a_strict_router_to_a_loose_one",
+    ["<sip:{carol};lr>", "<sip:bob@{bob}>"],
+    uri="sip:{server};lr",
+    goes="carol",
+)
+routed(
+    "from_a_strict_router_to_a_strict_one",
+    ["<sip:{carol}>", "<sip:bob@{bob}>"],
+    uri="sip:{server};lr",
+    goes="carol",
+)
 routed("of_somebody_else", ["<sip:{carol};lr>"], goes="carol")
 routed("of_somebody_else_strict", ["<sip:{carol}>"], goes="carol")
 routed("ours_twice", ["<sip:{server};lr>", "<sip:{server};lr>"], goes="bob")
@@ -948,7 +963,9 @@ routed("function_preloaded", ["<sip:{server};lr>"], to_tag="", method="OPTIONS",
        case=[("X-Case", "preloaded_only")])  # fmt: skip
 routed("function_preloaded_in_dialog", ["<sip:{server};lr>"], to_tag="x", method="OPTIONS", goes="",
        uri="sip:{server}", case=[("X-Case", "preloaded_only")])  # fmt: skip
-routed("function_preloaded_none", [], to_tag="", method="OPTIONS", goes="", case=[("X-Case", "preloaded_only")])
+routed(
+    "function_preloaded_none", [], to_tag="", method="OPTIONS", goes="", case=[("X-Case", "preloaded_only")]
+)
 routed("mode_0", ["<sip:{carol};lr>", "<sip:{server};lr>"], uri="sip:{server}", to_tag="", method="OPTIONS", goes="",
        case=[("X-Case", "mode0")])  # fmt: skip
 routed("mode_1", ["<sip:{server};lr>", "<sip:{carol};lr>"], uri="sip:{server}", to_tag="", method="OPTIONS", goes="",

@@ -76,6 +76,7 @@ class Peer(asyncio.DatagramProtocol):
 
     async def get(self, start, within=PATIENCE):
         """The next message that begins so; others are passed over (and are in the log)."""
+
         async def wait():
             while True:
                 message = await self.inbox.get()
@@ -89,7 +90,18 @@ class Peer(asyncio.DatagramProtocol):
             raise Missing(f"{self.name}: {start}") from None
 
     def request(
-        self, method, uri, *headers, call="", to_tag="", cseq=1, branch="", port=None, forwards=70, via=(), tag=""
+        self,
+        method,
+        uri,
+        *headers,
+        call="",
+        to_tag="",
+        cseq=1,
+        branch="",
+        port=None,
+        forwards=70,
+        via=(),
+        tag="",
     ):
         """Send a request; gives its text, to be repeated or cancelled."""
         self.number += 1
@@ -115,7 +127,9 @@ class Peer(asyncio.DatagramProtocol):
         kept = [x for x in lines[1:] if re.match(r"(Via|From|To|Call-ID|Max-Forwards|Route|X-Case):", x)]
         number = re.search(r"CSeq: (\d+)", invite)[1]
         more = [f"{n}: {v}" for n, v in headers]
-        self.put("\r\n".join([first, *kept, f"CSeq: {number} CANCEL", *more, "Content-Length: 0"]) + "\r\n\r\n")
+        self.put(
+            "\r\n".join([first, *kept, f"CSeq: {number} CANCEL", *more, "Content-Length: 0"]) + "\r\n\r\n"
+        )
 
     def ack_failure(self, message):
         invite = self.sent.get(f"{message.get('Call-ID')} INVITE")
@@ -126,7 +140,9 @@ class Peer(asyncio.DatagramProtocol):
         first = lines[0].replace("INVITE", "ACK")
         number = message.get("CSeq").split()[0]
         self.put(
-            "\r\n".join([first, *kept, f"To: {message.get('To')}", f"CSeq: {number} ACK", "Content-Length: 0"])
+            "\r\n".join(
+                [first, *kept, f"To: {message.get('To')}", f"CSeq: {number} ACK", "Content-Length: 0"]
+            )
             + "\r\n\r\n"
         )
 
@@ -154,8 +170,7 @@ class Stage:
     def __init__(self, name, port, second):
         self.name, self.port, self.second = name, port, second
         self.peers = {}
-        self.facts = []
-        self.known_tags = set()
+        self.sorted = False
 
     async def __aenter__(self):
         loop = asyncio.get_running_loop()
@@ -176,7 +191,13 @@ class Stage:
         who = who or self.alice
         names = [(letter, self.peers[name].uri) for letter, name in zip("BCDE", PEERS[1:], strict=True)]
         uri = uri or self.bob.uri
-        return who.request(method, uri, ("X-Case", case), *[(f"X-{k}", f"<{v}>") for k, v in names], *headers, **more)
+        return who.request(
+            method, uri, ("X-Case", case), *[(f"X-{k}", f"<{v}>") for k, v in names], *headers, **more
+        )
+
+    def unordered(self):
+        """Two messages that are sent at the same moment may come in either order."""
+        self.sorted = True
 
     def count(self, peer, start):
         """Put into the log how often a message came (retransmissions are folded otherwise)."""
@@ -213,6 +234,8 @@ class Stage:
         return text
 
     def result(self):
+        if self.sorted:
+            return {name: sorted(peer.log) for name, peer in self.peers.items() if peer.log}
         return {name: peer.log for name, peer in self.peers.items() if peer.log}
 
 

@@ -156,7 +156,7 @@ class Tmx(Part, Module):
 
     @function("t_continue", routes=ANY)
     def t_continue(self, ctx: Context, tindex: int, tlabel: int, rtname: str) -> bool:
-        """Go on with a suspended transaction in `route[rtname]`. False when it is not, or no longer, suspended."""
+        """Go on with a suspended transaction in `route[rtname]`. False when it is not suspended."""
         return suspending_of(self._host).resume((tindex, tlabel), rtname)
 
     # Variables ---------------------------------------------------------------------------------------------

@@ -172,7 +172,7 @@ class Answering:
                 replies.stateful(tx, status, reason or build.REASONS.get(status, "Error"))
             else:
                 if client.status == 503 and self.remap_503:
-                    # §16.7 step 6: a 503 says that this server is overloaded, and it is not: a 500 of our own.
+                    # §16.7 step 6: a 503 would say that this server is overloaded: a 500 of our own.
                     replies.stateful(tx, 500, "Service Unavailable")
                 else:
                     self._send(tx, client.status, self._final(tx, client))

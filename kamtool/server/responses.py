@@ -239,7 +239,7 @@ class Responses(Answering):
         return bool(client.targets) and self.next_target(tx, client)
 
     def _local(self, tx: ServerTransaction, client: ClientTransaction, msg: Response, flow: Flow) -> None:
-        """The final response to a request made here. An INVITE's machine lives on: for the ACK of repetitions."""
+        """The final response to a request made here. An INVITE's machine lives on for what is repeated."""
         status, first = msg.status, client.status < 200
         client.status = status
         if tx.method != "INVITE":

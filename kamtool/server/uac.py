@@ -158,7 +158,7 @@ class Uac:
 
 
 def dialog_target(invite: Request, response: Response) -> tuple[str, list[str], str]:
-    """R-URI, Route headers and next hop of a request in the dialog that this 2xx opens (RFC 3261 §12.2.1.1)."""
+    """R-URI, Route headers and next hop of a request in the dialog that this 2xx opens (§12.2.1.1)."""
     contacts = response.items("Contact")
     target = split_name_addr(contacts[0])[1] if contacts else invite.uri
     routes = list(reversed(response.items("Record-Route")))

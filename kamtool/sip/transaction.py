@@ -208,11 +208,11 @@ def _table(transitions: Transitions) -> Table:
 
 
 INVITE_CLIENT_ROWS: Final = _table(INVITE_CLIENT)
-# Figure 5 ends with timer B. But a 2xx that comes after a proxy's 408 still opens a dialog, of which the caller
-# must learn (§16.7 step 5), and RFC 6026 §8 lets nobody forward what belongs to no transaction: so it lingers.
+# Figure 5 ends with timer B. But a 2xx that comes after a proxy's 408 still opens a dialog, of which the
+# caller must learn (§16.7 step 5), and RFC 6026 §8 lets nobody forward what belongs to no transaction.
 PROXY_CLIENT: Transitions = {**INVITE_CLIENT, (CALLING, EXPIRE): (CANCELLING, "timeout quiet arm_d")}
 PROXY_CLIENT_ROWS: Final = _table(PROXY_CLIENT)
-# Against §16.7 step 2, for phones that repeat their 180 for ever: not all that is provisional restarts timer C.
+# Against §16.7 step 2, for phones that repeat their 180 for ever: not all of them restart timer C.
 STEADY_CLIENT_ROWS: Final = _table({**PROXY_CLIENT, (PROCEEDING, PROVISIONAL): (PROCEEDING, "pass")})
 NON_INVITE_CLIENT_ROWS: Final = _table(NON_INVITE_CLIENT)
 INVITE_SERVER_ROWS: Final = _table(INVITE_SERVER)

@@ -1,4 +1,4 @@
-"""The scenarios of tests/live/differential: what kamtool sends is what Kamailio 5.6.3 sends, or it says why not."""
+"""tests/live/differential: what kamtool sends is what Kamailio 5.6.3 sends, or it says why not."""
 
 import asyncio
 import json

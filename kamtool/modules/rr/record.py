@@ -30,9 +30,10 @@ class RecordRoute:
     double: bool
 
     def lines(self, inbound: Socket, outbound: Socket) -> bytes:
-        """One line (without `double` that of the socket it came in by), or two when the request changes its socket: then each side finds its own (RFC 5658).
+        """One line, or two when the request changes its socket: then each side finds its own (RFC 5658).
 
-        The line of the outgoing socket stands above: the callee's side reads it first.
+        The line of the outgoing socket stands above: the callee's side reads it first. Without `double`, the
+        one line is that of the socket by which the request came in.
         """
         tail = f"{self.lr}{self.params}>\r\n"
         if not self.double or (inbound.transport, inbound.address) == (outbound.transport, outbound.address):

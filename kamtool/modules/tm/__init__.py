@@ -59,7 +59,7 @@ class Tm(Relaying, Replying, Requesting, Arming, Asking, Contacts, Control, Modu
     max_noninv_lifetime = Param(32_000, "ms that any other branch may wait for its final response, at most")
     noisy_ctimer = Param(
         1,
-        "0: an INVITE with one branch that never answered ends without a word, unless a failure_route waits for it",
+        "0: an INVITE whose only branch never answered ends without a word, unless a failure_route waits",
     )
     ruri_matching = Param(1, "ignored: without the magic cookie all of RFC 2543's rules apply")
     via1_matching = Param(1, "ignored: without the magic cookie all of RFC 2543's rules apply")
@@ -68,7 +68,7 @@ class Tm(Relaying, Replying, Requesting, Arming, Asking, Contacts, Control, Modu
     unix_tx_timeout = Param(500, "ignored: t_write_unix does not wait")
     restart_fr_on_each_reply = Param(
         1,
-        "every provisional response restarts timer C (§16.7); 0: only one from 180 on that is more than the last",
+        "every provisional response restarts timer C (§16.7); 0: only one above 179 and above the last",
     )
     fr_timer_avp = Param("", "an AVP that holds fr_timer in seconds for its transaction")
     fr_inv_timer_avp = Param("", "an AVP that holds fr_inv_timer in seconds for its transaction")
@@ -101,10 +101,8 @@ class Tm(Relaying, Replying, Requesting, Arming, Asking, Contacts, Control, Modu
     )
     reparse_on_dns_failover = Param(1, "ignored: every branch is made of the request as received")
     on_sl_reply = Param("", "the onreply_route for replies that match no transaction", repeat=True)
-    contacts_avp = Param("", "an XAVP that holds the contacts which t_next_contacts has still to give")
-    contact_flows_avp = Param(
-        "", "an XAVP that holds the contacts which t_next_contact_flow has still to give"
-    )
+    contacts_avp = Param("", "an XAVP that holds what t_next_contacts has still to give")
+    contact_flows_avp = Param("", "an XAVP that holds what t_next_contact_flow has still to give")
     disable_6xx_block = Param(0, "1: a 6xx does not end the other branches")
     local_ack_mode = Param(
         0,
@@ -130,14 +128,10 @@ class Tm(Relaying, Replying, Requesting, Arming, Asking, Contacts, Control, Modu
     event_callback = Param("", "ignored: there is no KEMI; event_route[tm:local-request] runs")
     event_callback_lres_sent = Param("", "ignored: there is no KEMI; event_route[tm:local-response] runs")
     callid_matching = Param(
-        0, "ignored: a retransmission is known by its branch; without the cookie the Call-ID counts"
+        0, "ignored: a retransmission is known by its branch, without the cookie by its headers"
     )
-    callid_cseq_matching = Param(
-        0, "ignored: the branch of our own Via names one transaction, and cannot be guessed"
-    )
-    reply_relay_mode = Param(
-        1, "ignored: a 2xx that waits in a route is always sent on last by its own transaction"
-    )
+    callid_cseq_matching = Param(0, "ignored: a response is known by our branch, which cannot be guessed")
+    reply_relay_mode = Param(1, "ignored: each 2xx of a branch goes on by its own transaction")
     enable_uac_fr = Param(0, "ignored: a request of our own has no failure_route")
     exec_time_check = Param(5000, "ignored: no lock is held while a failure_route runs")
     relay_100 = Param(0, "1: forward a 100 too, against §16.7 step 5")

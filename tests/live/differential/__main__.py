@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import json
 import tempfile
-from pathlib import Path
 
 from .cfg import FAMILIES
 from .compare import ANSWERS, DEVIATIONS, difference

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """The cfg that both servers run, and the families: the same routes under other parameters."""
 
 MODULES = ("tm", "tmx", "sl", "rr", "maxfwd", "pv", "textops", "siputils", "corex", "async")

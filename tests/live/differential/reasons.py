@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Where kamtool answers otherwise than Kamailio 5.6.3 on purpose, and what decides."""
 
 BEST = (

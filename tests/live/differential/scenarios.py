@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """What happens in each scenario, told from the side of the peers. `s` is the Stage."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# ruff: noqa: ASYNC220, ASYNC240
 """The two servers: ours in this process, Kamailio as a child."""
 
 import asyncio
@@ -54,7 +55,8 @@ async def ask_kamailio(scenarios, family, folder):
     cfg.write_text(text_of(family).replace("disable_tcp=yes\n", "disable_tcp=yes\n" + listen, 1))
     log = (Path(folder) / f"{family}.log").open("wb")
     child = subprocess.Popen(
-        ["kamailio", "-x", "fm", "-DD", "-E", "-m", "64", "-f", cfg, "-Y", folder, "-P", Path(folder) / "pid"],
+        ["kamailio", "-x", "fm", "-DD", "-E", "-m", "64", "-f", cfg, "-Y", folder,
+         "-P", Path(folder) / "pid"],
         stdout=log, stderr=log,
     )  # fmt: skip
     try:

@@ -1,6 +1,7 @@
 """The peers of one scenario: UDP sockets that speak SIP by hand, and the log of what each one received."""
 
 import asyncio
+import contextlib
 import re
 import socket
 
@@ -205,12 +206,12 @@ class Stage:
         peer.log.append(f"({start}: {times} times)")
 
     def normal(self, message):
-        """The message as text without what may differ: branches, our tags, ports, Server, order of names."""
+        """The message as text without what may differ: branches, our tags, ports, the order of names."""
         rows = [message.first]
         fields = sorted(message.fields, key=lambda f: f[0].lower())
         for name, value in fields:
             low = name.lower()
-            if low in ("server", "user-agent", "content-length") or low.startswith("x-") and len(low) == 3:
+            if low in ("server", "user-agent", "content-length") or (low.startswith("x-") and len(low) == 3):
                 continue
             if low == "max-forwards" and message.first.startswith(("ACK", "CANCEL")):
                 continue  # ours begin with 70 (RFC 3261 8.1.1.6); Kamailio takes the INVITE's
@@ -242,9 +243,7 @@ class Stage:
 async def run(name, scenario, port, second=0):
     """Play one scenario; gives what each peer received."""
     async with Stage(name, port, second) as stage:
-        try:
+        with contextlib.suppress(Missing):
             await scenario(stage)
-        except Missing:
-            pass
         await asyncio.sleep(QUIET)
         return stage.result()

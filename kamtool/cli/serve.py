@@ -35,7 +35,7 @@ log = logging.getLogger("kamtool.server")
 
 IN_BACKGROUND = 3
 """-DDD, as kamailio counts them."""
-TEXTS = ("DBURL", "REALM")
+TEXTS = ("DBURL", "REALM", "ROUTEKEY", "GEOIPDB", "COUNTRIES", "BLOCKED_COUNTRIES")
 """Defines of default.cfg that stand for quoted texts: there the shell's quotes are enough."""
 
 
@@ -94,6 +94,11 @@ class Wishes:
             given[name] = value if equals else None
         if self.database:
             given["DBURL"] = f'"sqlite:///{self.database.absolute()}"'
+        if not self.file and "ROUTEKEY" not in given:
+            from kamtool.cli.route_key import route_key
+            from kamtool.store.paths import default_database
+
+            given["ROUTEKEY"] = f'"{route_key((self.database or default_database()).parent)}"'
         return given
 
     def control_socket(self) -> Path:

@@ -130,6 +130,17 @@ class HtableRpc(Tables):
                 result.append({"entry": slot, "size": len(items), "slot": items})
         return result
 
+    @rpc("htable.items")
+    async def rpc_items(self, table: str) -> list[Tree]:
+        """All items of a table with the seconds each has left, 0 for ever (kamtool's own)."""
+        found = self._asked(table)
+        result: list[Tree] = []
+        for count, (key, value) in enumerate(found.items(), 1):
+            result.append({"name": key, "value": value, "expires": found.remaining(key)})
+            if count % SLICE == 0:
+                await asyncio.sleep(0)
+        return result
+
     @rpc("htable.listTables")
     def rpc_list(self) -> list[Tree]:
         """The tables and how they are defined, the last defined first."""

@@ -132,10 +132,13 @@ async def test_bans_outlive_a_restart(tmp_path, free_port):
     assert again.end() == 0
 
 
-async def test_the_challenge_offers_md5_and_sha256(office, phone):
-    stranger = await phone("alice", office.address)
-    challenges = (await stranger.register()).headers("WWW-Authenticate")
+async def test_sha_256_is_offered_beside_md5_where_it_is_asked_for(tmp_path, free_port, phone):
+    server = Served(tmp_path, free_port()).start("-A", "SHA256")
+    server.add_user("alice", "wonderland")
+    alice = await phone("alice", Address("127.0.0.1", server.port))
+    challenges = (await alice.register()).headers("WWW-Authenticate")
     assert ["SHA-256" in challenge for challenge in challenges] == [False, True]
+    assert server.end() == 0
 
 
 async def test_bans_move_from_one_server_to_another_as_a_file(office, tmp_path):

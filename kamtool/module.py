@@ -395,6 +395,13 @@ class Module:
     async def stop(self) -> None:
         """Flush what must not be lost."""
 
+    def state(self) -> Iterable[Any]:
+        """What is in memory only, as plain data: for a server that takes over from this one."""
+        return ()
+
+    def take_state(self, items: Sequence[Any]) -> None:
+        """Remember what the server before this one has remembered."""
+
     def every(
         self, seconds: float, callback: Callable[[], Awaitable[None] | None], *, alone: bool = False
     ) -> None:

@@ -11,6 +11,7 @@ from kamtool.errors import KamtoolError, TransportError, UsageError
 if TYPE_CHECKING:
     from kamtool.script.program import Script
     from kamtool.script.settings import Settings
+    from kamtool.server.handover import Estate
     from kamtool.server.workers import Team
 
 
@@ -21,12 +22,20 @@ def size_of(wanted: str, settings: Settings) -> int:
     return max(1, min(settings.number("children"), len(os.sched_getaffinity(0))))
 
 
-def make(size: int, dispatch: str, loaded: Script) -> Team:
-    """The team, its sockets bound. Raises UsageError when they cannot be."""
+def make(size: int, dispatch: str, loaded: Script, estate: Estate | None = None) -> Team:
+    """The team, its sockets bound, or taken from `estate`. Raises UsageError when they cannot be."""
     from kamtool.server import listen
     from kamtool.server.workers import Team
 
     team = Team(size, dispatch=dispatch)
+    if estate is not None:
+        wanted = listen.wanted_by(loaded, [])
+        if len(estate.rows) != size:
+            raise UsageError(f"the running server has {len(estate.rows)} workers, not {size}", exit_code=1)
+        team.inherit([estate.bound(wanted, worker) for worker in range(size)])
+        if missing := [each for each in wanted if each not in team.listening]:
+            raise UsageError(f"the running server does not listen on {missing[0].address}", exit_code=1)
+        return team
     try:
         team.bind(listen.wanted_by(loaded, []))
     except TransportError as error:

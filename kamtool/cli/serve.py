@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from kamtool.script.program import Script
     from kamtool.script.settings import Settings
+    from kamtool.server.handover import Estate
     from kamtool.server.server import Server
     from kamtool.server.workers import Team
     from kamtool.sip.flow import Socket
@@ -62,6 +63,7 @@ class Wishes:
     workers: str
     dispatch: str
     drain: float
+    take_over: bool
     overload_late: float
     overload_queue: int
     flight_recorder: str
@@ -163,6 +165,11 @@ PATH = click.Path(path_type=Path)
     show_default=True,
     metavar="SECONDS",
     help="How long a stop waits for transactions that run.",
+)
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="Take the sockets and the memory of the server that runs with this control socket; it drains.",
 )
 @click.option(
     "--overload-late",
@@ -311,7 +318,7 @@ def show_warnings(script: Script) -> None:
 def serve(wishes: Wishes) -> None:
     """Run until told to stop. Raises ConfigErrors, StoreError and UsageError: a clear line for each."""
     from kamtool.cli import crew
-    from kamtool.server import process
+    from kamtool.server import handover, process
     from kamtool.server.notify import Notify
     from kamtool.server.workers_parent import Parent
 
@@ -330,17 +337,22 @@ def serve(wishes: Wishes) -> None:
     if wishes.workdir:
         os.chdir(wishes.workdir)
     with (
-        process.PidFile(wishes.pid_file) if wishes.pid_file else nullcontext(),
-        process.PidFile(wishes.pgid_file, os.getpgrp) if wishes.pgid_file else nullcontext(),
+        process.PidFile(wishes.pid_file, heir=wishes.take_over) if wishes.pid_file else nullcontext(),
+        process.PidFile(wishes.pgid_file, os.getpgrp, heir=wishes.take_over)
+        if wishes.pgid_file
+        else nullcontext(),
     ):
         size = crew.size_of(wishes.workers, loaded.settings)
+        estate = handover.ask(wishes.control_socket()) if wishes.take_over else None
         if size == 1:
-            process.run(live(wishes, loaded, database, ready))
+            if estate is not None and len(estate.rows) != 1:
+                raise UsageError(f"the running server has {len(estate.rows)} workers", hint="say --workers")
+            process.run(live(wishes, loaded, database, ready, estate=estate))
             return
-        team = crew.make(size, wishes.dispatch, loaded)
+        team = crew.make(size, wishes.dispatch, loaded, estate)
 
         def work(member: Team, tell: Callable[[], None]) -> int:
-            return crew.guarded(lambda: process.run(live(wishes, loaded, database, tell, member)))
+            return crew.guarded(lambda: process.run(live(wishes, loaded, database, tell, member, estate)))
 
         def running() -> None:
             announce(wishes, team.listening, database, wishes.control_socket(), team.size)
@@ -398,12 +410,14 @@ async def live(
     database: str,
     ready: Callable[[], None] | None,
     team: Team | None = None,
+    estate: Estate | None = None,
 ) -> None:
     """One server, or one worker of it, from start to orderly stop."""
     import asyncio
 
     from kamtool.debug.watching import Watching
-    from kamtool.server import core_rpc
+    from kamtool.server import core_rpc, handover
+    from kamtool.server.listen import wanted_by
     from kamtool.server.notify import Notify
     from kamtool.server.options import Options
     from kamtool.server.process import until_told
@@ -415,6 +429,8 @@ async def live(
         loaded,
         options=Options(
             team=team,
+            estate=None if team is not None and team.is_late else estate,
+            bound={} if estate is None or team is not None else dict(estate.bound(wanted_by(loaded, []))),
             drain=wishes.drain,
             overload_late=wishes.overload_late / 1000,
             overload_queue=wishes.overload_queue,
@@ -425,6 +441,7 @@ async def live(
     reloader.register(server.rpc)
     reloader.on_reloaded.append(lambda script: set_log_level(wishes, script.settings))
     rpc = control.ControlSocket(server.rpc, wishes.control_socket())
+    rpc.takers[b'"core.hand_over"'] = partial(handover.give, server)
     rpc.takers[b'"debug.attach"'] = partial(talk, "kamtool.debug.attach", server)
     rpc.takers[b'"trace.attach"'] = partial(talk, "kamtool.tools.trace.feed", server)
     watching = Watching(server)
@@ -439,7 +456,7 @@ async def live(
             await watching.coverage("on")
         start_recorder(wishes, server)
         if not server.worker:  # who asks one worker asks them all
-            await rpc.start()
+            await rpc.start(patience=5.0 if estate is not None else 0.0)
 
         def running() -> None:
             if team is None:
@@ -453,6 +470,8 @@ async def live(
             notify.reloading()
             await reloader.reload_and_log()
             notify.say("READY=1")
+            if team is not None and ready:
+                ready()
 
         await until_told(
             lambda: server.spawn(log_statistics(server), "statistics"),

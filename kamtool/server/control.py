@@ -101,8 +101,15 @@ class ControlSocket:
         self._clients: set[asyncio.Task[None]] = set()
         self._work: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> None:
-        """Bind both, mode 0600. Raises UsageError when a server has them or the place is forbidden."""
+    async def start(self, patience: float = 0.0) -> None:
+        """Bind both, mode 0600. Raises UsageError when a server has them or the place is forbidden.
+
+        One that is about to go is waited for: `patience` seconds.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + patience
+        while loop.time() < end and _answers(self.path, socket.SOCK_STREAM):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._server = await asyncio.start_unix_server(
@@ -120,12 +127,13 @@ class ControlSocket:
         """Close the sockets, let go of the clients, remove the files."""
         if self._datagram is not None:
             asyncio.get_running_loop().remove_reader(self._datagram)
-            self._datagram.close()
+            # The name goes first: once we do not answer, another server may take it.
             self.datagram_path.unlink(missing_ok=True)
+            self._datagram.close()
             self._datagram = None
         if self._server is not None:
-            self._server.close()
             self.path.unlink(missing_ok=True)
+            self._server.close()
             self._server = None
         pending = [*self._clients, *self._work]
         for task in pending:

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from kamtool.server.handover import Estate
 from kamtool.server.workers import Team
 from kamtool.sip.flow import Socket
 from kamtool.transport.resolver import Resolver
@@ -25,13 +26,15 @@ class Options:
     sweep: float = 0.05
     drain: float = 5.0
     resolver: Resolver | None = None
-    overload_late: float = 0.5
+    overload_late: float = 0.0
     """New requests get 503 while the loop is so many seconds behind; 0 for never."""
-    overload_queue: int = 50
+    overload_queue: int = 0
     """Likewise while a UDP socket's receive queue is so full, in percent; 0 for never."""
     team: Team | None = None
     """The workers this one belongs to; None where it is the only one."""
     bound: Mapping[Socket, socket.socket] = field(default_factory=dict)
     """Sockets that are bound already: those of the team, or taken over from another server."""
+    estate: Estate | None = None
+    """What another server gives to this one; it reads nothing until that says so."""
     freeze: bool = True
     """Hide what start-up made from the garbage collector; a test with many servers may not want it."""

@@ -53,11 +53,12 @@ async def until_told(
 class PidFile:
     """A file with this process's number, gone at the end; that of a living process is not overwritten."""
 
-    def __init__(self, path: Path, number: Callable[[], int] = os.getpid) -> None:
-        self.path, self.number = path, number
+    def __init__(self, path: Path, number: Callable[[], int] = os.getpid, *, heir: bool = False) -> None:
+        self.path, self.number, self.heir = path, number, heir
+        """An heir takes the file over with the server that wrote it."""
 
     def __enter__(self) -> PidFile:
-        if owner := self._living_owner():
+        if not self.heir and (owner := self._living_owner()):
             raise UsageError(f"{self.path} names process {owner}, which is running", exit_code=4)
         try:
             self.path.write_text(f"{self.number()}\n")
@@ -68,8 +69,9 @@ class PidFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):
-            self.path.unlink()
+        with suppress(OSError, ValueError):
+            if int(self.path.read_text()) == self.number():  # or an heir has it
+                self.path.unlink()
 
     def _living_owner(self) -> int:
         try:

@@ -34,6 +34,8 @@ class Gate:
         self.is_draining = self.is_overloaded = False
         self.retry_after = 5
         self._open: Callable[[bytes, Flow], None] = server.receive
+        if server.dispatch is not None:
+            self._open = server.dispatch.own  # first to the right worker, then refused or not
         self._calm = 0
 
     # Who opens and closes it
@@ -65,8 +67,10 @@ class Gate:
                 self._swap()
 
     def _swap(self) -> None:
-        server = self.server
-        if self.is_draining or self.is_overloaded:
+        server, narrow = self.server, self.is_draining or self.is_overloaded
+        if server.dispatch is not None:
+            server.dispatch.own = self._narrow if narrow else self._open
+        elif narrow:
             if server.receive != self._narrow:
                 self._open = server.receive
             server.receive_by(self._narrow)

@@ -85,6 +85,7 @@ class Server:
         self.team = self.options.team
         self.worker = self.team.number if self.team else 0
         """This worker's number."""
+        self.dispatch: Dispatch | None = None
         self.link: Link | None = None
         """The way to the other workers, where there are any."""
         self.started_at = time.time()
@@ -98,7 +99,8 @@ class Server:
         """One datagram, or one message cut from a stream: what the transports call."""
         if self.team:
             self.link = Link(self.worker, self.team.mail, self.spawn)
-            self.receive = Dispatch(self, self.team, self.link).message
+            self.dispatch = Dispatch(self, self.team, self.link)
+            self.receive = self.dispatch.message
         self.transports = Transports(self, tcp=tcp_options(self.setting), resolver=self._resolver(),
             udp=udp_options(self.setting),
         )  # fmt: skip
@@ -159,9 +161,7 @@ class Server:
             if self.link is not None:
                 self.link.start()
             wanted = list(self.team.own_bound) if self.team and self.team.bound else []
-            self.transports.start(
-                wanted or listen.wanted_by(self.script, list(self.options.listens)), bound
-            )
+            self.transports.start(wanted or listen.wanted_by(self.script, list(self.options.listens)), bound)
             estate = self.options.estate
             if estate is not None:
                 self.transports.pause()
@@ -226,7 +226,7 @@ class Server:
         self._stopping = True
         self.gate.drain()
         end = loop.time() + (self.options.drain if drain is None else drain)
-        while self._is_busy() and loop.time() < end:  # noqa: ASYNC110
+        while self._runs_on() and loop.time() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         for module in reversed(list(self.modules.values())):
             if self.worker and module.alone:
@@ -244,6 +244,14 @@ class Server:
             self.link.stop()
         await self.databases.close()
         self._loop = None
+
+    def _runs_on(self) -> bool:
+        """Whether a transaction waits for its answer, here or at another worker."""
+        busy = self._is_busy()
+        if self.team is None:
+            return busy
+        self.team.done[self.worker] = not busy
+        return not self.team.all_done
 
     def _is_busy(self) -> bool:
         return any(not tx.is_answered for tx in self.transactions.by_label.values())

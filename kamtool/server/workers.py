@@ -46,6 +46,7 @@ class Team:
     mail: list[Mail] = field(default_factory=list)
     """By worker: where to write to it, and where it reads."""
     pids: Any = None
+    done: Any = None
     started_epoch: int = field(default_factory=lambda: int(time.time()))
     secret: bytes = field(default_factory=lambda: os.urandom(32))
     memory: mmap.mmap = field(default_factory=lambda: mmap.mmap(-1, MEMORY_BYTES))
@@ -55,6 +56,8 @@ class Team:
         self.mail = [_mailbox() for _ in range(self.size)]
         self.pids = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("I")
         """Process numbers by worker, written by the parent."""
+        self.done = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("I")
+        """By worker: 1 once it stops and nothing runs there any more, or it is dead."""
 
     @property
     def listening(self) -> list[Socket]:
@@ -65,6 +68,11 @@ class Team:
     def own_bound(self) -> dict[Socket, sockets.socket]:
         """This worker's sockets."""
         return dict(self.bound[self.number])
+
+    @property
+    def all_done(self) -> bool:
+        """Whether nothing runs anywhere: until then each must answer what the kernel gives it."""
+        return all(self.done[: self.size])
 
     @property
     def group_prefix(self) -> str:
@@ -98,6 +106,10 @@ class Team:
         except BaseException:
             self.close()
             raise
+
+    def inherit(self, bound: list[Bound]) -> None:
+        """Take the sockets of another server, by worker."""
+        self.bound = bound
 
     def close(self) -> None:
         for own in self.bound:

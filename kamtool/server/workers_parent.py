@@ -46,6 +46,7 @@ class Parent:
         self._born: dict[int, float] = {}
         self._deaths = 0
         self._ready = 0
+        self._has_run = False
         self._stopping = False
         self._code = 0
 
@@ -81,7 +82,9 @@ class Parent:
         elif number == signal.SIGUSR2:
             if self.successor is not None:
                 self.successor()
-        else:
+        else:  # SIGHUP: each reads the cfg again, and says when it has
+            self.notify.reloading()
+            self._ready = 0
             self._tell_all(number)
 
     def _tell_all(self, number: int) -> None:
@@ -94,7 +97,9 @@ class Parent:
             before = self._ready
             self._ready += len(os.read(self._pipe[0], 64))
             if before < self.team.size <= self._ready:
-                self.running()
+                if not self._has_run:
+                    self.running()
+                self._has_run = True
                 self.notify.say(f"READY=1\nSTATUS={self.team.size} workers")
 
     def _reap(self) -> None:
@@ -110,10 +115,11 @@ class Parent:
 
     def _ended(self, worker: int, pid: int, status: int) -> None:
         code = os.waitstatus_to_exitcode(status)
+        self.team.done[worker] = 1
         if self._stopping:
             self._code = self._code or max(0, code)
             return
-        if self._ready < self.team.size:
+        if not self._has_run:
             # One that cannot start says why; the others could not either.
             self._code, self._stopping = code if code > 0 else 1, True
             self._tell_all(signal.SIGTERM)
@@ -137,6 +143,7 @@ class Parent:
         sys.stdout.flush()
         sys.stderr.flush()
         parent = os.getpid()
+        self.team.done[worker] = 0
         pid = os.fork()
         if pid:
             self._pids[pid] = worker

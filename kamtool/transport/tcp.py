@@ -110,6 +110,12 @@ class TcpTransport:
             if hasattr(self, "loop"):
                 self.loop.remove_reader(listener.fileno())
 
+    def resume(self) -> None:
+        """Accept again."""
+        for socket, listener in self.listeners:
+            if socket.transport != "tls" or self.profiles is not None:
+                self.loop.add_reader(listener.fileno(), self._accept, socket, listener)
+
     def close(self) -> None:
         self.pause()
         for _, listener in self.listeners:

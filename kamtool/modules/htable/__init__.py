@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from kamtool.errors import ConfigError, StoreError
@@ -133,6 +134,21 @@ class Htable(HtableVariables, HtableFunctions, IteratorFunctions, HtableRpc, Mod
             run.run_event(f"htable:expired:{name}", {RECORD: (key, value)})
 
         return tell
+
+    def state(self) -> Iterable[tuple[Any, ...]]:
+        """Every item."""
+        for name, table in self.htables.items():
+            for key, value in table.items():
+                yield name, key, value, table.deadlines.get(key, 0.0)
+
+    def take_state(self, items: Sequence[tuple[Any, ...]]) -> None:
+        """The items of another server, and no others."""
+        for table in self.htables.values():
+            table.clear()
+        for name, key, value, deadline in items:
+            found = self.htables.get(name)
+            if found is not None and found.set(key, value) and deadline:
+                found.keep(key, max(1, round(deadline - found.now())))
 
     async def stop(self) -> None:
         """Write the tables with `dbmode=1`."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from kamtool.errors import ConfigError, RpcError
 from kamtool.module import Host, Module, Param, rpc
@@ -89,6 +91,15 @@ class Pv(
             for piece in filter(None, str(value).split(";")):
                 alias, _, target = piece.partition("=")
                 self.aliases[alias.strip()] = self.avp_key(target.strip())
+
+    def state(self) -> Iterable[Any]:
+        """The shared variables."""
+        return self.shared.items()
+
+    def take_state(self, items: Sequence[Any]) -> None:
+        """The shared variables of another server."""
+        for name, value in items:
+            self.shared[name] = value
 
     @rpc("pv.shvGet")
     def rpc_shv_get(self, name: str = "") -> dict[str, int | str]:

@@ -6,8 +6,8 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from kamtool.errors import ConfigError, ParseError, StoreError
 from kamtool.module import Host, Module, Param
@@ -22,7 +22,7 @@ from kamtool.modules.usrloc.matching import Matching
 from kamtool.modules.usrloc.rows import FIELDS, VERSION, Rows
 from kamtool.modules.usrloc.rpc import LocationRpc
 from kamtool.modules.usrloc.ruid import Ruids
-from kamtool.modules.usrloc.sharing import Sharing
+from kamtool.modules.usrloc.sharing import CONNECTION, RUID, Sharing, change, flat
 from kamtool.modules.usrloc.table import Event, Listener, Table
 from kamtool.modules.usrloc.watching import Watch
 from kamtool.sip.flow import Flow
@@ -190,6 +190,26 @@ class Usrloc(LocationRpc, Columns, Module):
         for location in self.locations.values():
             if location.journal is not None and (location.db_only or not self.worker):
                 await location.journal.stop()
+
+    def state(self) -> Iterable[tuple[Any, ...]]:
+        """Every contact. A connection is not handed over, so no contact has one."""
+        for name, location in self.locations.items():
+            for contact in location.table:
+                yield (name, *flat(contact))
+
+    def take_state(self, items: Sequence[tuple[Any, ...]]) -> None:
+        """The contacts of another server, and no others."""
+        if self.mode is DbMode.DB_ONLY:
+            return
+        known = {item[RUID] for item in items}
+        for location in self.locations.values():
+            for contact in location.table:
+                if contact.ruid not in known:
+                    location.table.delete(contact)
+        for name, *rest in items:
+            if name in self.locations:
+                rest[CONNECTION] = 0
+                change(self.locations[name], Event.INSERTED.value, rest)
 
     def listen(self, listener: Listener) -> None:
         """Call `listener(event, contact)` at each change of any table."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 CHANGE, COMMIT = "usrloc", "usrloc.commit"
 UNWRITTEN = "unwritten"
+RUID, CONNECTION = 3, 11
+"""Where these stand in a contact as plain data: the ruid behind a table's name, the other without it."""
 SLICE = 500
 """Contacts that a worker which begins late is sent between two breaths of the loop."""
 

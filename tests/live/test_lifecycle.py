@@ -1,0 +1,213 @@
+"""The life of a server: it drains, it tells systemd, it is replaced without a lost packet."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from tests.support.process import KAMTOOL
+from tests.support.server import port_of
+from tests.support.until import until
+from tests.support.workers import cfg_file, register
+
+
+def invite(caller, user, call_id):
+    return caller.request(
+        "INVITE", f"sip:{user}@127.0.0.1", branch=f"i{call_id}", call_id=call_id,
+        headers=f"Contact: <{caller.uri}>\r\n",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_sigterm_refuses_new_calls_and_lets_running_ones_end(served, peer, tmp_path, workers):
+    server = served().start("-f", cfg_file(tmp_path), "--workers", workers, "--drain", 30)
+    phone, caller, stranger = await peer(), await peer(), await peer()
+    await register(phone, server.port, "bob")
+    caller.send(invite(caller, "bob", "drain"), server.port)
+    await caller.expect("100")
+    at_phone = await phone.expect("INVITE")
+    server.process.send_signal(signal.SIGTERM)
+
+    async def is_refused():
+        stranger.send(stranger.request("OPTIONS", "sip:127.0.0.1", branch=f"{time.monotonic()}"), server.port)
+        return (await stranger.expect()).status == 503
+
+    async with asyncio.timeout(20):
+        while not await is_refused():
+            pass
+    stranger.send(invite(stranger, "bob", "late"), server.port)
+    refused = await stranger.expect("503")
+    assert int(refused.header("Retry-After")) > 0
+    assert server.process.poll() is None
+    phone.send(phone.answer(at_phone, 486), server.port)
+    await phone.expect("ACK")
+    await caller.expect("486")
+    assert await asyncio.to_thread(server.process.wait, 20) == 0
+    assert phone.inbox.empty()
+
+
+async def test_a_second_sigterm_ends_it_at_once(served, peer, tmp_path):
+    server = served().start("-f", cfg_file(tmp_path), "--workers", 2, "--drain", 600)
+    phone, caller = await peer(), await peer()
+    await register(phone, server.port, "bob")
+    caller.send(invite(caller, "bob", "long"), server.port)
+    await caller.expect("100")
+    server.process.send_signal(signal.SIGTERM)
+    await until(lambda: "stopping" in server.log() or not (server.folder / "control.sock").exists())
+    server.process.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(server.process.wait, 20) == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_systemd_hears_of_start_life_reload_and_stop(served, tmp_path, workers):
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(path))
+        systemd.settimeout(20)
+        server = served()
+        server.environment |= {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "400000"}
+        server.start("-f", cfg_file(tmp_path), "--workers", workers)
+        heard = []
+
+        def hear(wanted):
+            while not any(wanted in line for line in heard):
+                heard.extend(systemd.recv(4096).decode().splitlines())
+
+        hear("READY=1")
+        hear("WATCHDOG=1")
+        server.process.send_signal(signal.SIGHUP)
+        hear("RELOADING=1")
+        assert any(line.startswith("MONOTONIC_USEC=") for line in heard)
+        heard.clear()
+        hear("READY=1")
+        assert server.end() == 0
+        hear("STOPPING=1")
+
+
+async def test_a_late_loop_refuses_new_requests_until_it_keeps_up(kamtool, peer):
+    server = await kamtool(
+        'request_route { if (loose_route()) { t_relay(); exit; } $du = "sip:127.0.0.1:" + $rp; '
+        'if (is_method("INVITE")) record_route(); t_relay(); }',
+        overload_late=0.2,
+        t1=8.0,
+    )
+    phone, caller, stranger = await peer(), await peer(), await peer()
+    port = port_of(server)
+    caller.send(caller.request("INVITE", phone.uri, call_id="over"), port)
+    await caller.expect("100")
+    at_phone = await phone.expect("INVITE")
+    time.sleep(0.7)  # noqa: ASYNC251  (that is what makes the loop late)
+    await until(lambda: server.gate.is_overloaded)
+    stranger.send(stranger.request("OPTIONS", phone.uri, call_id="new"), port)
+    refused = await stranger.expect("503")
+    assert refused.header("Retry-After")
+    # The transaction that runs goes on, and so does what is in a dialog.
+    phone.send(phone.answer(at_phone, 200, headers=f"Contact: <{phone.uri}>\r\n"), port)
+    ok = await caller.expect("200")
+    routes = "".join(f"Route: {route}\r\n" for route in reversed(ok.items("Record-Route")))
+    caller.send(
+        caller.request("BYE", phone.uri, cseq=2, branch="bye", to_tag="you", call_id="over", headers=routes),
+        port,
+    )
+    phone.send(phone.answer(await phone.expect("BYE"), 200), port)
+    await caller.expect("200")
+    await until(lambda: not server.gate.is_overloaded)
+    stranger.send(stranger.request("OPTIONS", phone.uri, call_id="new2", branch="n2"), port)
+    await phone.expect("OPTIONS")
+    assert server.stats["core:refused_requests"] == 1
+    assert server.stats["core:overloads"] >= 1
+
+
+async def test_a_full_receive_queue_is_seen(kamtool):
+    server = await kamtool("request_route { exit; }")
+    server.transports.pause()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
+        before = server.transports.queued_percent()
+        for _ in range(3000):
+            flood.sendto(b"x" * 1000, ("127.0.0.1", port_of(server)))
+        assert server.transports.queued_percent() > before
+    server.transports.resume()
+    await until(lambda: server.transports.queued_percent() == 0)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_new_server_takes_over_and_no_request_is_lost(served, peer, tmp_path, workers):
+    """Registrations, counters and a ringing call survive; of a steady stream every request is answered."""
+    options = ["-f", cfg_file(tmp_path), "--workers", workers, "--drain", "20", "-P", tmp_path / "pid"]
+    server = served().start(*options)
+    phone, caller, steady = await peer(), await peer(), await peer()
+    await register(phone, server.port, "bob")
+    caller.send(caller.request("OPTIONS", "sip:count@127.0.0.1", branch="c"), server.port)
+    old = int((await caller.expect("200")).reason.split()[0])
+    caller.send(invite(caller, "bob", "ringing"), server.port)
+    await caller.expect("100")
+    at_phone = await phone.expect("INVITE")
+    phone.send(phone.answer(at_phone, 180), server.port)
+    await caller.expect("180")
+
+    stop = asyncio.Event()
+    asked = 0
+
+    async def stream():
+        nonlocal asked
+        while not stop.is_set():
+            asked += 1
+            steady.send(
+                steady.request("OPTIONS", "sip:127.0.0.1", branch=f"s{asked}", call_id=f"s{asked}"),
+                server.port,
+            )
+            await steady.expect("200", within=5)
+
+    streaming = asyncio.ensure_future(stream())
+    command = [
+        *KAMTOOL, "serve", "-l", f"udp:127.0.0.1:{server.port}", "-l", f"tcp:127.0.0.1:{server.port}",
+        *map(str, options), "--take-over",
+    ]  # fmt: skip
+    with server.log_path.open("ab") as log:
+        heir = subprocess.Popen(command, env=server.environment, stdout=log, stderr=log)  # noqa: ASYNC220
+    try:
+        await until(lambda: "another process has taken over" in server.log())
+        # The call that was ringing is the old one's to the end.
+        phone.send(phone.answer(at_phone, 486), server.port)
+        await phone.expect("ACK")
+        await caller.expect("486")
+        caller.send(
+            caller.request("ACK", "sip:bob@127.0.0.1", branch="iringing", call_id="ringing", to_tag="you"),
+            server.port,
+        )
+        assert await asyncio.to_thread(server.process.wait, 30) == 0
+        stop.set()
+        await streaming
+        assert asked > 10
+        # What the old one knew, the new one knows.
+        caller.send(invite(caller, "bob", "after"), server.port)
+        await caller.expect("100")
+        at_phone = await phone.expect("INVITE")
+        phone.send(phone.answer(at_phone, 486), server.port)
+        await caller.expect("486")
+        caller.send(caller.request("OPTIONS", "sip:127.0.0.1", branch="q"), server.port)
+        pid, count = (await caller.expect("200")).reason.split()[:2]
+        assert int(pid) != old
+        assert count == "1"
+        await until(lambda: server.cli("rpc", "core.uptime").returncode == 0)
+        assert int((tmp_path / "pid").read_text()) == heir.pid
+    finally:
+        streaming.cancel()
+        heir.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(heir.wait, 20) == 0
+    assert not (tmp_path / "pid").exists()
+
+
+def test_taking_over_from_nobody_is_one_clear_error(served, tmp_path):
+    server = served()
+    done = subprocess.run(
+        [*KAMTOOL, "serve", "-f", cfg_file(tmp_path), "-l", f"udp:127.0.0.1:{server.port}", "--take-over"],
+        env=server.environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 5
+    assert "no server to take over from" in done.stderr
+    assert os.listdir(server.folder) == []

@@ -123,6 +123,8 @@ class _Search:
     def __init__(self, resolver: Resolver, end: float) -> None:
         self.resolver, self.options, self.end = resolver, resolver.options, end
         self.failure: TransportError | None = None
+        self.refused = False
+        """The domain says that it has no such service, and nothing else was found."""
 
     async def targets(self, host: str, port: int | None, transport: str, secure: bool) -> list[Target]:
         known = self.resolver.addresses_in_hosts(host)
@@ -135,7 +137,7 @@ class _Search:
                 found += await self._srv_targets(owner, service)
                 if found:
                     break
-        if not found:
+        if not found and not self.refused:
             found = await self._addresses(host, port or default_port(plain), plain)
         if not found:
             raise self.failure or TransportError(f"{host}: the name does not resolve")
@@ -143,7 +145,7 @@ class _Search:
 
     async def _services(self, host: str, transport: str, secure: bool) -> list[tuple[str, str]]:
         """(transport, SRV name) in the order to be asked (§4.1)."""
-        if transport:
+        if transport and not (secure and self.options.naptr):  # of sips: the transport is said by the scheme
             return [(transport, SERVICES.get(transport, "_sip._tcp.") + host)]
         if self.options.naptr:
             found = [
@@ -153,7 +155,8 @@ class _Search:
             ]
             if found:
                 return found
-        wanted = ("tls",) if secure else ("udp", "tcp", "sctp")
+        # As Kamailio: whoever asks for NAPTR asks for TLS as well, where there is none.
+        wanted = ("tls",) if secure else ("udp", "tcp", "sctp", *(("tls",) if self.options.naptr else ()))
         usable = [name for name in wanted if self._is_wanted(name, secure)]
         return [(name, SERVICES[name] + host) for name in sorted(usable, key=self._preference)]
 
@@ -184,7 +187,9 @@ class _Search:
             records = sorted(records, key=lambda record: (record.priority, -record.weight))
         for record in records:
             name = str(record.target).rstrip(".").lower()
-            if name:  # §4.1 of RFC 2782: the target "." means that the service is not there
+            if not name:  # RFC 2782: the target "." means that the service is decidedly not there
+                self.refused = True
+            else:
                 targets += await self._addresses(name, record.port, transport)
             if len(targets) >= MAX_TARGETS or (targets and not self.options.failover):
                 break

@@ -19,7 +19,7 @@ from kamtool.module import (
 from kamtool.modules.tm.base import Part
 from kamtool.modules.tm.suspending import ids_of, suspending_of
 from kamtool.server.answering import fresh
-from kamtool.server.transaction import ClientTransaction, ServerTransaction
+from kamtool.server.transaction import ClientTransaction
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
@@ -58,7 +58,7 @@ class Tmx(Part, Module):
     @function("t_cancel_callid", routes=ANY)
     def t_cancel_callid(self, ctx: Context, callid: str, cseq: str, flag: int, code: int = 0) -> bool:
         """Cancel the INVITE with this Call-ID and CSeq number; its failure_route finds `flag` set."""
-        tx = self._by_call_id(callid, cseq)
+        tx = self.by_call_id(callid, cseq)
         if tx is None or tx.method != "INVITE" or tx.is_answered:
             return False
         if tx.ctx is not None and 0 <= flag < 32:
@@ -70,17 +70,11 @@ class Tmx(Part, Module):
     @function("t_reply_callid", routes=ANY)
     def t_reply_callid(self, ctx: Context, callid: str, cseq: str, code: int, reason: str) -> bool:
         """Answer the request with this Call-ID and CSeq number."""
-        tx = self._by_call_id(callid, cseq)
+        tx = self.by_call_id(callid, cseq)
         if tx is None or not self._host.replies.stateful(tx, code, reason):
             return False
         self._host.relay.answered(tx, code)
         return True
-
-    def _by_call_id(self, call_id: str, cseq: str) -> ServerTransaction | None:
-        for tx in self._host.transactions.by_label.values():
-            if tx.ctx is not None and tx.ctx.msg.call_id == call_id and str(tx.ctx.msg.cseq) == cseq.strip():
-                return tx
-        return None
 
     # Asking ------------------------------------------------------------------------------------------------
 

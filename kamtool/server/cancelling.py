@@ -30,6 +30,8 @@ class Cancelling:
             return
         tx.cancelled = True
         self.cancel_others(tx, -1, headers)
+        if tx.local is not None:
+            return
         if not any(client.status < 200 for client in tx.branches) and not tx.in_failure_route:
             self.server.replies.stateful(tx, 487, "Request Terminated")
 

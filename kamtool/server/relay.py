@@ -374,7 +374,7 @@ class Relay(Cancelling):
             client.branch_flags = ctx.branch_flags
         if ctx.on_reply and ctx.on_reply != tx.on_reply:
             client.on_reply = ctx.on_reply
-        if ctx.ruid:
+        if ctx.ruid or ctx.instance:
             client.ruid, client.path, client.instance = ctx.ruid, ctx.path, ctx.instance
         if ctx._scratch is not None and BRANCH_FAILURE in ctx._scratch:
             client.on_branch_failure = ctx._scratch.pop(BRANCH_FAILURE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from kamtool.errors import ParseError
 from kamtool.module import (
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kamtool.script.context import Context
+    from kamtool.server.server import Server
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Rr(Module):
 
     live = (
         "append_fromtag", "enable_double_rr", "enable_full_lr", "ignore_user", "add_username",
-        "enable_socket_mismatch_warning", "force_send_socket",
+        "enable_socket_mismatch_warning", "force_send_socket", "ignore_sips", "sockname_mode",
     )  # fmt: skip
 
     append_fromtag = Param(1, "put the From tag into Record-Route as `ftag`; is_direction needs it")
@@ -61,6 +62,9 @@ class Rr(Module):
     enable_socket_mismatch_warning = Param(1, "warn when a double Route names no socket of ours")
     custom_user_avp = Param("", "a pseudo-variable with the user part to put into Record-Route")
     force_send_socket = Param(1, "send by the socket that the second half of a double Route names")
+
+    ignore_sips = Param(0, "1: write `sip:` also for a request to a SIPS URI, against RFC 3261 §16.6")
+    sockname_mode = Param(0, "1: write the name of the socket as `sn`, and leave by the socket so named")
 
     def __init__(self, server: Host) -> None:
         super().__init__(server)
@@ -94,7 +98,10 @@ class Rr(Module):
         lr = ";lr=on" if self.enable_full_lr else ";lr"
         if ctx._scratch is not None:
             params += ctx.scratch.get("rr.params", "")
-        return RecordRoute(self._user(ctx), lr, params, bool(self.enable_double_rr))
+        # RFC 3261 §16.6 step 4: a request to a SIPS URI gets a SIPS URI.
+        scheme = "sips" if not self.ignore_sips and ctx.ruri[:5].lower() == "sips:" else "sip"
+        double = bool(self.enable_double_rr)
+        return RecordRoute(self._user(ctx), lr, params, double, scheme, bool(self.sockname_mode))
 
     def _user(self, ctx: Context) -> str:
         for name in self.users:
@@ -163,6 +170,8 @@ class Rr(Module):
                 row = request.row(places[0])
                 ctx.edit(row[1], row[5], b"")
                 ctx.dst_uri, ctx.route_params = None, hop.params
+                if self.sockname_mode:
+                    self._leave_by_name(ctx, hop)
                 code = ROUTED if request.to_tag else PRELOADED
                 return self._told(ctx, code) if self.routed else code
         elif not places:
@@ -223,8 +232,17 @@ class Rr(Module):
         ctx.dst_uri = decision.dst_uri
         if decision.dst_uri is not None or decision.appended:
             ctx.scratch[NEXT_HOP] = True
-        if decision.socket is not None and self.force_send_socket:
+        if self.sockname_mode and (decision.socket is not None or decision.ours is not None):
+            self._leave_by_name(ctx, decision.socket or decision.ours)
+        elif decision.socket is not None and self.force_send_socket:
             self._leave_by(ctx, decision.socket)
+
+    def _leave_by_name(self, ctx: Context, hop: Hop | None) -> None:
+        name = hop.params.partition(";sn=")[2].partition(";")[0] if hop is not None else ""
+        for socket in cast("Server", self.server).sockets if name else ():
+            if socket.name == name:
+                ctx.send_socket = socket
+                return
 
     def _leave_by(self, ctx: Context, hop: Hop) -> None:
         transport = hop.transport or ("tls" if hop.scheme == "sips" else "udp")

@@ -25,7 +25,7 @@ class Decision:
     """What to do about the Route set. `removed` are places among the Route entries, first is 0.
 
     `params` are those of the URI by which the request found us, from their semicolon on; `socket` is the
-    other half of a double Record-Route, by which the request leaves.
+    other half of a double Record-Route, by which the request leaves, `ours` the first half.
     """
 
     code: int
@@ -35,6 +35,7 @@ class Decision:
     dst_uri: str | None = None
     params: str = ""
     socket: Hop | None = None
+    ours: Hop | None = None
 
 
 @dataclass(slots=True)
@@ -134,7 +135,7 @@ def _after_loose(
     decision = Decision(ROUTED)
     place, first = 0, route_set[0]
     if is_myself(first):
-        decision.params = first.params
+        decision.params, decision.ours = first.params, first
         decision.removed.add(0)
         place = 1
         # Both halves of a double Record-Route are ours; the second names the socket to leave by.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kamtool.module import BRANCH_ROUTE, FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Host
+from kamtool.module import BRANCH_ROUTE, FAILURE_ROUTE, REQUEST_ROUTE, Host, Routes
 from kamtool.server.transaction import ServerTransaction, Settings
+from kamtool.sip.message import Message, Request
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
     from kamtool.server.server import Server
 
 REQUEST_OR_FAILURE = REQUEST_ROUTE | FAILURE_ROUTE
-TM_ROUTES = REQUEST_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE | ONREPLY_ROUTE
+TM_ROUTES = REQUEST_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE | Routes.ONREPLY
 TIMERS = "tm.timers"
 
 
@@ -34,6 +35,17 @@ class Part:
             found = self._host.transactions.match(ctx.msg)
             return found[0] if found else None
         return self._host.transactions.find(ctx.msg)
+
+    def by_call_id(self, call_id: str, cseq: str) -> ServerTransaction | None:
+        """The transaction whose request has this Call-ID and CSeq number; one of our own counts too."""
+        number = cseq.strip()
+        for tx in self._host.transactions.by_label.values():
+            msg: Message | None = tx.ctx.msg if tx.ctx is not None else None
+            if msg is None and tx.local is not None and tx.branches and tx.branches[0].data:
+                msg = Request(tx.branches[0].data)
+            if msg is not None and msg.call_id == call_id and str(msg.cseq) == number:
+                return tx
+        return None
 
     def _reply_status(self, ctx: Context) -> int:
         """The status of the reply at hand: in a failure_route the winning one, else the last one sent."""

@@ -1,0 +1,1 @@
+"""Unit tests of a routing script: messages in, and what must come of them."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable
+from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from kamtool.errors import ConfigError, ScriptError
+from kamtool.errors import ConfigError, ScriptError, TransportError
 from kamtool.module import (
     ANY,
     FAILURE_ROUTE,
@@ -15,6 +17,7 @@ from kamtool.module import (
     Module,
     Param,
     Value,
+    Variable,
     function,
     pv,
     transformation,
@@ -23,7 +26,9 @@ from kamtool.script import uri_text
 from kamtool.script.branches import append
 from kamtool.script.pv_socket import find_socket, sockets
 from kamtool.script.values import to_octets, to_str
-from kamtool.sip.flow import Address, Flow
+from kamtool.server.listen import FAKE_REQUEST
+from kamtool.server.routing import DEFAULT_PORTS
+from kamtool.sip.flow import Address, Flow, Socket
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
@@ -33,6 +38,29 @@ logger = logging.getLogger("kamtool.modules.corex")
 
 _DOMAIN = re.compile(r"(?:(udp|tcp|tls|ws|wss):)?([A-Za-z0-9][A-Za-z0-9.-]*)(?::([0-9]{1,5}))?")
 _IFLAGS = {"USE_UAC_FROM": 0, "USE_UAC_TO": 1, "UAC_AUTH": 2}
+
+
+def _named(ctx: Context, name: str) -> Socket | None:
+    """The listening socket of that name."""
+    wanted = name.lower()
+    return next((each for each in sockets(ctx) if wanted and each.name.lower() == wanted), None)
+
+
+class ViaParameters:
+    """What goes behind the branch in our Via: kamtool.server.outgoing calls it for each branch."""
+
+    __slots__ = ("record", "server_id", "wanted")
+
+    def __init__(self, server_id: int, record: str) -> None:
+        self.server_id, self.record = server_id, record
+        self.wanted = {"srvid": False, "xavp": False}
+
+    def __call__(self, ctx: Context) -> bytes:
+        parts = [f";srvid={self.server_id}"] if self.wanted["srvid"] and self.server_id else []
+        record = ctx.avps.xavps.record(self.record) if self.wanted["xavp"] and self.record else None
+        if record is not None:
+            parts += [f";{name}={values[-1]}" for name, values in reversed(record.fields.items())]
+        return to_octets("".join(parts).replace("\r", "").replace("\n", ""))
 
 
 class Corex(Module):
@@ -84,11 +112,11 @@ class Corex(Module):
     @function("set_send_socket_name", routes=ANY)
     def set_send_socket_name(self, ctx: Context, name: str) -> bool:
         """Send from the listening socket of that name."""
-        for socket in sockets(ctx):
-            if socket.name == name:
-                ctx.send_socket = socket
-                return True
-        return False
+        found = _named(ctx, name)
+        if found is None:
+            return False
+        ctx.send_socket = found
+        return True
 
     @function("set_recv_socket", routes=ANY)
     def set_recv_socket(self, ctx: Context, socket: str) -> bool:
@@ -97,6 +125,16 @@ class Corex(Module):
             found = find_socket(ctx, socket)
         except ScriptError:
             return False
+        ctx.flow = Flow(ctx.flow.transport, found.address, ctx.flow.remote, ctx.flow.connection)
+        return True
+
+    @function("set_recv_socket_name", routes=ANY)
+    def set_recv_socket_name(self, ctx: Context, name: str) -> bool:
+        """Take the message for received on the listening socket of that name. Never false."""
+        found = _named(ctx, name)
+        if found is None:
+            logger.error("set_recv_socket_name: no listening socket is named %r", name)
+            return True
         ctx.flow = Flow(ctx.flow.transport, found.address, ctx.flow.remote, ctx.flow.connection)
         return True
 
@@ -132,6 +170,65 @@ class Corex(Module):
         ctx.scratch["corex.iflags"] = held | bit if on else held & ~bit
         return True
 
+    @function("is_socket_name", routes=ANY)
+    def is_socket_name(self, ctx: Context, name: str) -> bool:
+        """Whether a listening socket has this name; case is ignored."""
+        return _named(ctx, name) is not None
+
+    @function("is_faked_msg", routes=ANY)
+    def is_faked_msg(self, ctx: Context) -> bool:
+        """Whether an event route runs for no message: it sees one that the server made up."""
+        return ctx.msg.data == FAKE_REQUEST
+
+    @function("is_incoming", routes=ANY)
+    def is_incoming(self, ctx: Context) -> bool:
+        """False, as it is without `nio_intercept`, which kamtool does not have."""
+        return False
+
+    @function("file_read", routes=ANY)
+    def file_read(self, ctx: Context, path: str, variable: Variable) -> bool:
+        """Read a text file into a variable; false when it cannot be read or is empty."""
+        try:
+            data = Path(path).read_bytes()
+        except (OSError, ValueError) as error:
+            logger.error("file_read: %s: %s", path, error)
+            return False
+        if not data:
+            return False
+        variable.set(ctx, data.decode("utf-8", "surrogateescape"))
+        return True
+
+    @function("file_write", routes=ANY)
+    def file_write(self, ctx: Context, path: str, text: str) -> bool:
+        """Write a text file anew; false when it cannot be written, or the text is empty."""
+        if not text:
+            return False
+        try:
+            Path(path).write_bytes(to_octets(text))
+        except (OSError, ValueError) as error:
+            logger.error("file_write: %s: %s", path, error)
+            return False
+        return True
+
+    @function("via_add_srvid", routes=ANY)
+    def via_add_srvid(self, ctx: Context, on: int) -> int:
+        """Put `srvid`, the number in `server_id`, into our Via of this request, unless it is 0."""
+        return self._via(ctx, "srvid", on)
+
+    @function("via_add_xavp_params", routes=ANY)
+    def via_add_xavp_params(self, ctx: Context, on: int) -> int:
+        """Put the fields of the record that `xavp_via_params` names into our Via of this request."""
+        return self._via(ctx, "xavp", on)
+
+    def _via(self, ctx: Context, part: str, on: int) -> int:
+        held = ctx.scratch.get("core.via")
+        if held is None:
+            settings = cast("Server", self.server).settings
+            held = ViaParameters(settings.number("server_id"), settings.text("xavp_via_params"))
+            ctx.scratch["core.via"] = held
+        held.wanted[part] = bool(on)
+        return 1
+
     @function("setxflag", routes=ANY)
     def setxflag(self, ctx: Context, flag: int) -> bool:
         """Set an extended flag, 0 to 63."""
@@ -156,30 +253,60 @@ class Corex(Module):
         return True
 
     @function("send_udp", routes=REQUEST_ROUTE | FAILURE_ROUTE)
-    def send_udp(self, ctx: Context, target: str = "") -> bool:
-        """Send the message as received to `ip:port` over UDP, without waiting for anything."""
-        return self._send(ctx, ctx.msg.data, target, "udp")
+    async def send_udp(self, ctx: Context, target: str = "") -> bool:
+        """Send the message as received over UDP to `host:port`, else to where the request would go."""
+        return await self._send_as(ctx, target, "udp")
+
+    @function("send_tcp", routes=REQUEST_ROUTE | FAILURE_ROUTE)
+    async def send_tcp(self, ctx: Context, target: str = "") -> bool:
+        """Like `send_udp()`, over TCP."""
+        return await self._send_as(ctx, target, "tcp")
 
     @function("send_data", routes=ANY)
-    def send_data(self, ctx: Context, target: str, data: str) -> bool:
-        """Send octets to `udp:ip:port`."""
-        return self._send(ctx, to_octets(data), target, "")
+    async def send_data(self, ctx: Context, uri: str, data: str) -> bool:
+        """Send octets to a SIP URI, once and without waiting for anything."""
+        return await self._send(ctx, uri, to_octets(data))
 
-    def _send(self, ctx: Context, data: bytes, target: str, transport: str) -> bool:
-        server: Any = self.server
-        parts = uri_text.parts(ctx.dst_uri or ctx.new_uri or ctx.msg.uri)
-        if target:
-            address = _socket_address(target)
-        else:
-            address = Address(parts.host, int(parts.port_or_default)) if parts is not None else None
-        kind = transport or target.partition(":")[0].lower()
-        if address is None or kind != "udp":
+    @function("sendx", routes=ANY)
+    async def sendx(self, ctx: Context, uri: str, socket: str, data: str) -> bool:
+        """Like `send_data()`, from this listening socket (`udp:ip:port`) where there is one."""
+        try:
+            source = find_socket(ctx, socket)
+        except ScriptError:
+            source = None
+        return await self._send(ctx, uri, to_octets(data), source=source)
+
+    async def _send_as(self, ctx: Context, target: str, transport: str) -> bool:
+        uri = f"sip:{target}" if target else ctx.dst_uri or ctx.new_uri or ctx.msg.uri
+        return await self._send(ctx, uri, ctx.msg.data, transport=transport)
+
+    async def _send(
+        self, ctx: Context, uri: str, data: bytes, *, transport: str = "", source: Socket | None = None
+    ) -> bool:
+        server, parts = cast("Server", self.server), uri_text.parts(uri)
+        if parts is None or not parts.host:
             return False
-        source = next((s for s in sockets(ctx) if s.transport == "udp"), None)
-        if source is None:
+        kind = transport or (uri_text.param(parts.params, "transport") or "udp").lower()
+        try:
+            port = int(parts.port) if parts.port else None
+            address = await self._address(parts.host.strip("[]"), port, kind)
+            if source is None or source.transport != kind:
+                source = next((each for each in sockets(ctx) if each.transport == kind), None)
+            if kind == "udp":
+                return source is not None and server.send(Flow("udp", source.address, address), data)
+            return server.send(server.transports.flow_to(kind, address, source), data)
+        except (TransportError, ValueError) as error:
+            logger.error("nothing can be sent to %s: %s", uri, error)
             return False
-        server.send(Flow("udp", source.address, address), data)
-        return True
+
+    async def _address(self, host: str, port: int | None, transport: str) -> Address:
+        """Raises TransportError for a name that leads nowhere."""
+        try:
+            ip_address(host)
+        except ValueError:
+            resolver = cast("Server", self.server).transports.resolver
+            return (await resolver.resolve(host, port, transport))[0].address
+        return Address(host, port or DEFAULT_PORTS.get(transport, 5060))
 
     @pv("lsock", kind=str, inner_required=True)
     def get_lsock(self, ctx: Context, inner: str) -> Value:

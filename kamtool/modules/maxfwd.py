@@ -20,7 +20,7 @@ class Maxfwd(Module):
 
     max_limit = Param(70, "the greatest value that is believed; a larger one is taken for it")
 
-    @function("mf_process_maxfwd_header", "process_maxfwd", routes=REQUEST_ROUTE)
+    @function("mf_process_maxfwd_header", "process_maxfwd", "maxfwd_process", routes=REQUEST_ROUTE)
     def mf_process_maxfwd_header(self, ctx: Context, max_value: int) -> int:
         """Count Max-Forwards down by one, or add it with `max_value` when it is missing.
 
@@ -45,10 +45,19 @@ class Maxfwd(Module):
             ctx.edits = [(start, end, NUMBERS[value - 1] if value <= limit else b"%d" % (limit - 1))]
         return 1 if value else -1
 
-    @function("is_maxfwd_lt", "mf_lowlimit", routes=REQUEST_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE)
+    @function(
+        "is_maxfwd_lt", "mf_lowlimit", "maxfwd_at_least", routes=REQUEST_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE
+    )
     def is_maxfwd_lt(self, ctx: Context, limit: int) -> int:
-        """1 when Max-Forwards is less than `limit`, -1 when not, -2 when there is none, -3 when it is bad."""
-        value = ctx.msg.max_forwards
+        """1 when Max-Forwards is less than `limit`, -1 when not, -2 when there is none, -3 when it is bad.
+
+        Once it was counted down, it is the new value that is asked about.
+        """
+        msg = ctx.msg
+        value = msg.max_forwards
         if value is None:
-            return -3 if ctx.msg.find("Max-Forwards") else -2
+            return -3 if msg.find("Max-Forwards") else -2
+        if ctx.edits:
+            queued = edits.pending(ctx, msg.max_forwards_start, msg.max_forwards_end)
+            value = int(queued) if queued.isdigit() else value
         return 1 if value < limit else -1

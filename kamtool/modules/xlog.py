@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from logging.handlers import SysLogHandler
 from typing import TYPE_CHECKING
 
@@ -56,7 +56,8 @@ class Xlog(Module):
     log_colors = Param(
         "", "colours of levels, `L_ERR=cr`: accepted, the server colours its log itself", repeat=True
     )
-    methods_filter = Param(-1, "log only during requests whose method's number is among these bits")
+    prefix_mode = Param(0, "1: `prefix` holds variables, expanded for each text")
+    methods_filter = Param(-1, "xlogm() is silent for these methods: their numbers, summed")
 
     def __init__(self, server: Host) -> None:
         super().__init__(server)
@@ -64,6 +65,7 @@ class Xlog(Module):
         self._extra: dict[str, str | bool] | None = None
 
         self._diverted: dict[str, logging.Logger] = {}
+        self._prefix: Callable[[Context], str] | None = None
 
     def verify(self, script: Script) -> Iterable[ConfigError]:
         """Facilities must exist, in the parameter and in calls with three arguments."""
@@ -77,6 +79,8 @@ class Xlog(Module):
     def _check(self) -> None:
         if self.log_facility and _facility(self.log_facility) is None:
             raise ConfigError(f"no syslog facility {self.log_facility!r}", code="KT1201")
+        if self.prefix_mode:
+            self._prefix = self.server.format(self.prefix)
 
     async def start(self) -> None:
         """Open the syslog facility, when one of our own is asked for."""
@@ -107,16 +111,15 @@ class Xlog(Module):
         number = python_level(level)
         if not self.logger.isEnabledFor(number):
             return 1
-        if self.methods_filter != -1 and not self._wanted(ctx):
-            return 1
         if len(text) >= self.buf_size:
             self.logger.error("xlog: a text of %d octets was cut at buf_size %d", len(text), self.buf_size)
             text = text[: max(self.buf_size - 1, 0)]
         whole = (ctx.log_prefix + text) if ctx.log_prefix else text
-        (logger or self.logger).log(number, "%s", whole, extra=self._extra)
+        extra = self._extra if self._prefix is None else {**(self._extra or {}), "prefix": self._prefix(ctx)}
+        (logger or self.logger).log(number, "%s", whole, extra=extra)
         return 1
 
-    def _wanted(self, ctx: Context) -> bool:
+    def _filtered(self, ctx: Context) -> bool:
         from kamtool.sip.message import METHODS, OTHER_METHOD
 
         return bool(METHODS.get(ctx.msg.method, OTHER_METHOD) & self.methods_filter)
@@ -152,6 +155,11 @@ class Xlog(Module):
     def xlogl(self, ctx: Context, level: str, text: str | None = None, third: str | None = None) -> int:
         """Like `xlog`, beginning with the line of the cfg."""
         return self._write(ctx, level, text, third, self._place(sys._getframe(1)))
+
+    @function("xlogm", routes=ANY)
+    def xlogm(self, ctx: Context, level: str, text: str) -> int:
+        """Like `xlog(level, text)`, but silent for the methods in `methods_filter`."""
+        return 1 if self._filtered(ctx) else self._write(ctx, level, text, None)
 
     @function("xdbg", routes=ANY, guard=_guard_at(3))
     def xdbg(self, ctx: Context, text: str) -> int:

@@ -121,9 +121,8 @@ class Records:
         if at is None:
             values.append(value)
             return True
-        if at == "*":
-            values[:] = [value]
-            return True
+        if at == "*":  # one value cannot be all of them: nothing changes
+            return False
         place = slot(len(values), at)
         if place is None:
             return False
@@ -249,20 +248,16 @@ class Avps:
         return None if values is None else pick_avp(values, index)
 
     def set(self, name: Key, index: Index, value: Value) -> None:
-        """`$(avp(name)[index]) = value`: `*` replaces all, a number pushes too; None removes there."""
-        if index is None or (value is not None and index != "*"):
+        """`$(avp(name)[index]) = value`: `*` replaces all, a number pushes too.
+
+        None removes the newest, whatever the number, or all with `*`.
+        """
+        if index != "*":
             self.push(name, value)
         elif value is not None:
             self.named[name] = [value]
-        elif index == "*":
-            self.named.pop(name, None)
         else:
-            values = self.named.get(name, [])
-            place = slot(len(values), index)
-            if place is not None:
-                del values[place]
-                if not values:
-                    del self.named[name]
+            self.named.pop(name, None)
 
     def all(self, name: Key) -> list[Scalar]:
         """Every value, newest first."""

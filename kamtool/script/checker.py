@@ -215,7 +215,7 @@ class Checker:
                 self.error(f"the flag `{name}` is declared twice", span, "KT1126")
                 continue
             if number is None:
-                number = next((n for n in range(MOST_FLAGS - 1, -1, -1) if n not in table.values()), -1)
+                number = next((n for n in range(MOST_FLAGS) if n not in table.values()), -1)
             if not 0 <= number < MOST_FLAGS:
                 self.error(f"flags are numbered 0 to {MOST_FLAGS - 1}", span, "KT1126")
                 continue

@@ -32,7 +32,7 @@ _ONE_VARIABLE = re.compile(r"\$(?:\([^$]*\)|[\w?.]+(?:\([^$]*\))?)")
 
 @dataclass(frozen=True, slots=True)
 class RoutePlan:
-    """What callers need to know of a block: its Python name, whether it awaits, whether it recurs."""
+    """What callers need to know of a block: its Python name, whether it waits, and may go in circles."""
 
     python: str
     waits: bool

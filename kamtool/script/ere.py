@@ -19,8 +19,10 @@ _CLASSES = {
     "cntrl": "\\x00-\\x1f\\x7f", "xdigit": "0-9A-Fa-f",
 }  # fmt: skip
 
-# glibc's own escapes. All others, `\d` among them, are the character itself.
+# glibc's own escapes. All others, `\d` among them, are the character itself. Where case is ignored,
+# glibc folds the text to upper case, not the character behind the backslash: a lower one matches nothing.
 _GNU = {"w": "[a-zA-Z0-9_]", "W": "[^a-zA-Z0-9_]", "s": "[ \\t\\n\\r\\f\\v]", "S": "[^ \\t\\n\\r\\f\\v]"}
+_NOTHING = "[^\\s\\S]"
 _GNU_ANCHORS = {"b": "\\b", "B": "\\B", "<": "\\b(?=\\w)", ">": "\\b(?<=\\w)", "`": "\\A", "'": "\\Z"}
 
 
@@ -76,8 +78,8 @@ Node = Chars | Anchor | BackReference | Sequence | Choice | Group | Repeat
 class Reader:
     """One expression being read. Raises ConfigError with what POSIX calls the mistake."""
 
-    def __init__(self, pattern: str) -> None:
-        self.pattern, self.at, self.groups = pattern, 0, 0
+    def __init__(self, pattern: str, *, folds: bool = False) -> None:
+        self.pattern, self.at, self.groups, self.folds = pattern, 0, 0, folds
 
     def read(self) -> Node:
         if not self.pattern:
@@ -141,6 +143,8 @@ class Reader:
             if int(char) > self.groups:
                 raise self._fail(f"there is no group `\\{char}`")
             return BackReference(int(char))
+        if self.folds and "a" <= char <= "z":
+            return Chars(_NOTHING)
         return Chars(re.escape(char))
 
     def _repeats(self, atom: Node) -> Node:
@@ -216,8 +220,8 @@ class Reader:
         return name
 
 
-def read_ere(pattern: str) -> tuple[Node, int]:
+def read_ere(pattern: str, *, folds: bool = False) -> tuple[Node, int]:
     """The tree of an expression and how many groups it has. Raises ConfigError."""
-    reader = Reader(pattern)
+    reader = Reader(pattern, folds=folds)
     node = reader.read()
     return node, reader.groups

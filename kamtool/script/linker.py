@@ -90,7 +90,10 @@ class Linker:
                 break
             waits = now
             self._publish(waits, {})
-        self._publish(waits, {key: key in _reachable(graph, key) for key in self.blocks})
+        # Where routes can call themselves, all calls on the way there are counted.
+        circles = {key for key in self.blocks if key in _reachable(graph, key)}
+        counted = {key: not circles.isdisjoint({key, *_reachable(graph, key)}) for key in self.blocks}
+        self._publish(waits, counted)
 
     def _calls(self, key: Key) -> list[Key]:
         found: list[Key] = []

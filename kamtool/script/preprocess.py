@@ -163,7 +163,7 @@ class Preprocessor:
     def _act(self, word: str, rest: str, span: Span) -> None:
         try:
             if word.startswith("subst"):
-                self._substitution(word, rest)
+                self._substitution(word, self.substitute(rest))
             elif "env" in word:
                 self._environment(word, rest)
             elif word in ("undef", "tryundef"):

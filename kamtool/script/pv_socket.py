@@ -214,7 +214,7 @@ def _sent(ctx: Context, inner: str, *, remote: bool) -> Value:
         "ip": address.host,
         "port": address.port,
         "af": family(address.host),
-        "proto": flow.transport,
+        "proto": PROTOCOLS[flow.transport],
         "buf": data.decode("utf-8", "surrogateescape"),
         "len": len(data),
     }

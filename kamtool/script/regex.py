@@ -52,7 +52,7 @@ class Ere:
     """A compiled expression: POSIX's leftmost-longest match, in bounded time."""
 
     def __init__(self, pattern: str, flags: int, line_mode: bool) -> None:
-        node, self.groups = read_ere(pattern)
+        node, self.groups = read_ere(pattern, folds=bool(flags & re.IGNORECASE))
         self.pattern, self.flags, self._node, self._line_mode = pattern, flags, node, line_mode
         dots = 0 if line_mode else re.DOTALL
         lines = re.MULTILINE if line_mode else 0

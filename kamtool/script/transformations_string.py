@@ -53,9 +53,10 @@ class StringTransformations:
 
     @transformation("s.int")
     def s_int(self, value: Value) -> Value:
-        """The number that a text of decimal digits writes; undefined for another text."""
+        """The number that a text of decimal digits writes; undefined for another text, and beyond 32 bits."""
         text = to_str(value)
-        return wrap(int(text)) if value is not None and _WHOLE_NUMBER.fullmatch(text) else None
+        number = int(text) if value is not None and _WHOLE_NUMBER.fullmatch(text) else None
+        return number if number is not None and wrap(number) == number else None
 
     @transformation("s.md5")
     def s_md5(self, value: Value) -> Value:

@@ -24,15 +24,18 @@ def wrap(number: int) -> int:
 
 
 def text_to_int(text: str) -> int:
-    """The number a whole text writes, decimal or `0x` hex with a sign or none; anything else is 0."""
+    """The number a whole text writes, decimal or `0x` hex with a sign or none; anything else is 0.
+
+    A decimal one that 32 bits do not hold is 0 too; a hexadecimal one wraps.
+    """
     if _NUMBER.fullmatch(text) is None:
         return 0
     sign = -1 if text[0] == "-" else 1
     digits = text.lstrip("+-")
     if digits[:2] in ("0x", "0X"):
         return wrap(sign * int(digits[2:][-8:], 16))
-    # 10**32 is a multiple of 2**32: the last 32 digits decide what wraps, however long a hostile number is.
-    return wrap(sign * int(digits[-32:]))
+    number = sign * int((digits if len(digits) < 11 else digits.lstrip("0")[:11]) or "0")
+    return number if -0x80000000 <= number <= 0x7FFFFFFF else 0
 
 
 def to_int(value: Value) -> int:

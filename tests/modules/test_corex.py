@@ -61,13 +61,20 @@ def test_there_are_no_other_flags(runtime, ctx):
     assert runtime.call(ctx, "msg_iflag_set", "NOPE") == -1
 
 
-def test_octets_are_sent_as_they_are(runtime, ctx):
-    assert runtime.call(ctx, "send_udp", "10.0.0.9:7000") == 1
-    assert runtime.call(ctx, "send_data", "udp:10.0.0.9:7001", "hello $rU") == 1
-    assert runtime.call(ctx, "send_data", "tcp:10.0.0.9:7001", "x") == -1
-    assert runtime.call(ctx, "send_udp", "nowhere") == -1
+async def test_octets_are_sent_as_they_are(runtime, ctx):
+    assert await runtime.call(ctx, "send_udp", "10.0.0.9:7000")
+    assert await runtime.call(ctx, "send_data", "sip:10.0.0.9:7001", "hello $rU")
+    assert not await runtime.call(ctx, "send_data", "udp:10.0.0.9:7001", "x")
+    assert await runtime.call(ctx, "sendx", "sip:10.0.0.9", "udp:127.0.0.1:5070", "y")
+    assert await runtime.call(ctx, "sendx", "sip:10.0.0.9:1", "udp:9.9.9.9:1", "z")
     sent = [(flow.remote, data) for flow, data in runtime.datagrams]
-    assert sent == [(Address("10.0.0.9", 7000), ctx.msg.data), (Address("10.0.0.9", 7001), b"hello alice")]
+    assert sent == [
+        (Address("10.0.0.9", 7000), ctx.msg.data),
+        (Address("10.0.0.9", 7001), b"hello alice"),
+        (Address("10.0.0.9", 5060), b"y"),
+        (Address("10.0.0.9", 1), b"z"),
+    ]
+    assert [flow.local.port for flow, _ in runtime.datagrams] == [5060, 5060, 5070, 5060]
 
 
 def test_listening_sockets_are_shown(runtime, ctx):

@@ -18,24 +18,15 @@ LETTERS = {
     Routes.REPLY: "P", Routes.ONSEND: "S",
 }  # fmt: skip
 MISSING = {
-    "corex": {
-        "file_read", "file_write", "forward_reply", "is_faked_msg", "is_incoming", "is_socket_name",
-        "send_tcp", "sendx", "set_recv_socket_name", "via_add_srvid", "via_add_xavp_params",
-        "via_use_xavp_fields",
-    },
-    "maxfwd": {"maxfwd_at_least", "maxfwd_process"},
-    "pv": {"xavu_params_implode"},
+    "corex": {"forward_reply", "via_use_xavp_fields"},
     "rr": {"loose_route_mode", "loose_route_preloaded", "rr_next_hop_route"},
-    "siputils": {"get_uri_param", "sip_p_charging_vector"},
     "sl": {"send_reply_mode"},
-    "textops": {"remove_hf_match"},
     "tls": {"tls_set_connect_server_id"},
     "tm": {
         "t_clean", "t_is_retr_async_reply", "t_on_branch_failure", "t_send_reply",
         "t_set_disable_internal_reply", "t_uac_send", "t_use_uac_headers",
     },
     "tmx": {"t_drop", "t_is_reply_route", "t_is_request_route", "t_reuse_branch"},
-    "xlog": {"xlogm"},
 }  # fmt: skip
 """Not built: refused with their names."""
 MISSING_PARAMS = {
@@ -52,7 +43,6 @@ MISSING_PARAMS = {
     },
     "tmx": {"precheck_trans"},
     "usrloc": {"close_expired_tcp", "xavp_contact"},
-    "xlog": {"prefix_mode"},
 }  # fmt: skip
 OWN = {
     "cfgutils": {"route_exists"},
@@ -80,7 +70,7 @@ OWN_PARAMS = {
 DIFFERS = {
     "sl": {"send_reply"},
     "tm": {
-        "t_any_replied", "t_any_timeout", "t_disable_e2e_cancel_reason", "t_forward_nonack", "t_grep_status",
+        "t_on_branch_failure", "t_set_disable_internal_reply", "t_any_replied", "t_any_timeout", "t_disable_e2e_cancel_reason", "t_forward_nonack", "t_grep_status",
         "t_is_canceled", "t_is_expired", "t_next_contact_flow", "t_on_failure", "t_on_reply", "t_reset_fr",
         "t_reset_max_lifetime", "t_reset_retr", "t_set_disable_6xx", "t_set_disable_failover", "t_set_fr",
         "t_set_max_lifetime", "t_set_no_e2e_cancel_reason", "t_set_retr",

@@ -96,11 +96,12 @@ def test_xlogl_begins_with_the_line_of_the_script(runtime, ctx, log):
     ]  # fmt: skip
 
 
-def test_methods_are_filtered(runtime, ctx, log):
+def test_xlogm_alone_is_silent_for_the_methods_of_the_filter(runtime, ctx, log):
     runtime.modules["xlog"].set_param("methods_filter", 1)
     runtime.call(ctx, "xinfo", "invite")
-    runtime.call(runtime.message(BARE_OPTIONS), "xinfo", "options")
-    assert log() == [("INFO", "invite")]
+    runtime.call(ctx, "xlogm", "L_INFO", "filtered")
+    runtime.call(runtime.message(BARE_OPTIONS), "xlogm", "L_INFO", "options")
+    assert log() == [("INFO", "invite"), ("INFO", "options")]
 
 
 async def test_another_prefix_goes_with_the_record(runtime, ctx, caplog, log):

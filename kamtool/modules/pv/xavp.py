@@ -84,6 +84,15 @@ class XavpFunctions:
         variable.set(ctx, "".join(f"{field}={values[-1]};" for field, values in newest_first))
         return True
 
+    @function("xavu_params_implode", routes=ANY)
+    def xavu_params_implode(self, ctx: Context, name: str, variable: Variable) -> bool:
+        """Store the fields of `$xavu(name=>…)` as `b=2;a=1;`, the newest first."""
+        record = ctx.avps.xavus.named.get(name)
+        if not isinstance(record, dict) or not record:
+            return False
+        variable.set(ctx, "".join(f"{field}={value};" for field, value in reversed(record.items())))
+        return True
+
     @function("xavp_slist_explode", routes=ANY)
     def xavp_slist_explode(self, ctx: Context, text: str, separator: str, mode: str, name: str) -> bool:
         """Make a record whose field `v` holds the items of a list; mode `t` trims them."""

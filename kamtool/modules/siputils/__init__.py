@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kamtool.module import Module
+from kamtool.modules.siputils.charging import ChargingFunctions
 from kamtool.modules.siputils.checks import CheckFunctions
 from kamtool.modules.siputils.contact import ContactFunctions
 from kamtool.modules.siputils.numbers import NumberFunctions
@@ -13,6 +14,7 @@ from kamtool.modules.siputils.uris import UriFunctions
 
 
 class Siputils(
+    ChargingFunctions,
     CheckFunctions,
     UriFunctions,
     NumberFunctions,

@@ -56,6 +56,16 @@ class UriFunctions:
         variable.set(ctx, held)
         return True
 
+    @function("get_uri_param", routes=REQUEST_ROUTE)
+    def get_uri_param(self, ctx: Context, name: Plain, variable: Variable) -> bool:
+        """Store the value of a parameter of the R-URI, "" for one without. False when there is none."""
+        parts = ruri_parts(ctx)
+        held = None if parts is None else uri_text.param(parts.params, name)
+        if held is None:
+            return False
+        variable.set(ctx, held)
+        return True
+
     @function("add_uri_param", routes=REQUEST_ROUTE)
     def add_uri_param(self, ctx: Context, param: Plain) -> bool:
         """Add `name=value` to the parameters of the R-URI."""

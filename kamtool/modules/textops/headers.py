@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -30,6 +30,14 @@ def _inline_is_method(arguments: Sequence[str | None]) -> str:
         return ""
     wanted = ", ".join(map(repr, sorted(_methods(names))))
     return f"ctx.msg.method in {{{wanted}}}" if "," in wanted else f"ctx.msg.method == {wanted}"
+
+
+_MATCHES: dict[str, Callable[[str, str], bool]] = {
+    "eq": lambda value, text: value == text,
+    "ne": lambda value, text: value != text,
+    "in": lambda value, text: text in value,
+    "re": lambda value, text: matches(text, value),
+}
 
 
 class HeaderFunctions:
@@ -105,6 +113,18 @@ class HeaderFunctions:
         if not -len(fields) <= index < len(fields):
             return False
         return edits.remove(ctx, [fields[index]]) > 0
+
+    @function("remove_hf_match", routes=ANY)
+    def remove_hf_match(self, ctx: Context, name: str, operator: str, text: str) -> int:
+        """Remove each header of that name whose value is (`eq`), is not (`ne`), holds (`in`), matches (`re`).
+
+        -2 when none is removed, -1 when there is no such operator.
+        """
+        test = _MATCHES.get(operator.lower())
+        if test is None:
+            return -1
+        found = [field for field in ctx.msg.fields(name) if test(field.value, text)]
+        return 1 if found and edits.remove(ctx, found) else -2
 
     @function("remove_hf_re", routes=ANY)
     def remove_hf_re(self, ctx: Context, pattern: Regex) -> bool:

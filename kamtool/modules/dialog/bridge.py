@@ -12,9 +12,6 @@ from kamtool.modules.dialog.ending import Ending
 from kamtool.modules.dialog.legs import contact_of
 from kamtool.modules.dialog.requests import Headers, routed
 from kamtool.modules.dialog.state import Dialog, Side
-from kamtool.server.routing import hop_of, targets_of, via_start
-from kamtool.sip import build
-from kamtool.sip.message import Response
 from kamtool.sip.uri import parse_uri
 
 if TYPE_CHECKING:
@@ -96,7 +93,6 @@ class Bridging(Ending):
             uri, lines, next_hop = routed(contact_of(answer) or caller, routes)
             base[1] = to
             next_hop = next_hop or proxy
-            await self._acknowledge_answer(uri, next_hop, [*base, ("CSeq", "1 ACK"), *lines], answer)
             refer = [*base[:4], *self._refer_headers(callee)]
             status, _ = await uac.request(
                 "REFER", uri, [*refer, ("CSeq", "2 REFER"), *lines], next_hop=next_hop
@@ -106,18 +102,6 @@ class Bridging(Ending):
             await uac.request("BYE", uri, [*base, ("CSeq", "3 BYE"), *lines], next_hop=next_hop)
         except (ParseError, TransportError) as error:
             log.error("dlg_bridge: %s: %s", caller, error)
-
-    async def _acknowledge_answer(self, uri: str, next_hop: str, headers: Headers, answer: Response) -> None:
-        """The ACK for a 2xx is a request of its own, without an answer (RFC 3261 §13.2.2.4)."""
-        transports = self._run.transports
-        target = (await targets_of(hop_of(next_hop or uri), transports))[0]
-        flow = transports.flow_to(target.transport, target.address, None, name=target.name)
-        outbound = transports.socket_of(flow)
-        if outbound is None:
-            raise TransportError(f"{target.address}: no socket to send from")
-        via = via_start(outbound.transport, *outbound.shown).decode().removeprefix("Via: ")
-        lines = [("Via", f"{via}z9hG4bK{urandom(8).hex()}"), *headers]
-        self._run.send(flow, build.request("ACK", uri, lines))
 
 
 def _checked(uri: str) -> None:

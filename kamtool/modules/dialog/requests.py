@@ -22,6 +22,12 @@ log = logging.getLogger("kamtool.modules.dialog")
 Headers = list[tuple[str, str]]
 
 
+def ahead(dialog: Dialog) -> int:
+    """How much higher the callee's CSeq is than the caller's, after uac_auth."""
+    text = dialog.variables.get("cseq_diff", "")
+    return int(text) if text.isdigit() else 0
+
+
 def other(side: Side) -> Side:
     return "callee" if side == "caller" else "caller"
 
@@ -81,6 +87,8 @@ class Requests:
         if count:
             local.cseq += 1
         number = max(local.cseq, 1)
+        if side == "callee":
+            number += ahead(dialog)
         to_uri, from_uri = dialog.from_uri, dialog.to_uri
         if side == "callee":
             to_uri, from_uri = from_uri, to_uri

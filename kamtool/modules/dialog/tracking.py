@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, cast
 
 from kamtool.errors import ParseError
 from kamtool.modules.dialog.base import MARK, SIDE, WISHES, Follower, Wishes
+from kamtool.modules.dialog.cseq import shift
 from kamtool.modules.dialog.ending import Ending
 from kamtool.modules.dialog.legs import callee_of, caller_of, refresh
+from kamtool.modules.dialog.requests import ahead
 from kamtool.modules.dialog.state import (
     ANSWERED,
     BYE_SEEN,
@@ -59,6 +61,15 @@ class Tracking(Ending):
     initial_cbs_inscript: int
     keep_proxy_rr: int
     track_cseq_updates: int
+
+    def count_again(self, ctx: Context) -> None:
+        """The INVITE goes out again with other credentials: it gets the next CSeq, if we keep track."""
+        dialog = self.marked(ctx)
+        if dialog is None or not self.track_cseq_updates:
+            return
+        number = ahead(dialog) + 1
+        self.set_variable(dialog, "cseq_diff", str(number))
+        shift(ctx, number)
 
     # Creation
 
@@ -215,11 +226,15 @@ class Tracking(Ending):
             return None
         dialog, side = found
         self.mark(ctx, dialog, side)
+        if side == "caller" and self.track_cseq_updates and (number := ahead(dialog)):
+            shift(ctx, number)
         if dialog.state == ENDED:
             return dialog
         method = ctx.msg.method
         if method == "ACK":
             self._acknowledge(dialog)
+            for seen in self.on_request:
+                seen(dialog, ctx)
         elif method == "BYE":
             self._bye(dialog, side, ctx)
         elif method != "CANCEL":

@@ -117,6 +117,8 @@ def build(server: Server, ctx: Context, flow: Flow, branch: str) -> bytes:
     via = via_start(outbound.transport, ctx.advertised_host or host, ctx.advertised_port or port)
     rport_wanted = ctx.add_local_rport or server.local_rport
     prefix = b"%b%b%b" % (via, branch.encode(), b";rport\r\n" if rport_wanted else b"\r\n")
+    if ctx._scratch is not None and (more := ctx._scratch.get("core.via")) is not None:
+        prefix = b"%b%b\r\n" % (prefix[:-2], more(ctx))
     if ctx.path:
         prefix += b"Route: " + ctx.path.encode("utf-8", "surrogateescape") + b"\r\n"
     uri = None if ctx.new_uri is None else ctx.new_uri.encode("utf-8", "surrogateescape")

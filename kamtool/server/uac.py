@@ -70,6 +70,8 @@ class Uac:
         tx = transactions.create_local(method)
         tx.local = answered
         via = via_start(outbound.transport, *outbound.shown) + f"{tx.label}.0\r\n".encode()
+        if not any(name.lower() == "user-agent" for name, _ in headers):
+            via += self._user_agent()
         data = _with_via(build.request(method, uri, complete(method, uri, headers, outbound), body), via)
         try:
             ctx = Context(server, Request(data), Flow(flow.transport, flow.local, flow.local))
@@ -143,6 +145,12 @@ class Uac:
         for name in ("Authorization", "Proxy-Authorization"):  # §22.1: as the INVITE's
             headers += [(name, value) for value in invite.headers(name)]
         self.server.send(flow, _with_via(build.request("ACK", uri, headers), via))
+
+    def _user_agent(self) -> bytes:
+        """The line that `user_agent_header` asks for, if it does."""
+        line = str(self.server.setting("user_agent_header", ""))
+        shown = line and self.server.setting("server_signature", True)
+        return line.encode("utf-8", "surrogateescape") + b"\r\n" if shown else b""
 
     async def _event(self, ctx: Context) -> bytes:
         """Run event_route[tm:local-request] on it; empty when that dropped it."""

@@ -48,8 +48,8 @@ class Connection:
 
     __slots__ = (
         "_fd", "_writing", "close_after_write", "connecting", "encode", "flow", "framer", "is_open",
-        "is_outgoing", "keys", "lifetime", "messages", "owner", "partial_at", "queued_bytes", "sock",
-        "stalled_at", "unsent", "used_at",
+        "is_outgoing", "keys", "lifetime", "messages", "opened_at", "owner", "partial_at", "queued_bytes",
+        "sock", "stalled_at", "unsent", "used_at",
     )  # fmt: skip
 
     def __init__(
@@ -66,7 +66,7 @@ class Connection:
         self.lifetime: float | None = None
         """Idle seconds allowed, None for those of the cfg."""
         now = owner.loop.time()
-        self.used_at = self.stalled_at = self.partial_at = now
+        self.opened_at = self.used_at = self.stalled_at = self.partial_at = now
         self.keys: list[tuple[str, str, int]] = []
         """The (transport, host, port) under which this connection is found, aliases included."""
         self._fd = sock.fileno()

@@ -23,6 +23,7 @@ from kamtool.transport.udp import bind
 log = logging.getLogger("kamtool.tcp")
 
 ACCEPT_BATCH = 64
+SILENT_SECONDS = 1.0
 MAX_KEYS = 16
 NAMED = "named"
 
@@ -134,6 +135,8 @@ class TcpTransport:
                 if error.errno in (errno.EMFILE, errno.ENFILE):
                     self._out_of_files(listener, socket)
                 return
+            if len(self.connections) >= self.options.max_connections:
+                self._make_room()
             if why := self._objection(socket.transport, Address(*remote[:2])):
                 log.warning("%s: %s:%s refused: %s", socket.transport, *remote[:2], why)
                 accepted.close()
@@ -144,6 +147,14 @@ class TcpTransport:
                 accepted.close()
                 continue
             self._add(accepted, socket, Address(*remote[:2]), connecting=False)
+
+    def _make_room(self) -> None:
+        """Who came first and has said nothing yet gives way: silent peers cannot lock others out."""
+        before = self.loop.time() - SILENT_SECONDS
+        for connection in self.connections.values():
+            if not connection.messages and not connection.is_outgoing and connection.opened_at < before:
+                connection.close("silent, and its place is needed")
+                return
 
     def _objection(self, transport: str, remote: Address) -> str:
         """Why there can be no further connection, or nothing."""

@@ -166,3 +166,17 @@ async def test_ip_free_bind_binds_to_an_address_that_is_not_here_yet(kamtool):
     listens = (("udp", "192.0.2.77"), ("tcp", "192.0.2.77"))
     server = await kamtool(f"ip_free_bind=1\n{RELAY}", listens=listens)
     assert {s.address.host for s in server.sockets} == {"192.0.2.77"}
+
+
+async def test_user_agent_header_is_in_requests_made_here(kamtool, peer):
+    server = await kamtool(f'user_agent_header="User-Agent: Our Proxy"\n{RELAY}')
+    bob = await peer()
+    work = server.uac.request("OPTIONS", bob.uri, [])
+    server.spawn(_await(work), "uac")
+    request = await bob.expect("OPTIONS")
+    assert request.header("User-Agent") == "Our Proxy"
+    bob.send(bob.answer(request, 200), port_of(server))
+
+
+async def _await(work):
+    await work

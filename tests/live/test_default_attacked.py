@@ -90,7 +90,7 @@ async def test_a_second_offence_bans_for_twice_as_long(office, peer):
 
 
 async def test_the_right_password_does_not_help_who_has_guessed_ten_times(office, phone):
-    guesser = await phone("alice", office.address, password="wrong")
+    guesser = await phone("alice", office.address, password="wrong", local=Address(STRANGER, 0))
     for _ in range(10):
         assert (await guesser.register()).status == 401
     guesser.password = "wonderland"
@@ -98,7 +98,7 @@ async def test_the_right_password_does_not_help_who_has_guessed_ten_times(office
 
 
 async def test_an_unknown_user_is_refused_like_a_known_one(office, phone):
-    guesser = await phone("nobody", office.address, password="wrong")
+    guesser = await phone("nobody", office.address, password="wrong", local=Address(STRANGER, 0))
     assert [(await guesser.register()).status for _ in range(11)] == [401] * 10 + [403]
 
 

@@ -214,6 +214,9 @@ class Responses(Answering):
                 self._send(tx, status, speed.relay(msg, edits))
             return
         if tx.local is not None:
+            if status == 503 and client.status < 200 and self._unavailable(tx, client, msg):
+                client.status = status
+                return
             self._local(tx, client, msg, flow)
             return
         if status < 300:

@@ -62,7 +62,9 @@ class Uac:
     ) -> None:  # fmt: skip
         server, transactions = self.server, self.server.transactions
         hop = hop_of(next_hop or uri)
-        target = (await targets_of(hop, server.transports))[0]
+        target, *others = await targets_of(hop, server.transports)
+        if others:
+            server.transports.watch_errors()
         flow = server.transports.flow_to(target.transport, target.address, socket, name=target.name)
         outbound = server.transports.socket_of(flow)
         if outbound is None:
@@ -77,6 +79,7 @@ class Uac:
             ctx = Context(server, Request(data), Flow(flow.transport, flow.local, flow.local))
             data = await self._event(ctx)
             client = transactions.client(tx, flow, data, uri)
+            client.targets = tuple(others)
         except ParseError:
             transactions.forget(tx)
             raise

@@ -193,3 +193,17 @@ async def test_no_server_is_asked_while_they_are_said_to_be_down(kamtool, namese
     assert [str(r.address) for r in await find.get("one.example", "A")] == ["127.0.0.3"]
     assert len(names.asked) == asked
     assert (await call(server, "dns.stats_get"))["dns_req_cnt"] == 1
+
+
+@pytest.mark.parametrize("first_is", ["busy", "gone"])
+async def test_requests_made_here_try_the_next_place_too(kamtool, nameserver, peer, tmp_path, first_is):
+    async with two_places(nameserver, peer) as (first, second, names):
+        server = await kamtool(RELAY, resolver=names.resolver(tmp_path))
+        if first_is == "gone":
+            await first.close()
+        asking = asyncio.ensure_future(server.uac.request("OPTIONS", "sip:bob@two.example", []))
+        if first_is == "busy":
+            first.send(first.answer(await first.expect("OPTIONS"), 503), port_of(server))
+        second.send(second.answer(await second.expect("OPTIONS"), 200), port_of(server))
+        status, _ = await asyncio.wait_for(asking, SOON)
+        assert status == 200

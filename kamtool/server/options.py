@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kamtool.server.handover import Estate
@@ -38,3 +38,5 @@ class Options:
     """What another server gives to this one; it reads nothing until that says so."""
     freeze: bool = True
     """Hide what start-up made from the garbage collector; a test with many servers may not want it."""
+    clock: Callable[[], float] | None = None
+    """Seconds since some moment, in the place of the loop's own time: one that a recording keeps."""

@@ -151,7 +151,7 @@ class Server:
     async def start(self) -> None:
         """Make and start the modules in the order of their loadmodule lines, then bind the sockets."""
         loop = self._loop = asyncio.get_running_loop()
-        self.now = self.transactions.now = loop.time
+        self.now = self.transactions.now = self.options.clock or loop.time
         try:
             ignored.tell(self.settings)
             self._make_modules()
@@ -264,7 +264,7 @@ class Server:
         self._loop.call_later(options.sweep, self._sweep)
         self.gate.look(late, options.overload_late, options.overload_queue)
         try:
-            self.transactions.sweep(now)
+            self.transactions.sweep(self.now())
         except Exception:
             log.exception("a timer failed")
 

@@ -18,7 +18,8 @@ from kamtool.tools.pcap.packets import Packet, Packets
 from kamtool.tools.pcap.tcp import FIN, RST, SYN, Stream
 
 _START = re.compile(
-    rb"(?:SIP/2\.0 [1-6]\d\d|[A-Z][A-Za-z0-9.!%*_+`'~-]{0,31} [^\s]{1,1024} SIP/2\.0)[ \t]*\r?\n"
+    rb"(?:SIP/2\.0 [1-6]\d\d[^\r\n]{0,4096}|"
+    rb"[A-Z][A-Za-z0-9.!%*_+`'~-]{0,31} [^\s]{1,1024} SIP/2\.0)[ \t]*\r?\n"
 )
 _TRANSPORT = re.compile(r"^kamtool: (?:(in|out) )?(udp|tcp|tls|ws|wss|sctp)\b", re.MULTILINE)
 MAX_STREAMS = 65_536

@@ -51,12 +51,12 @@ class Offline:
 
     def __init__(
         self, script: Any, *, listens: Sequence[Socket] = (), dns: Mapping[str, Any] | None = None,
-        rows: Rows | None = None, epoch: float = NOON, seed: int = 1, query: Query | None = None,
+        rows: Rows | None = None, epoch: float = NOON, seed: int | str = 1, query: Query | None = None,
         databases: Databases | None = None, loop: OfflineLoop | None = None,
     ) -> None:  # fmt: skip
         self.loop = loop or OfflineLoop()
         began = self.loop.time()
-        self.chance = Chance(lambda: epoch + self.loop.time() - began, seed)
+        self.chance = Chance(lambda: epoch + self.loop.time() - began, str(seed))
         random.seed(f"numbers {seed}")
         self.names = Names(dns or {})
         self.chance.look()

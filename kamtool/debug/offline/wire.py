@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import sys
@@ -44,6 +45,8 @@ class Wire(Transports):
         self.sent: list[Sent] = []
         self.refused: set[Address] = set()
         self.connections: dict[tuple[str, Address], int] = {}
+        self.expected: dict[tuple[str, Address], int] = {}
+        """The numbers that new connections will get, where they are known beforehand."""
 
     def start(self, listens: Iterable[Socket], bound: Mapping[Socket, sockets.socket] | None = None) -> None:
         """Take the sockets as given: nothing is bound."""
@@ -72,7 +75,9 @@ class Wire(Transports):
 
     def opened(self, transport: str, remote: Address, number: int = 0) -> int:
         """The number of the connection with that peer."""
-        return self.connections.setdefault((transport, remote), number or len(self.connections) + 1)
+        key = (transport, remote)
+        number = number or self.expected.get(key, 0) or len(self.connections) + 1
+        return self.connections.setdefault(key, number)
 
     def send(self, flow: Flow, data: bytes) -> bool:
         """Keep it."""
@@ -108,18 +113,35 @@ def resolver_of(query: Callable[[str, str], Any], *, naptr: bool, ipv6: bool) ->
     return Resolver(query=query, hosts=NOWHERE, naptr=naptr, ipv6=ipv6)
 
 
+class Octets:
+    """Random octets that the same seed gives again; who sees some cannot tell the next ones."""
+
+    def __init__(self, seed: str) -> None:
+        self._key = hashlib.sha256(seed.encode()).digest()
+        self._count = 0
+        self._left = b""
+
+    def __call__(self, size: int) -> bytes:
+        """So many of them."""
+        while len(self._left) < size:
+            self._count += 1
+            self._left += hashlib.blake2b(self._count.to_bytes(8, "big"), key=self._key).digest()
+        drawn, self._left = self._left[:size], self._left[size:]
+        return drawn
+
+
 @dataclass(slots=True)
 class Chance:
     """The clock and the random numbers of an offline server, in force while it runs."""
 
     now: Callable[[], float]
     """The time of day."""
-    seed: int = 1
-    _bytes: random.Random = field(init=False)
+    seed: str = "1"
+    octets: Octets = field(init=False)
     _places: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._bytes = random.Random(f"octets {self.seed}")
+        self.octets = Octets(self.seed)
 
     def look(self) -> None:
         """Find who draws random octets by a name of its own."""
@@ -129,7 +151,7 @@ class Chance:
     @contextmanager
     def __call__(self) -> Iterator[None]:
         day, octets, hidden = time.time, os.urandom, random._urandom  # type: ignore[attr-defined]
-        drawn = self._bytes.randbytes
+        drawn = self.octets
         time.time = self.now
         os.urandom = drawn
         random._urandom = drawn  # type: ignore[attr-defined]

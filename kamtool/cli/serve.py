@@ -227,7 +227,7 @@ def command(version: bool, internals: bool, **given: Any) -> None:
     Without -f it runs default.cfg: a registrar and proxy whose accounts `kamtool user` makes, in a
     SQLite file that it creates. It stays in the foreground and logs to stderr until SIGTERM or
     Ctrl-C stops it in good order; SIGUSR1 logs the counters, SIGHUP reads the cfg again as
-    `kamtool reload` does. With -DDD it goes into the background
+    `kamtool reload` does, SIGUSR2 starts a new process that takes over. With -DDD it goes into the background
     once it runs, and logs to syslog.
 
     The options are kamailio's, by the same letters.
@@ -334,6 +334,7 @@ def serve(wishes: Wishes) -> None:
     process.become(wishes.user, wishes.group)
     database = prepare_database(wishes)
     apply(wishes, loaded.settings)
+    tell_limits(loaded)
     if wishes.workdir:
         os.chdir(wishes.workdir)
     with (
@@ -359,7 +360,8 @@ def serve(wishes: Wishes) -> None:
             if ready:
                 ready()
 
-        code = Parent(team, work, running, Notify()).run()
+        notify = Notify()
+        code = Parent(team, work, running, notify, partial(process.successor, notify.path)).run()
     if code:
         raise SystemExit(code)
 
@@ -420,7 +422,7 @@ async def live(
     from kamtool.server.listen import wanted_by
     from kamtool.server.notify import Notify
     from kamtool.server.options import Options
-    from kamtool.server.process import until_told
+    from kamtool.server.process import successor, until_told
     from kamtool.server.reload import Reloader
     from kamtool.server.server import Server
 
@@ -477,6 +479,7 @@ async def live(
             lambda: server.spawn(log_statistics(server), "statistics"),
             running,
             lambda: server.spawn(again(), "reload"),
+            partial(successor, notify.path) if team is None else None,
         )
         notify.say("STOPPING=1")
         log.info("stopping")
@@ -523,6 +526,18 @@ def announce(
         click.echo(f"  {name:<13} {value}", err=True)
     if wishes.database:
         click.echo(f"next: {own_name()} user add alice", err=True)
+
+
+def tell_limits(loaded: Script) -> None:
+    """Say on the log which limits of the system the cfg's own may meet."""
+    from kamtool.server import limits
+    from kamtool.transport.tcp_options import tcp_options
+
+    options = tcp_options(lambda name, default: loaded.settings.values.get(name, default))
+    files = options.max_connections + limits.OWN_FILES
+    allowed = limits.raise_open_files(loaded.settings.number("open_files_limit") or files)
+    for complaint in limits.complaints(options, allowed, limits.memory_allowed()):
+        log.warning(complaint)
 
 
 def own_name() -> str:

@@ -8,6 +8,7 @@ import logging
 import os
 import pwd
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -30,10 +31,27 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
+FOLDER = os.getcwd()
+"""Where this process was started: the names on its command line are relative to it."""
+
+
+def successor(notify_path: str = "") -> int:
+    """Start a process that takes over from this one, with the same command line; its number."""
+    words = [*sys.orig_argv, *([] if "--take-over" in sys.orig_argv else ["--take-over"])]
+    environment = {**os.environ, **({"NOTIFY_SOCKET": notify_path} if notify_path else {})}
+    # Not a child of a worker, nor one that this process has to wait for.
+    started = subprocess.Popen(words, cwd=FOLDER, env=environment, start_new_session=True)
+    log.warning("process %d is started to take over", started.pid)
+    return started.pid
+
+
 async def until_told(
-    statistics: Callable[[], None], heard: Callable[[], None], again: Callable[[], None]
+    statistics: Callable[[], None],
+    heard: Callable[[], None],
+    again: Callable[[], None],
+    upgrade: Callable[[], object] | None = None,
 ) -> None:
-    """Wait for SIGTERM or SIGINT. SIGUSR1 calls `statistics`, SIGHUP `again`.
+    """Wait for SIGTERM or SIGINT. SIGUSR1 calls `statistics`, SIGHUP `again`, SIGUSR2 `upgrade`.
 
     `heard` is called once no signal can be missed: then is the time to say that the server runs.
     """
@@ -43,6 +61,8 @@ async def until_told(
         loop.add_signal_handler(number, told.set)
     loop.add_signal_handler(signal.SIGUSR1, statistics)
     loop.add_signal_handler(signal.SIGHUP, again)
+    if upgrade is not None:
+        loop.add_signal_handler(signal.SIGUSR2, upgrade)
     heard()
     await told.wait()
     # A second signal finds the default action: who cannot wait for the orderly stop need not.

@@ -22,6 +22,8 @@ log = logging.getLogger("kamtool.server")
 
 PASSES = (b"SIP/", b"ACK ", b"CANC", b"BYE ", b"PRAC")
 """How messages begin that belong to something."""
+OVER_SWEEPS = 3
+"""Looks in a row that find overload until it is one: a single pause is none."""
 CALM_SWEEPS = 10
 """Looks without overload until it is over."""
 
@@ -36,7 +38,7 @@ class Gate:
         self._open: Callable[[bytes, Flow], None] = server.receive
         if server.dispatch is not None:
             self._open = server.dispatch.own  # first to the right worker, then refused or not
-        self._calm = 0
+        self._calm = self._over = 0
 
     # Who opens and closes it
 
@@ -52,9 +54,10 @@ class Gate:
         over = bool(most_late and late > most_late) or bool(
             most_queued and self.server.transports.queued_percent() > most_queued
         )
+        self._over = self._over + 1 if over else 0
         if over:
             self._calm = 0
-            if not self.is_overloaded:
+            if not self.is_overloaded and self._over >= OVER_SWEEPS:
                 self.is_overloaded = True
                 self.server.count("core:overloads")
                 log.warning("overload: the loop is %d ms late; new requests get 503", late * 1000)

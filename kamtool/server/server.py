@@ -163,8 +163,9 @@ class Server:
             wanted = list(self.team.own_bound) if self.team and self.team.bound else []
             self.transports.start(wanted or listen.wanted_by(self.script, list(self.options.listens)), bound)
             estate = self.options.estate
-            if estate is not None:
-                self.transports.pause()
+            is_late = self.team is not None and self.team.is_late
+            if estate is not None or is_late:
+                self.transports.pause()  # what comes meanwhile waits
             handover.listen_to_worker_0(self, estate)
             if self.blocklist is not None:
                 self.transports.watch_errors()
@@ -175,8 +176,9 @@ class Server:
                 if self.team and not self.worker and module.per_worker:
                     name = declaration(type(module)).name
                     log.warning("%s: each of the %d workers %s", name, self.team.size, module.per_worker)
-            if self.team and self.team.is_late and self.link is not None:
+            if is_late and self.link is not None:
                 await self.link.catch_up()
+                self.transports.resume()
             if estate is not None and self.worker == 0:
                 await estate.take(self)
         except BaseException:

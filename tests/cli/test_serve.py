@@ -282,8 +282,9 @@ def test_kamailios_other_letters_are_taken(served, small):
     assert server.cli("serve", "-c", "-f", small, *letters, "-Y", server.folder, "-w", "/tmp").returncode == 0
 
 
-def test_more_workers_are_refused_for_now(served):
-    code, said = refusal(served(), "--workers", "2")
+@pytest.mark.parametrize("number", ["0", "65", "many", "-1"])
+def test_a_number_of_workers_that_cannot_be_is_refused(served, number):
+    code, said = refusal(served(), "--workers", number)
     assert code == 2
     assert "--workers" in said
 

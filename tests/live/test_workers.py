@@ -9,7 +9,8 @@ from contextlib import suppress
 
 import pytest
 
-from tests.support.workers import cfg_file, one_for_each, register, worker_of
+from tests.support.until import until
+from tests.support.workers import CFG, cfg_file, one_for_each, register, worker_of
 
 SIZE = 3
 
@@ -223,6 +224,31 @@ async def test_a_durable_register_on_any_worker_is_on_the_disk_when_it_is_answer
     assert server.end() == 0
     with sqlite3.connect(path) as database:
         assert database.execute("SELECT count(*) FROM location").fetchone() == (SIZE,)
+
+
+async def test_worker_0_dies_and_what_it_had_not_written_is_written_by_its_successor(served, peer, tmp_path):
+    from kamtool.store.migrate import migrate
+
+    path = tmp_path / "kam.db"
+    migrate(path)
+    text = CFG.replace('"db_mode", 1', '"db_mode", 2').replace('modparam("usrloc", "durable", 1)', "")
+    server = served().start(
+        "-f", cfg_file(tmp_path, text), "--workers", 2, "-A", f'DBURL="sqlite:///{path}"'
+    )  # fmt: skip
+    phone = await peer()
+    await register(phone, server.port, "bob")
+    await register(phone, server.port, "gone")
+    assert server.cli("rpc", "ul.flush").returncode == 0
+    assert server.cli("rpc", "ul.rm", "location", "gone").returncode == 0
+    await register(phone, server.port, "carol")  # in memory only, as is the removal
+    first = rows(server, "core.psx")[1]["PID"]
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: server.cli("rpc", "core.psx").returncode == 0)
+    assert rows(server, "core.psx")[1]["PID"] != first
+    assert server.end() == 0
+    with sqlite3.connect(path) as database:
+        found = {name for (name,) in database.execute("SELECT username FROM location")}
+    assert found == {"bob", "carol"}
 
 
 async def test_rpc_that_changes_something_changes_it_on_all_workers(crew, peer):

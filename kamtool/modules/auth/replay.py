@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from contextlib import suppress
 from typing import Any
 
 
@@ -23,8 +24,8 @@ class SharedUses:
         """Note a use with this `nc`; false when it is no later than one seen before."""
         at = number % self._size * self.LINE
         lines = self._lines
-        # A worker that was killed inside holds nobody up: what it did is one line.
-        held = self._lock.acquire(timeout=0.05)
+        # A worker that was killed inside holds nobody up: its lock is given back for it.
+        self._lock.acquire(timeout=0.05)
         try:
             known = (lines[at], lines[at + 1])
             if known == (created, number):
@@ -35,7 +36,7 @@ class SharedUses:
             lines[at], lines[at + 1], lines[at + 2] = created, number, count
             return True
         finally:
-            if held:
+            with suppress(ValueError):
                 self._lock.release()
 
 

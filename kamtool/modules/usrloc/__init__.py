@@ -76,6 +76,9 @@ class Usrloc(LocationRpc, Columns, Module):
     expires_type = Param(0, "1: the time columns are integers, seconds since 1970")
     server_id_filter = Param(0, "1: only contacts with this server's `server_id` are loaded and cleaned")
     skip_remote_socket = Param(0, "1: contacts whose socket is none of ours are not loaded")
+    close_expired_tcp = Param(
+        0, "1: the connection (TCP, TLS, WebSocket) of a contact that expires is closed"
+    )
     handle_lost_tcp = Param(0, "1: a contact goes with the TCP connection of its REGISTER; not in db_mode 3")
     version_table = Param(1, "0: do not check the version of the table")
 
@@ -132,6 +135,8 @@ class Usrloc(LocationRpc, Columns, Module):
             await self.open(table)
         if self.handle_lost_tcp:
             self._watch_connections()
+        if self.close_expired_tcp:
+            self.listen_to_census(self._close_connection)
         if self.flash and self.mode is not DbMode.WRITE_BACK:
             raise ConfigError("usrloc: flash needs db_mode 2")
         if self.flash and self.durable:
@@ -184,6 +189,13 @@ class Usrloc(LocationRpc, Columns, Module):
 
         watchers: list[Callable[[Flow], None]] = getattr(self.server, "closed_watchers", [])
         watchers.append(closed)
+
+    def _close_connection(self, event: Event, contact: Contact) -> None:
+        if event is Event.EXPIRED and contact.connection:
+            connections = cast("Server", self.server).transports.tcp.connections
+            found = connections.get(contact.connection)
+            if found is not None:
+                found.close("its contact has expired")
 
     async def stop(self) -> None:
         """Write what is not written yet."""

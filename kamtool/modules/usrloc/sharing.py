@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kamtool.server.workers_link import Link
 
 CHANGE, COMMIT = "usrloc", "usrloc.commit"
-UNWRITTEN = "unwritten"
+UNWRITTEN, ONLY = "unwritten", "only"
 RUID, CONNECTION = 3, 11
 """Where these stand in a contact as plain data: the ruid behind a table's name, the other without it."""
 SLICE = 500
@@ -65,6 +65,8 @@ class Sharing:
                 self.link.send(sender, CHANGE, (name, Event.INSERTED.value, *flat(contact)))
                 if number % SLICE == 0:
                     await asyncio.sleep(0)
+            known = tuple(contact.ruid for contact in location.table)
+            self.link.send(sender, CHANGE, (name, ONLY, known))
 
     def _heard(self, sender: int, value: Any) -> None:
         name, event, *rest = value
@@ -73,6 +75,12 @@ class Sharing:
             return
         self.is_copying = True
         try:
+            if event == ONLY:  # what the database still had was removed meanwhile
+                known = set(rest[0])
+                for contact in location.table:
+                    if contact.ruid not in known:
+                        location.table.delete(contact)
+                return
             change(location, event, rest)
         finally:
             self.is_copying = False

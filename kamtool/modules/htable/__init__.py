@@ -125,7 +125,8 @@ class Htable(HtableVariables, HtableFunctions, IteratorFunctions, HtableRpc, Mod
             keeper = Persistence(table, rows, database, bool(self.db_expires), self.fetch_rows)
             count = await keeper.load()
             self.persistent[table.name] = keeper
-            logger.info("%d items loaded into htable %s", count, table.name)
+            level = logging.INFO if count else logging.DEBUG
+            logger.log(level, "%d items loaded into htable %s", count, table.name)
 
     def _teller(self, name: str) -> Expired:
         run: Any = self.server

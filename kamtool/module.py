@@ -534,9 +534,14 @@ def find(name: str) -> type[Module]:
 
 def available() -> list[str]:
     """The names of all modules that `loadmodule` accepts, sorted."""
+    return list(_available())
+
+
+@cache
+def _available() -> tuple[str, ...]:
     import pkgutil
 
     package = importlib.import_module("kamtool.modules")
     names = {entry.name for entry in pkgutil.iter_modules(package.__path__) if not entry.name.startswith("_")}
     names.update(entry.name for entry in importlib.metadata.entry_points(group="kamtool.modules"))
-    return sorted(names)
+    return tuple(sorted(names))

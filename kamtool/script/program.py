@@ -6,6 +6,7 @@ import ast
 import logging
 import re
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -139,6 +140,16 @@ class Report:
         return self.errors + self.warnings + self.hints
 
 
+MOST_ERRORS = 200
+"""After so many the check ends: it is no cfg, and what else is wrong with it nobody reads."""
+MOST_OTHERS = 1000
+"""So many warnings, and so many hints, are kept."""
+
+
+class _Enough(Exception):  # a way out, not an error
+    """There are MOST_ERRORS errors."""
+
+
 @dataclass(slots=True)
 class _Findings:
     """What was found, by severity; each place and message once."""
@@ -150,9 +161,16 @@ class _Findings:
 
     def report(self, finding: ConfigError) -> None:
         key = (finding.span, finding.message)
-        if key not in self.seen:
-            self.seen.add(key)
-            self.held[finding.severity].append(finding)
+        held = self.held[finding.severity]
+        if key in self.seen or len(held) >= MOST_OTHERS:
+            return
+        self.seen.add(key)
+        held.append(finding)
+        if finding.severity == "error" and len(held) == MOST_ERRORS:
+            held.append(
+                ConfigError(f"the check ends here, after {MOST_ERRORS} errors", finding.span, code="KT1000")
+            )
+            raise _Enough
 
     def settle(self) -> None:
         """One mistake, one finding: an error says more than what else is found in its place."""
@@ -203,21 +221,30 @@ def _check(first: Source, preprocessor: Preprocessor) -> Report:
     lexer = Lexer(first, preprocessor, findings.report)
     parser = Parser(lexer, findings.report)
     parser.loaded = lambda load: preprocessor.define(f"MOD_{load.name}", None)
-    items = tuple(parser.file())
-    lexer.finish()
-    checker = Checker(items, findings.report, preprocessor, lexer.mode, lexer.files)
-    checker.run(parsed=not findings.held["error"])
+    script: Script | None = None
+    with suppress(_Enough):
+        script = _read(first, parser, lexer, findings)
     text = Text(lexer.files)
-    script = None
-    if not findings.held["error"]:
-        defines = dict(preprocessor.defines)
-        script = Script(first.name, items, checker.settings, checker.scope, defines, text)
-        rehearse(script, findings.report)
     order = _order_of([first.name, *(file for file, _ in lexer.included)])
     findings.settle()
     errors, warnings, hints = (tuple(sorted(held, key=order)) for held in findings.held.values())
     good = None if script is None or errors else replace(script, warnings=warnings)
     return Report(errors, warnings, text, preprocessor, good, hints)
+
+
+def _read(first: Source, parser: Parser, lexer: Lexer, findings: _Findings) -> Script | None:
+    """Parse, check, rehearse; the script when nothing is wrong."""
+    preprocessor = lexer.preprocessor
+    items = tuple(parser.file())
+    lexer.finish()
+    checker = Checker(items, findings.report, preprocessor, lexer.mode, lexer.files)
+    checker.run(parsed=not findings.held["error"])
+    if findings.held["error"]:
+        return None
+    defines = dict(preprocessor.defines)
+    script = Script(first.name, items, checker.settings, checker.scope, defines, Text(lexer.files))
+    rehearse(script, findings.report)
+    return script
 
 
 def _order_of(files: Sequence[str]) -> Callable[[ConfigError], tuple[int, int, int]]:

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -515,6 +516,21 @@ async def test_a_contact_goes_with_its_connection(hosts):
     closed(TCP)
     assert list(location.table.records) == ["moved"]
     assert host.stats["usrloc:location_contacts"] == 1
+
+
+async def test_the_connection_of_a_contact_that_expired_is_closed(hosts):
+    host, closed = hosts(), []
+    end = SimpleNamespace(close=closed.append)
+    host.transports = SimpleNamespace(tcp=SimpleNamespace(connections={7: end, 8: end}))
+    module = await host.load("usrloc", close_expired_tcp=1)
+    table = module.locations["location"].table
+    for name, connection, expires in (("early", 7, 10.0), ("late", 8, 3600.0), ("udp", 0, 10.0)):
+        entry = contact(host, module, aor=name, expires=expires)
+        entry.connection = connection
+        table.insert(entry)
+    table.expire(host.now() + 100)
+    assert list(table.records) == ["late"]
+    assert closed == ["its contact has expired"]
 
 
 @pytest.mark.parametrize("now", [0.1 * step + 7e5 for step in range(200)])

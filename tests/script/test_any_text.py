@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kamtool import script as language
-from kamtool.errors import ConfigErrors
+from kamtool.errors import ConfigError, ConfigErrors
+from kamtool.script.program import MOST_ERRORS
 from tests.support.script import BASE
 
 WORDS = r"""
@@ -96,4 +97,20 @@ def test_one_wrong_name_many_times_is_looked_up_once():
     """Thousands of calls of a function that nobody has, and as many strings with such a variable."""
     body = 'nosuch_at_all("$nosuch_at_all(x)");\nxlog("$nosuch_either");\n' * 3000
     report = language.check(f"{BASE}request_route {{\n{body}}}\n", name="any.cfg")
-    assert {error.code for error in report.errors} == {"KT1150", "KT1130"}
+    assert {error.code for error in report.errors} == {"KT1150", "KT1130", "KT1000"}
+
+
+@pytest.mark.parametrize("text", [
+    "$" * 100_000,
+    "".join(f"route[R{n}] {{ f{n}(); }}\n" for n in range(3000)),
+    "".join(f'loadmodule "no{n}.so"\n' for n in range(3000)),
+    "request_route {\n" + "".join(f"route(R{n});\n" for n in range(3000)) + "}",
+])  # fmt: skip
+def test_what_is_no_cfg_is_given_up_after_many_errors(text, monkeypatch):
+    made = []
+    init = ConfigError.__init__
+    monkeypatch.setattr(ConfigError, "__init__", lambda *a, **k: made.append(1) or init(*a, **k))
+    report = language.check(text, name="any.cfg")
+    assert len(report.errors) == MOST_ERRORS + 1
+    assert any(str(MOST_ERRORS) in error.message for error in report.errors)
+    assert len(made) < 25 * MOST_ERRORS  # no work goes on behind the last one

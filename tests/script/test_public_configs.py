@@ -14,7 +14,6 @@ ACCEPTED = [entry for entry in public_configs.listed() if entry["kamailio_5_6_3_
 TABLE = Path(__file__).with_name("public_configs.csv")
 NO_ALARM = {"KT1150", "KT1130", "KT1132", "KT1153", "KT1310"}
 """Names: what a cfg that runs for years says of them is right."""
-KNOWN_GAPS = {("nocsolutions/KamailioAgentEdge", "KT1203"): "usrloc has no close_expired_tcp yet"}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +35,7 @@ def test_a_cfg_that_kamailio_accepts_is_accepted(entry, folder):
     if report is None:
         pytest.skip(f"{entry['repo']} does not have it any more")
     found = [error for error in report.errors if error.code != "KT1200"]
-    assert [str(e) for e in found if (entry["repo"], e.code) not in KNOWN_GAPS] == []
+    assert [str(e) for e in found] == []
     assert [str(w) for w in report.warnings if w.code in NO_ALARM] == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 
 from kamtool.errors import ConfigError, ParseError, ScriptError, StoreError
 from kamtool.module import (
@@ -23,10 +24,17 @@ from kamtool.modules.db_sqlite import open_database
 from kamtool.modules.sqlops.statement import statement
 from kamtool.script.avp import Scalar
 from kamtool.script.context import Branch, Context
+from kamtool.script.substitution import SedSubstitution, compile_substitution
 from kamtool.script.values import to_int, to_str
 from kamtool.store.databases import require_version
 
 logger = logging.getLogger("kamtool.modules.avpops")
+
+
+@lru_cache(maxsize=256)
+def _compiled(text: str) -> SedSubstitution:
+    return compile_substitution(text)
+
 
 VERSION = 2
 OK, FAILED, NO_ROWS = 1, -1, -2
@@ -145,10 +153,14 @@ class Avpops(Preferences, Module):
         return True
 
     @function("avp_subst_pv", routes=ANY & ~ONSEND_ROUTE)
-    def avp_subst_pv(self, ctx: Context, name: Variable, change: Substitution) -> bool:
-        """Change the text of any variable, as avp_subst()."""
+    def avp_subst_pv(self, ctx: Context, name: Variable, change: str) -> bool:
+        """Change the text of any variable, as avp_subst(); the expression too may come from variables."""
         value = name.get(ctx)
-        changed = None if value is None else change.apply(ctx, to_str(value))
+        try:
+            changed = None if value is None else _compiled(change).apply(ctx, to_str(value))
+        except ConfigError as error:
+            logger.error("avp_subst_pv: %s", error)
+            return False
         if changed is None:
             return False
         name.set(ctx, changed)

@@ -15,6 +15,8 @@ from kamtool.transport.transports import is_numeric
 SERVER, CLIENT = "server", "client"
 DEFAULT, ANY = "default", "any"
 CODE = "KT1201"
+MISSING = "KT1202"
+"""Not here, but perhaps where the cfg will run: for `kamtool check` a warning."""
 
 YES, NO = ("yes", "true", "on", "enable", "1"), ("no", "false", "off", "disable", "0")
 METHODS = {
@@ -100,7 +102,7 @@ def read(path: Path, folder: Path) -> list[Domain]:
         raise ConfigError(
             f"tls: cannot read {path}: {reason}",
             hint='modparam("tls", "config", …) names it; `kamtool tls init` makes one',
-            code=CODE,
+            code=MISSING,
         ) from error
     return parse(text, str(path), folder)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kamtool.errors import ConfigError, ConfigErrors, Span
-from kamtool.modules.tls.config import CLIENT, CODE, METHODS, SERVER, Domain
+from kamtool.modules.tls.config import CLIENT, CODE, METHODS, MISSING, SERVER, Domain
 from kamtool.sip.flow import Address
 from kamtool.transport.tls import explain
 from kamtool.transport.x509 import BadCertificate, Certificate, one_line, read_der, read_pem, speaks_for
@@ -283,8 +283,9 @@ def _unusable(what: str, name: str, error: OSError, span: Span) -> ConfigError:
     reason = explain(error) if isinstance(error, ssl.SSLError) else (error.strerror or str(error)).lower()
     hints = {2: "paths are relative to the cfg's folder, or with a leading `.` to the working directory",
              13: "the server's user must be able to read it"}  # fmt: skip
+    code = MISSING if error.errno in hints and not isinstance(error, ssl.SSLError) else CODE
     return ConfigError(
-        f"cannot use {what} {name}: {reason}", span, hint=hints.get(error.errno or 0, ""), code=CODE
+        f"cannot use {what} {name}: {reason}", span, hint=hints.get(error.errno or 0, ""), code=code
     )
 
 

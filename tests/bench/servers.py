@@ -59,6 +59,8 @@ class Setup:
     cfg: Path = PROXY_CFG
     defines: Sequence[str] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    options: Sequence[str] = ()
+    cores: frozenset[int] = frozenset(SERVER_CORE)
 
 
 def free_port() -> int:
@@ -90,7 +92,8 @@ def kamtool_command(setup: Setup, port: int, scratch: Path) -> list[str]:
     if "WITH_TCP" in setup.defines:
         listen += ["-l", f"tcp:127.0.0.1:{port}"]
     serve = [sys.executable, "-m", "kamtool.cli.main", "serve"]
-    return [*serve, "-f", str(setup.cfg), *listen, *defines(setup), "-s", str(scratch / "sock"), "-DD", "-E"]
+    ours = ["-s", str(scratch / "sock"), *setup.options]
+    return [*serve, "-f", str(setup.cfg), *listen, *defines(setup), *ours, "-DD", "-E"]
 
 
 def defines(setup: Setup) -> list[str]:
@@ -113,7 +116,7 @@ def running(name: str, setup: Setup) -> Iterator[Subject]:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment,
-                start_new_session=True, preexec_fn=lambda: proc.pin(SERVER_CORE),
+                start_new_session=True, preexec_fn=lambda: proc.pin(set(setup.cores)),
             )  # fmt: skip
         subject = Subject(name, process, port, log)
         try:

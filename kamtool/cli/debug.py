@@ -1,4 +1,4 @@
-"""`kamtool debug`: attach to a running server, stop one message and look into it."""
+"""`kamtool debug`: attach to a running server, stop one message and look into it; replay a recording."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from kamtool.cli.output import coloured
+from kamtool.cli.replaying import replay
 from kamtool.cli.rpc import socket_option
 from kamtool.errors import UsageError
 
 FORMATS = ("text", "json")
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "-x", "--execute", type=click.Path(path_type=Path), metavar="FILE",
     help="Do what the lines of FILE say instead of asking; a piped stdin does the same.",
@@ -28,7 +29,8 @@ FORMATS = ("text", "json")
     help="Text for people, or a JSON object a line.",
 )  # fmt: skip
 @socket_option
-def command(execute: Path | None, dap: str | None, output: str, socket: Path) -> int:
+@click.pass_context
+def command(ctx: click.Context, execute: Path | None, dap: str | None, output: str, socket: Path) -> int:
     """Attach a debugger to the running server.
 
     A message that meets a breakpoint stops; all others flow on. It can be looked into and changed, stepped
@@ -39,6 +41,8 @@ def command(execute: Path | None, dap: str | None, output: str, socket: Path) ->
 
     Example: kamtool debug
     """
+    if ctx.invoked_subcommand is not None:
+        return 0
     if dap is not None:
         from kamtool.debug.dap import serve
 
@@ -48,3 +52,6 @@ def command(execute: Path | None, dap: str | None, output: str, socket: Path) ->
     from kamtool.repl.shell import run
 
     return run(socket, script=execute, as_json=output == "json", coloured=coloured(sys.stdout))
+
+
+command.add_command(replay)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kamtool import __version__
+from kamtool.cli import recording
 from kamtool.cli.output import coloured
 from kamtool.cli.share import cfg_folder
 from kamtool.cli.version import version as version_line
@@ -71,6 +72,7 @@ class Wishes:
     socket: Path | None
     history: int
     coverage: Path | None
+    record: Path | None
 
     @property
     def database(self) -> Path | None:
@@ -203,6 +205,10 @@ PATH = click.Path(path_type=Path)
     help="Count which lines of the cfg run, and write it to FILE at the end; see `kamtool cov`.",
 )  # fmt: skip
 @click.option(
+    "--record", type=PATH, metavar="FILE",
+    help="Keep everything that comes in, messages and rows included, for `kamtool debug replay FILE`.",
+)  # fmt: skip
+@click.option(
     "--flight-recorder", default="", is_flag=False, flag_value="64M", metavar="[SIZE]",
     help="Keep the last messages in memory, 64M of them, for `kamtool trace --before`.",
 )  # fmt: skip
@@ -322,6 +328,7 @@ def serve(wishes: Wishes) -> None:
     from kamtool.server.notify import Notify
     from kamtool.server.workers_parent import Parent
 
+    recording.prepare(wishes.record)
     if wishes.workdir and wishes.file:
         wishes.file = wishes.file.absolute()  # to find it again from there
     loaded = load(wishes)
@@ -344,6 +351,7 @@ def serve(wishes: Wishes) -> None:
         else nullcontext(),
     ):
         size = crew.size_of(wishes.workers, loaded.settings)
+        recording.alone(wishes.record, size)
         estate = handover.ask(wishes.control_socket()) if wishes.take_over else None
         if size == 1:
             if estate is not None and len(estate.rows) != 1:
@@ -427,9 +435,11 @@ async def live(
     from kamtool.server.server import Server
 
     notify = Notify()
+    recorder = recording.begin(wishes.record)
     server = Server(
         loaded,
         options=Options(
+            clock=recorder.clock if recorder else None,
             team=team,
             estate=None if team is not None and team.is_late else estate,
             bound={} if estate is None or team is not None else dict(estate.bound(wanted_by(loaded, []))),
@@ -447,11 +457,15 @@ async def live(
     rpc.takers[b'"debug.attach"'] = partial(talk, "kamtool.debug.attach", server)
     rpc.takers[b'"trace.attach"'] = partial(talk, "kamtool.tools.trace.feed", server)
     watching = Watching(server)
+    if recorder:
+        recorder.attach(server, str(wishes.script_file()), dict(wishes.defines()))
     try:
         await server.start()
     except TransportError as error:
         raise UsageError(str(error), exit_code=1, hint="-l chooses other addresses") from error
     try:
+        if recorder:
+            recorder.started(server)
         if wishes.history:
             await watching.history(wishes.history)
         if wishes.coverage:
@@ -487,6 +501,8 @@ async def live(
         watching.stop(wishes.coverage)
         await rpc.stop()
         await server.stop()
+        if recorder:
+            recorder.close()
 
 
 async def talk(

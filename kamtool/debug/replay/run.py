@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,10 +16,13 @@ from kamtool.debug.offline.server import Offline
 from kamtool.debug.offline.wire import Sent
 from kamtool.debug.record.file import FLOW, Entry, Recording
 from kamtool.debug.replay.answers import Answers, RecordedDatabases
+from kamtool.debug.replay.capture import with_our_via
 from kamtool.errors import KamtoolError, Span, UsageError
 from kamtool.script.context import Context
 from kamtool.script.guards import Action
+from kamtool.script.nodes import If, Switch, While
 from kamtool.script.program import Script
+from kamtool.script.walk import inside, walk
 from kamtool.sip.flow import Address, Flow, Socket
 
 DAY = 86_400.0
@@ -31,6 +35,14 @@ class Step:
     text: str
     span: Span
     block: str
+    name: str
+    asks: bool
+    """It is a condition or part of one: what it leads to counts, not its words."""
+
+    @property
+    def key(self) -> str:
+        """By which two ways are compared."""
+        return self.name if self.asks else self.text
 
 
 @dataclass(slots=True)
@@ -97,6 +109,7 @@ class Way:
         self.script = script
         self.by_data: dict[bytes, Came] = {}
         self._texts: dict[Action, Step] = {}
+        self._asking = frozenset(asking(script))
         self._now: dict[int, Came] = {}
 
     def wants(self, action: Action) -> bool:
@@ -109,8 +122,12 @@ class Way:
         if came is not None:
             step = self._texts.get(action)
             if step is None:
-                step = self._texts[action] = Step(_text(self.script, action), action.span, block_of(action))
+                step = self._texts[action] = self._step(action)
             came.way.append(step)
+
+    def _step(self, action: Action) -> Step:
+        span = action.span
+        return Step(_text(self.script, action), span, block_of(action), action.name, span in self._asking)
 
     def entered(self, ctx: Context) -> Awaitable[None] | None:
         """A route begins: that of a message that came, perhaps long ago."""
@@ -134,12 +151,23 @@ class Way:
         """The recorded reload is not done again."""
 
 
+def asking(script: Script) -> Iterator[Span]:
+    """The spans of all conditions, and of what is in them."""
+    for route in script.routes:
+        for node in walk(route.body):
+            if isinstance(node, If | While | Switch):
+                yield node.span
+                subject = node.subject if isinstance(node, Switch) else node.condition
+                yield from (each.span for each in inside(subject))
+
+
 def _text(script: Script, action: Action) -> str:
     """The words of a statement; of a block, those before its brace."""
     line = script.text.line(action.span.file, action.span.line) or ""
     end = action.span.end_column - 1 if action.span.end_line == action.span.line else len(line)
     words = line[action.span.column - 1 : end].partition("{")[0]
-    return f"{action.name} {' '.join(words.split())}"
+    shown = " ".join(words.split())
+    return shown if shown.startswith(action.name) or action.name == "assign" else f"{action.name} {shown}"
 
 
 class Replay:
@@ -156,7 +184,8 @@ class Replay:
         self.now = self.loop.time()
         self.offline = Offline(
             script, listens=[_socket(*each) for each in sockets], epoch=float(about["day"]),
-            seed=str(about["seed"]), query=self.answers.dns, databases=RecordedDatabases(self.answers), loop=self.loop,
+            seed=str(about["seed"]), query=self.answers.dns, loop=self.loop,
+            databases=RecordedDatabases(self.answers),
         )  # fmt: skip
         server = self.offline.server
         began = self.now
@@ -229,7 +258,7 @@ class Replay:
             self.result.came.append(came)
             if self.way is not None:
                 self.way.by_data[came.data] = came
-            self.loop.call_soon(server.receive, entry.message, self._flows[entry.flow])
+            self.loop.call_soon(server.receive, self._fitting(came.data), self._flows[entry.flow])
         elif kind == "S":
             self.loop.call_soon(server.transactions.sweep, self.now)
         elif kind in ("Q", "D"):
@@ -244,6 +273,19 @@ class Replay:
             self.loop.call_soon(server.closed, flow, entry.message.decode())
         self.loop.go()
         self._taken(came)
+
+    def _fitting(self, data: bytes) -> bytes:
+        """A message of a capture: a response answers what this server sent, which had another branch then."""
+        if not self.recording.about.get("from_capture") or not data.startswith(b"SIP/2.0 "):
+            return data
+        key = _key(data)
+        for sent in reversed(self.result.sent):
+            if not sent.data.startswith(b"SIP/2.0 ") and _key(sent.data) == key:
+                fitting = with_our_via(data, sent.data)
+                if self.way is not None:
+                    self.way.by_data[fitting] = self.result.came[-1]
+                return fitting
+        return data
 
     def _tick(self, number: int) -> None:
         if number < len(self._timers):
@@ -265,6 +307,16 @@ class Replay:
             self.result.sent.append(sent)
             if came is not None:
                 came.left.append(f"{sent.first_line} → {sent.flow.transport}:{sent.flow.remote}")
+
+
+_CALL_ID = re.compile(rb"^(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
+_CSEQ = re.compile(rb"^cseq[ \t]*:[ \t]*(\d+)[ \t]+(\w+)", re.IGNORECASE | re.MULTILINE)
+
+
+def _key(data: bytes) -> tuple[bytes, ...]:
+    """By which a response and its request know each other: Call-ID and CSeq."""
+    call, cseq = _CALL_ID.search(data), _CSEQ.search(data)
+    return (call[1].strip() if call else b"", *(cseq.groups() if cseq else ()))
 
 
 def by_call(result: Replayed) -> dict[str, list[Came]]:

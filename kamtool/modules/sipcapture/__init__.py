@@ -119,10 +119,10 @@ class Sipcapture(Module):
         """Nothing is asked for that cannot be had."""
         for name in RAW:
             if getattr(self, name):
-                yield ConfigError(f"sipcapture: {name}: raw sockets are not read", code="KT1202",
+                yield ConfigError(f"sipcapture: {name}: raw sockets are not read", code="KT1201",
                                   hint="let siptrace, or `kamtool trace --hep`, send HEP")  # fmt: skip
         if self.topoh_unmask:
-            yield ConfigError("sipcapture: topoh_unmask needs the module topoh", code="KT1202")
+            yield ConfigError("sipcapture: topoh_unmask needs the module topoh", code="KT1201")
         try:
             self._modes()
         except ConfigError as error:

@@ -147,14 +147,14 @@ class Siptrace(Module):
             for socket in transports.sockets:
                 if socket.name == self.send_sock_name:
                     return socket
-            raise ConfigError(f"siptrace: no socket is named {self.send_sock_name!r}", code="KT1202")
+            raise ConfigError(f"siptrace: no socket is named {self.send_sock_name!r}", code="KT1201")
         address = self.send_sock_addr or self.force_send_sock
         if not address:
             return None
         uri = sip_uri(address)
         found = transports.find_socket((uri.transport or "udp").lower(), uri.host, uri.port or 5060)
         if found is None:
-            raise ConfigError(f"siptrace: no socket listens on {address}", code="KT1202")
+            raise ConfigError(f"siptrace: no socket listens on {address}", code="KT1201")
         return found
 
     def _receiver(self, uri: str) -> Receiver:

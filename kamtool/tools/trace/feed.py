@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kamtool.debug.attach import is_owner
@@ -51,7 +52,8 @@ class Feed:
         self.loop = asyncio.get_running_loop()
         self.dropped = 0
         self.place = 0
-        """The number of the statement that runs now."""
+        """The number of the statement that runs now, and the Call-ID of the message it runs for."""
+        self.call_id = b""
         self._pieces: list[bytes] = []
         self._messages = 0
         self._flows: dict[int, tuple[int, Flow]] = {}
@@ -66,7 +68,8 @@ class Feed:
         if inbound:
             pieces.append(HEAD.pack(IN, at, number, 0, len(data)))
         else:
-            pieces.append(HEAD.pack(OUT, at, number, self.place, len(data)))
+            place = self.place if self.place and self.call_id in data else 0
+            pieces.append(HEAD.pack(OUT, at, number, place, len(data)))
         pieces.append(data)
         self._messages += 1
         if not self._is_armed:
@@ -133,6 +136,18 @@ class Feed:
         self.writer.write(b"".join(pieces))
 
 
+@dataclass(slots=True)
+class _Run:
+    """One run of a route, and the one it is part of."""
+
+    route: str
+    call_id: bytes
+    outer: int
+    place: int
+    path: list[int] = field(default_factory=list)
+    replied: list[int] = field(default_factory=list)
+
+
 class Watch:
     """Watches the script for a feed: which statements ran for a message, and which one sent another."""
 
@@ -140,7 +155,8 @@ class Watch:
 
     def __init__(self, feed: Feed) -> None:
         self.feed = feed
-        self._running: dict[int, tuple[str, list[int], list[int]]] = {}
+        self._running: dict[int, _Run] = {}
+        self._current = 0
 
     def wants(self, action: Action) -> bool:
         return True
@@ -148,24 +164,31 @@ class Watch:
     def at(self, action: Action, ctx: Context) -> Awaitable[None] | None:
         number = self.feed.place = self.feed.number_of_action(action)
         running = self._running.get(id(ctx))
-        if running is not None and len(running[1]) < LARGEST_PATH:
-            running[1].append(number)
+        if running is not None:
+            self._current, self.feed.call_id = id(ctx), running.call_id
+            if len(running.path) < LARGEST_PATH:
+                running.path.append(number)
         return None
 
     def entered(self, ctx: Context) -> Awaitable[None] | None:
-        self._running[id(ctx)] = route_of(ctx), [], []
+        call_id = ctx.msg.call_id.encode("utf-8", "surrogateescape")
+        self._running[id(ctx)] = _Run(route_of(ctx), call_id, self._current, self.feed.place)
         return None
 
     def left(self, ctx: Context, error: Exception | None) -> Awaitable[None] | None:
-        self.feed.place = 0
         running = self._running.pop(id(ctx), None)
-        if running is None or not (running[1] or error):
+        outer = self._running.get(running.outer) if running is not None else None
+        if running is None or outer is None:
+            self._current = self.feed.place = 0
+        else:  # a branch_route within a t_relay: what is sent now is the t_relay's
+            self._current, self.feed.place, self.feed.call_id = running.outer, running.place, outer.call_id
+        if running is None or not (running.path or error):
             return None
         msg = ctx.msg
         facts: dict[str, Any] = {
             "call_id": msg.call_id, "cseq": msg.cseq, "method": msg.cseq_method,
-            "status": 0 if msg.is_request else msg.status, "route": running[0], "path": running[1],
-            "replied": running[2], "error": f"{type(error).__name__}: {error}" if error else "",
+            "status": 0 if msg.is_request else msg.status, "route": running.route, "path": running.path,
+            "replied": running.replied, "error": f"{type(error).__name__}: {error}" if error else "",
         }  # fmt: skip
         self.feed.tell(FACTS, 0, json.dumps(facts).encode())
         return None
@@ -176,7 +199,7 @@ class Watch:
     def replied(self, ctx: Context, status: int) -> None:
         running = self._running.get(id(ctx))
         if running is not None:
-            running[2].append(status)
+            running.replied.append(status)
 
     def relinked(self) -> None:
         pass

@@ -167,8 +167,13 @@ def parse_place(text: str, default: int = 9060) -> tuple[str, str, int]:
     if text.startswith(("udp:", "tcp:")):
         transport, rest = text[:3], text[4:]
     host, colon, port = rest.rpartition(":")
-    if not colon or (":" in host and not host.startswith("[")):
+    if not colon:
         host, port = rest, str(default)
-    if not host.strip("[]") or not port.isdecimal() or not 0 <= int(port) < 65_536:
+    if (
+        not host.strip("[]")
+        or (":" in host and not host.startswith("["))
+        or not port.isdecimal()
+        or not 0 <= int(port) < 65_536
+    ):
         raise UsageError(f"{text!r} is no place for HEP", hint="udp:127.0.0.1:9060")
     return transport, host.strip("[]"), int(port)

@@ -26,6 +26,7 @@ from kamtool.tools.trace.frames import (
 )  # fmt: skip
 
 LARGEST_FRAME = 64 << 20
+FIRST_ROUTES = ("request_route", "reply_route")
 REMEMBERED = 512
 """Messages that may still be told what the script did for them."""
 
@@ -37,8 +38,6 @@ class Frames:
         self.dropped = self.forgotten = 0
         self.is_live = False
         """Whether the past, if any was asked for, is over."""
-        self.changed: list[Captured] = []
-        """Messages given before of which more is known now; take them out."""
         self._buffer = bytearray()
         self._flows: dict[int, tuple[str, Address, Address, int]] = {}
         self._places: dict[int, Place] = {}
@@ -99,20 +98,20 @@ class Frames:
     def _facts(self, facts: dict[str, Any]) -> None:
         """What the script did goes to the message that it did it for: the last to come in of that name."""
         key = facts["call_id"], facts["cseq"], facts["method"]
-        is_new = True
+        path = [self._places[number] for number in facts["path"]]
+        is_first = facts["route"] in FIRST_ROUTES
         for held in (self._batch, self._recent):
             for seen in reversed(held):
-                if seen.inbound and seen.key == key and seen.status == facts["status"] and (
-                    not seen.path or facts["route"].startswith(("branch", "failure", "onreply", "event"))
-                ):  # fmt: skip
-                    seen.route = seen.route or facts["route"]
-                    seen.path += [self._places[number] for number in facts["path"]]
-                    seen.replied = (facts["replied"] or [seen.replied])[-1]
-                    seen.error = facts["error"] or seen.error
-                    if not is_new:
-                        self.changed.append(seen)
-                    return
-            is_new = False
+                if not seen.inbound or seen.key != key or seen.status != facts["status"]:
+                    continue
+                if is_first and seen.route in FIRST_ROUTES:
+                    continue  # the same once more: this is about an earlier copy
+                # A branch_route ends before the request_route that it is part of does.
+                seen.path = path + seen.path if is_first else seen.path + path
+                seen.route = facts["route"] if is_first else seen.route or facts["route"]
+                seen.replied = (facts["replied"] or [seen.replied])[-1]
+                seen.error = facts["error"] or seen.error
+                return
 
 
 class Attached:

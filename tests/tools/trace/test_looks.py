@@ -23,7 +23,9 @@ ALICE, SERVER, BOB = Address("192.0.2.1", 5062), Address("192.0.2.9", 5060), Add
 PLACE = Place("/etc/kamailio/kamailio.cfg", 41, "t_relay", "route[RELAY]")
 BODY = (
     b"v=0\r\no=alice 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n"
-    b"m=audio 4000 RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwg\r\na=sendrecv\r\n"
+    b"m=audio 4000 RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\n"
+    b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwg\r\n"
+    b"a=sendrecv\r\n"
 )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +37,20 @@ class Cfgutils(Module):
         """By key, the scratch of the message that holds the lock: forks of its context hold it too."""
         self.waiting: dict[str, list[asyncio.Future[None]]] = {}
 
-    async def start(self) -> None:
-        """Take the first values; read hash_file."""
+    def verify(self, script: Any) -> Iterable[ConfigError]:
+        """The chance is one."""
+        self._check()
+        return ()
+
+    def _check(self) -> None:
         if not 0 <= self.initial_probability <= 100:
             raise ConfigError(
                 f"initial_probability is per cent, not {self.initial_probability}", code="KT1201"
             )
+
+    async def start(self) -> None:
+        """Take the first values; read hash_file."""
+        self._check()
         self.probability, self.gflags = self.initial_probability, self.initial_gflags
         if self.hash_file:
             self.config_hash = await asyncio.to_thread(self._hash)

@@ -81,20 +81,20 @@ class Rtimer(Module):
         timer.routes.append(fields.get("route", ""))
 
     def verify(self, script: Script) -> Iterable[ConfigError]:
-        """The routes exist."""
+        """The routes exist: a start does without the others, and so nothing happens."""
         there = {route.name for route in script.routes if route.kind is Routes.REQUEST}
         for timer in self.timers.values():
             for name in timer.routes:
                 if name not in there:
-                    yield ConfigError(f"exec: there is no route[{name}]", code="KT1201")
+                    yield ConfigError(f"exec: there is no route[{name}]", code="KT1201", severity="warning")
 
     async def start(self) -> None:
         """Start the timers that have routes."""
         program = cast("Server", self.server).program
         for timer in self.timers.values():
-            for name in timer.routes:
-                if name not in program.routes:
-                    raise ConfigError(f"exec: there is no route[{name}]", code="KT1201")
+            for name in [name for name in timer.routes if name not in program.routes]:
+                logger.warning("exec: there is no route[%s]", name)
+                timer.routes.remove(name)
             if timer.routes:
                 self.every(timer.interval, self._round(timer))
 

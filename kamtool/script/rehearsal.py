@@ -81,13 +81,17 @@ def _placed(error: ConfigError, span: Span) -> ConfigError:
 
 
 def _culprit(module: str, error: ConfigError, script: Script) -> Span:
-    """The modparam that a complaint quotes, else one that it names, else where the module is loaded."""
+    """The modparam that a complaint quotes, whole or in part, or names; else where the module is loaded."""
     own = [param for param in script.modparams if re.fullmatch(param.modules, module)]
     for param in own:
         if repr(param.value) in error.message and param.value != "":
             return param.value_span
     for param in own:
         if re.search(rf"\b{re.escape(param.name)}\b", error.message):
+            return param.value_span
+    quoted = re.findall(r"`([^`]+)`", error.message)
+    for param in own:
+        if any(text in str(param.value) for text in quoted):
             return param.value_span
     loads: list[Load | ModParam] = [load for load in script.loads if load.name == module]
     return (loads or list(script.items))[0].span  # type: ignore[arg-type]

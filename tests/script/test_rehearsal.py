@@ -10,6 +10,7 @@ HEAD = "#!KAMAILIO\n" + "".join(
     f'loadmodule "{name}.so"\n'
     for name in "pv xlog htable counters statistics rtimer regex benchmark sqlops corex db_sqlite".split()  # noqa: SIM905
 )
+ACC = 'loadmodule "tm.so"\nloadmodule "acc.so"\n'
 CASES = [
     ('modparam("htable", "htable", «"ban=>size"»)', "", "KT1201"),
     ('modparam("htable", "htable", "a=>size=4;")\nmodparam("htable", "htable", «"a=>size=4;"»)', "", "KT1201"),
@@ -24,6 +25,15 @@ CASES = [
     ('modparam("sqlops", "sqlcon", "ca=>sqlite:///x.db")', 'sql_query(«"cb"», "select 1");', "KT1201"),
     ('modparam("corex", "alias_subdomains", «"udp:/"»)', "", "KT1201"),
     ('modparam("xlog", "log_facility", «"LOG_NOPE"»)', "", "KT1201"),
+    ('modparam("pv", "shvset", «"a=5"»)', "", "KT1201"),
+    ('loadmodule "cfgutils.so"\nmodparam("cfgutils", "initial_probability", «101»)', "", "KT1201"),
+    ('loadmodule "ctl.so"\nmodparam("ctl", "binrpc", «"tcp:localhost"»)', "", "KT1201"),
+    (ACC + 'modparam("acc", "time_mode", «9»)', "", "KT1201"),
+    (ACC + 'modparam("acc", "failed_filter", «"4xx"»)', "", "KT1201"),
+    (ACC + 'modparam("acc", "log_facility", «"LOG_NOPE"»)', "", "KT1201"),
+    (ACC + 'modparam("acc", "log_extra", «"a=$nope"»)', "", "KT1130"),
+    ('loadmodule "sl.so"\nloadmodule "auth.so"\nmodparam("auth", "algorithm", «"SHA-1"»)', "", "KT1201"),
+    ('loadmodule "sl.so"\nloadmodule "auth.so"\nmodparam("auth", "qop", «"int"»)', "", "KT1201"),
     ("", 'xlog(«"LOG_NOPE"», "L_INFO", "x");', "KT1151"),
 ]  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from kamtool.errors import ConfigError, ParseError, StoreError
@@ -119,13 +119,25 @@ class Acc(Module):
 
     # Start
 
-    async def start(self) -> None:
-        """Compile what records hold, open the database, watch the transactions."""
+    def verify(self, script: Any) -> Iterable[ConfigError]:
+        """All that a start would refuse, but for the database."""
+        self._check()
+        return ()
+
+    def _check(self) -> None:
         if self.detect_direction and "rr" not in self.server.modules:
             raise ConfigError("acc: detect_direction needs rr.so", hint='loadmodule "rr.so"', code="KT1201")
         if not 0 <= self.time_mode <= 4:
             raise ConfigError(f"acc: time_mode is 0 to 4, not {self.time_mode}", code="KT1201")
         self.not_accounted = _codes(self.failed_filter)
+        extra.parse(self.server, self.log_extra, "log_extra", self.acc_extra_size)
+        extra.parse(self.server, self.db_extra, "db_extra", self.acc_extra_size)
+        for facility in (self.log_facility, self.cdr_facility):
+            _facility_number(facility)
+
+    async def start(self) -> None:
+        """Compile what records hold, open the database, watch the transactions."""
+        self._check()
         self.log_extras = extra.parse(self.server, self.log_extra, "log_extra", self.acc_extra_size)
         self.db_extras = extra.parse(self.server, self.db_extra, "db_extra", self.acc_extra_size)
         self.legs = extra.Legs(self.server, self.multi_leg_info) if self.multi_leg_info else None
@@ -148,11 +160,8 @@ class Acc(Module):
         """The logger of the lines: with a facility, when the server logs to syslog, one of its own."""
         from logging.handlers import SysLogHandler
 
-        name = facility.removeprefix("LOG_").lower()
-        if name not in SysLogHandler.facility_names:
-            raise ConfigError(f"acc: no syslog facility {facility!r}", code="KT1201")
+        number = _facility_number(facility)
         theirs = [h for h in logging.getLogger("kamtool").handlers if isinstance(h, SysLogHandler)]
-        number = SysLogHandler.facility_names[name]
         if not theirs or theirs[0].facility == number:
             return logger
         ours = SysLogHandler(theirs[0].address, number)
@@ -382,3 +391,13 @@ def _stored(value: object) -> object:
         except UnicodeEncodeError:
             return value.encode("utf-8", "surrogateescape")
     return value
+
+
+def _facility_number(facility: str) -> int:
+    """Raises ConfigError."""
+    from logging.handlers import SysLogHandler
+
+    number = SysLogHandler.facility_names.get(facility.removeprefix("LOG_").lower())
+    if number is None:
+        raise ConfigError(f"acc: no syslog facility {facility!r}", code="KT1201")
+    return number

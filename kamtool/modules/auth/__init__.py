@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from typing import Protocol, cast
+from collections.abc import Iterable
+from typing import Any, Protocol, cast
 
 from kamtool.errors import ConfigError, ParseError
 from kamtool.module import FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Module, Param, Variable, function
@@ -93,14 +94,24 @@ class Auth(Module):
         "$avp(digest_challenge)", "the AVP for challenges that pv_www_authenticate() makes"
     )
 
-    async def start(self) -> None:
-        """Check the parameters. Raises ConfigError."""
+    def verify(self, script: Any) -> Iterable[ConfigError]:
+        """Algorithms and qop are known."""
+        self._check()
+        return ()
+
+    def _check(self) -> None:
         self.algorithms = [name.strip().upper() for name in self.algorithm.split(",") if name.strip()]
         for name in self.algorithms:
             if name not in ALGORITHMS:
-                raise ConfigError(f"auth: no algorithm {name!r}", hint=f"there is {', '.join(ALGORITHMS)}")
+                raise ConfigError(
+                    f"auth: no algorithm {name!r}", hint=f"there is {', '.join(ALGORITHMS)}", code="KT1201"
+                )
         if self.qop not in ("", "auth", "auth-int"):
-            raise ConfigError(f"auth: qop is auth or auth-int, not {self.qop!r}")
+            raise ConfigError(f"auth: qop is auth or auth-int, not {self.qop!r}", code="KT1201")
+
+    async def start(self) -> None:
+        """Check the parameters. Raises ConfigError."""
+        self._check()
         if self.secret and len(self.secret) < 16:
             logger.warning("auth: a secret of %d characters can be guessed; use 32", len(self.secret))
         secret = self.secret.encode("utf-8", "surrogateescape") if self.secret else secrets.token_bytes(32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -64,13 +65,27 @@ class Ctl(Module):
         table: RpcTable = cast("Server", self.server).rpc
         return table
 
-    async def start(self) -> None:
-        """Open the sockets."""
+    def verify(self, script: Any) -> Iterable[ConfigError]:
+        """The sockets are named as ctl names them."""
+        self._check()
+        return ()
+
+    def _check(self) -> None:
         if self.__dict__["fifo"]:
             raise ConfigError(
                 "ctl does not speak the old FIFO protocol",
                 hint='modparam("jsonrpcs", "fifo_name", …) is what came after it', code="KT1202",
             )  # fmt: skip
+        for where in self.binrpc:
+            kind, colon, place = where.partition(":")
+            if colon and not kind.startswith("unix") and not _is_network(kind, place):
+                raise ConfigError(
+                    f"ctl cannot listen on {where!r}", hint="unix:/path or tcp:host:port", code="KT1201"
+                )
+
+    async def start(self) -> None:
+        """Open the sockets."""
+        self._check()
         for where in self.binrpc or [DEFAULT]:
             try:
                 await self._listen(where)
@@ -85,10 +100,6 @@ class Ctl(Module):
             await self._listen_unix(Path(place if colon else where), datagrams=kind == "unixd")
             return
         host, _, port = place.rpartition(":")
-        if kind not in ("tcp", "udp") or not port.isdigit():
-            raise ConfigError(
-                f"ctl cannot listen on {where!r}", hint="unix:/path or tcp:host:port", code="KT1202"
-            )
         host = host.strip("[]") or "127.0.0.1"
         if kind == "tcp":
             self._servers.append(await asyncio.start_server(self._connected, host, int(port)))
@@ -210,3 +221,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         with suppress(RpcError, OSError):
             if binrpc.packet_size(data) == len(data):
                 self.endpoint.sendto(await self.ctl.answer(data), addr)
+
+
+def _is_network(kind: str, place: str) -> bool:
+    return kind in ("tcp", "udp") and place.rpartition(":")[2].isdigit()

@@ -33,6 +33,8 @@ class Spread:
         """Call it as its `workers` says. Raises RpcError."""
         if method.workers == "any":
             return await self._any(method, arguments)
+        if method.workers == "join":
+            return await self._joined(method, arguments)
         # First here: what is refused here is not asked of others.
         own = await self.table.run(method, arguments)
         others = await asyncio.gather(
@@ -43,6 +45,21 @@ class Spread:
             if isinstance(other, BaseException):
                 raise other
         return MERGES[method.workers]([own, *others])
+
+    async def _joined(self, method: Method, arguments: list[Any]) -> Any:
+        """What is refused where nothing is found is no answer, unless it is the only one."""
+        answers: list[Any] = []
+        refused: BaseException | None = None
+        works = [self.table.run(method, arguments)]
+        works += [self.link.ask(other, CALL, (method.name, arguments)) for other in self.link.others]
+        for answer in await asyncio.gather(*works, return_exceptions=True):
+            if isinstance(answer, BaseException):
+                refused = refused or answer
+            else:
+                answers.append(answer)
+        if refused is not None and (not answers or not isinstance(refused, RpcError)):
+            raise refused
+        return joined(answers)
 
     async def _any(self, method: Method, arguments: list[Any]) -> Any:
         try:
@@ -93,4 +110,4 @@ def _rows(answers: Sequence[list[str]]) -> list[str]:
     return [f"{name} = {value}" for name, value in sorted(values.items())]
 
 
-MERGES: dict[str, Callable[[Sequence[Any]], Any]] = {"all": first, "sum": added, "join": joined}
+MERGES: dict[str, Callable[[Sequence[Any]], Any]] = {"all": first, "sum": added}

@@ -47,6 +47,8 @@ class DialogModule(DialogFunctions, DialogVariables, DialogRpc, KeepAlive, Modul
     when its lifetime is over. With a database calls outlive a restart.
     """
 
+    per_worker = "knows the calls that their Call-IDs give to it: a profile counts these alone"
+
     name = "dialog"
     depends = ("tm", "rr")
     tables = ("dialog", "dialog_vars")

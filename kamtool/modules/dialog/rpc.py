@@ -81,7 +81,7 @@ class DialogRpc(Bridging):
             "variables": [{name: value} for name, value in reversed(dialog.variables.items())],
         }
 
-    @rpc("dlg.list", "dlg.list_ctx")
+    @rpc("dlg.list", "dlg.list_ctx", workers="join")
     async def rpc_list(self) -> list[Tree]:
         """All dialogs."""
         return await self._trees(self.table)
@@ -94,13 +94,13 @@ class DialogRpc(Bridging):
                 await asyncio.sleep(0)
         return trees
 
-    @rpc("dlg.dlg_list", "dlg.dlg_list_ctx")
+    @rpc("dlg.dlg_list", "dlg.dlg_list_ctx", workers="join")
     def rpc_dlg_list(self, call_id: str, from_tag: str | None = None) -> list[Tree]:
         """The dialogs of one Call-ID: `dlg.dlg_list CALL_ID [FROM_TAG]`."""
         found = self.table.of_call(call_id)
         return [self._tree(dialog) for dialog in found if from_tag in (None, dialog.caller.tag)]
 
-    @rpc("dlg.list_match", "dlg.list_match_ctx")
+    @rpc("dlg.list_match", "dlg.list_match_ctx", workers="join")
     async def rpc_list_match(self, key: str, operator: str, value: str, limit: int = 0) -> list[Tree]:
         """Dialogs that match: `dlg.list_match KEY OPERATOR VALUE [LIMIT]`.
 
@@ -112,7 +112,7 @@ class DialogRpc(Bridging):
             raise RpcError(404, "Not found")
         return await self._trees(found[:limit] if limit > 0 else found)
 
-    @rpc("dlg.briefing")
+    @rpc("dlg.briefing", workers="join")
     async def rpc_briefing(self, attributes: str = "ftcFT") -> list[Tree]:
         """A few attributes of all dialogs: letters of f t c F T I S E s."""
         shown = [BRIEF[letter] for letter in BRIEF if letter in attributes]
@@ -135,14 +135,14 @@ class DialogRpc(Bridging):
         except OSError as error:
             raise RpcError(500, f"{file}: {error.strerror}") from error
 
-    @rpc("dlg.stats_active")
+    @rpc("dlg.stats_active", workers="sum")
     def rpc_stats_active(self, local_only: int = 0) -> Tree:
         """How many dialogs are starting, connecting, answering, ongoing, and all."""
         states = Counter(dialog.state for dialog in self.table)
         counts = {name: states[state] for name, state in STATES.items()}
         return {**counts, "all": sum(counts.values())}
 
-    @rpc("dlg.is_alive")
+    @rpc("dlg.is_alive", workers="any")
     def rpc_is_alive(self, call_id: str, from_tag: str, to_tag: str) -> str:
         """Whether a call is answered and goes on."""
         found = self.table.search(call_id, from_tag, to_tag)
@@ -154,7 +154,7 @@ class DialogRpc(Bridging):
 
     # Changing
 
-    @rpc("dlg.end_dlg")
+    @rpc("dlg.end_dlg", workers="any")
     def rpc_end_dlg(self, h_entry: int, h_id: int, headers: str = "") -> None:
         """End a call with BYE to both sides: `dlg.end_dlg H_ENTRY H_ID [HEADERS]`."""
         dialog = self.table.get(h_entry, h_id)
@@ -166,7 +166,7 @@ class DialogRpc(Bridging):
             raise RpcError(400, str(error)) from error
         self._terminate(dialog, lines)
 
-    @rpc("dlg.terminate_dlg")
+    @rpc("dlg.terminate_dlg", workers="any")
     def rpc_terminate_dlg(self, call_id: str, from_tag: str, to_tag: str) -> None:
         """End a call with BYE to both sides, found by Call-ID and tags."""
         found = self.table.search(call_id, from_tag, to_tag)
@@ -178,7 +178,7 @@ class DialogRpc(Bridging):
         if not self.terminate(dialog, lines):
             raise RpcError(500, "Dialog not in confirmed state")
 
-    @rpc("dlg.set_state")
+    @rpc("dlg.set_state", workers="any")
     def rpc_set_state(self, call_id: str, from_tag: str, to_tag: str, state: int) -> str:
         """Set the state by hand; 5 forgets the dialog without BYE, event route or record."""
         found = self.table.search(call_id, from_tag, to_tag)
@@ -204,7 +204,7 @@ class DialogRpc(Bridging):
 
     # Profiles
 
-    @rpc("dlg.profile_get_size")
+    @rpc("dlg.profile_get_size", workers="sum")
     def rpc_profile_get_size(self, profile: str, value: str | None = None) -> int:
         """How many dialogs are in a profile, or in it with this value."""
         self._known(profile)

@@ -210,6 +210,8 @@ class Responses(Answering):
         if status < 200:
             if client.status < 200:
                 client.status = status
+            if tx.method != "INVITE" and status > 100:
+                return  # RFC 4320 §4.1: no provisional response but 100 to any other request
             if (status > 100 or self.relay_100) and tx.status < 200:
                 self._send(tx, status, speed.relay(msg, edits))
             return
@@ -288,6 +290,11 @@ class Responses(Answering):
                 return
             client.cancelled = True  # should it ring after all, it is cancelled then
         self._local_final(tx, branch, 408)
+
+    def slow(self, tx: ServerTransaction) -> None:
+        """RFC 4320 §4.1: timer E of a request other than INVITE has reached T2: say that we try."""
+        if not tx.status and tx.local is None:
+            self.server.replies.stateful(tx, 100, "Trying")
 
     def send_failed(self, tx: ServerTransaction, branch: int) -> None:
         """The network would not take the request (§16.9)."""

@@ -10,7 +10,13 @@ SOCKET = (
     "workers take the last one that listens"
 )
 
+NO_408 = "RFC 4320 4.2: no 408 to any request but INVITE; Kamailio sends it"
+
 REASONS = {
+    "nobody_answers_a_message": NO_408,
+    "the_2xx_of_a_message_after_its_time": NO_408,
+    "the_2xx_of_a_message_after_its_time__others": NO_408,
+    "a_provisional_answer_to_a_message": "RFC 4320 4.1: no provisional response but 100 to any request but INVITE",
     "an_unresolvable_next_hop": "RFC 3261 17.2.1: one final response. Kamailio sends the 478 of sl and then that of tm",
     "answer_sl_code": "RFC 3261 7.2: the first digit of a status is 1 to 6; `default_code` takes its place",
     "answer_t_code": "RFC 3261 7.2: a status has three digits of which the first is 1 to 6",

@@ -67,13 +67,12 @@ class Breakpoint:
         if self.holds is not None:
             rc = ctx.rc
             try:
-                if not self.holds(ctx):
-                    return False
+                held = self.holds(ctx)
             except (ScriptError, ConfigError) as error:
-                self.trouble = str(error)
+                self.trouble, held = str(error), False
+            ctx.rc = rc
+            if not held:
                 return False
-            finally:
-                ctx.rc = rc
         self.hits += 1
         return self.hits > self.ignore
 

@@ -124,6 +124,12 @@ class Session:
 
     def at(self, action: Action, ctx: Context) -> Awaitable[None] | None:
         """A statement is about to run: is there a reason to stop before it?"""
+        if not self._every and not self._pending:
+            # Nothing but breakpoints on statements: the way of every message that is not meant.
+            for each in self._places.get(action, ()) if self.attached else ():
+                if each.meets(ctx) and self._stops(each, ctx):
+                    return self._stop(action, ctx, _at(each), each)
+            return None
         if not self.attached:
             return None
         if self.recorder.keeping:
@@ -137,7 +143,7 @@ class Session:
         if action is not None:
             for each in self._places.get(action, ()):
                 if each.meets(ctx) and self._stops(each, ctx):
-                    return f"breakpoint {each.number}" if each.number else "dbg_breakpoint", each
+                    return _at(each), each
         for each in self._looking:
             if why := self._looked(each, ctx):
                 return why, each
@@ -371,6 +377,10 @@ class Session:
         if parked.cursor is not None and parked.visit is not None:
             return parked.visit.moments[parked.cursor].state
         return self.recorder.state(parked.ctx)
+
+
+def _at(each: Breakpoint) -> str:
+    return f"breakpoint {each.number}" if each.number else "dbg_breakpoint"
 
 
 def _quoted(value: Any) -> str:

@@ -60,6 +60,7 @@ class Observers:
         self.absorbed = 0
         """Repeated requests and responses that met their first copy parked."""
         self._visitors: list[Observer] = []
+        self._only: Observer | None = None
         self._parked: dict[Held, int] = {}
         self._plain: Program | None = None
         self._traced: Program | None = None
@@ -114,6 +115,7 @@ class Observers:
     def rearm(self) -> None:
         """Ask everybody anew what to be told of."""
         watching = self.watching
+        self._only = watching[0] if len(watching) == 1 else None
         self._visitors = [each for each in watching if each.visits]
         for action in self.actions:
             action.armed = any(each.wants(action) for each in watching)
@@ -127,6 +129,8 @@ class Observers:
 
     def at(self, action: Action, ctx: Context) -> Awaitable[None] | None:
         """A statement that somebody wants to be told of."""
+        if self._only is not None:
+            return self._only.at(action, ctx)
         for place, observer in enumerate(self.watching):
             waiting = observer.at(action, ctx)
             if waiting is not None:

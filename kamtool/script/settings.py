@@ -71,6 +71,7 @@ PARAMETERS: dict[str, Parameter] = {
         Parameter("rev_dns", Takes.NUMBER, Honour.NONE, 0),
         Parameter("mhomed", Takes.NUMBER, _FULL, 0),
         Parameter("udp_mtu", Takes.NUMBER, _FULL, 0),
+        Parameter("open_files_limit", Takes.NUMBER, _FULL, 0),
         *_rows(
             Takes.WORD,
             _FULL,
@@ -150,7 +151,7 @@ PARAMETERS: dict[str, Parameter] = {
             "mem_safety mem_summary mem_status_mode mem_add_size "
             "corelog core_log shm_force_alloc shm_mem_size shm mlock_pages real_time rt_prio rt_policy "
             "rt_timer1_prio rt_timer1_policy rt_timer2_prio rt_timer2_policy disable_core_dump "
-            "disable_core open_files_limit pv_buffer_size pv_buffer_slots pv_cache_limit "
+            "disable_core pv_buffer_size pv_buffer_slots pv_cache_limit "
             "pv_cache_action sql_buffer_size kill_timeout exit_timeout ser_kill_timeout maxbuffer "
             "wait_worker1_mode wait_worker1_time wait_worker1_usleep route_locks_size verbose_startup "
             "modinit_delay fork_delay sip_warning sip_parser_log sip_parser_mode sip_parser_log_oneline "

@@ -31,12 +31,20 @@ WHY = {
 }
 """Of those that change what a peer or an operator sees. The others tune parts that kamtool does not have."""
 
+UNREAD = frozenset(
+    "hdr_name_extra_chars log_engine_data log_engine_type onsend_route_reply received_route_mode "
+    "tls_send_timeout uri_host_extra_chars".split()
+)
+"""Of the parameters that are honoured in part: those of which nothing is."""
+
 
 def without_effect(settings: Settings) -> Iterator[str]:
     """The parameters that a cfg sets, to something else than off, and that nothing here reads."""
     for name, value in settings.values.items():
         parameter = PARAMETERS.get(name)
-        if parameter is not None and parameter.honour is Honour.NONE and value not in (0, "", "0", "no"):
+        if parameter is None or value in (0, "", "0", "no"):
+            continue
+        if parameter.honour is Honour.NONE or name in UNREAD:
             yield name
 
 

@@ -288,9 +288,9 @@ class Transactions:
         if effects & REPEAT:
             if isinstance(machine, ClientTransaction):
                 self.send(machine.flow, machine.data)
-                if not tx.status and which >= 0 and machine.method != "INVITE":
-                    if machine.interval >= (tx.timers or self.settings).t2:
-                        self.user.slow(tx)
+                is_slow = machine.interval >= (tx.timers or self.settings).t2
+                if is_slow and not tx.status and which >= 0 and machine.method != "INVITE":
+                    self.user.slow(tx)
             else:
                 self.send(tx.reply_flow, tx.last)
         self._after(tx, machine, which, effects)

@@ -112,8 +112,28 @@ def test_another_unanswered_request_is_repeated_up_to_every_t2():
     net.receive(request("OPTIONS"))
     times = []
     for _ in range(200):
-        times += [round(net.clock - 1000, 1) for _ in net.wait(0.05)]
-    assert times == [0.5, 1.5, 3.5, 7.5]
+        times += [(round(net.clock - 1000, 1), str(sent)[:9]) for sent in net.wait(0.05)]
+    repeated = [(at, "bob: OPTI") for at in (0.5, 1.5, 3.5, 7.5)]
+    # RFC 4320 4.1: once timer E has reached T2, the caller is told that we try.
+    assert times == [*repeated[:3], (3.5, "alice: 10"), repeated[3]]
+
+
+def test_no_request_but_invite_is_answered_408():
+    """RFC 4320 4.2: its client gives up at the same time. Its retransmissions are absorbed."""
+    net = relaying(params={"fr_timer": 1000})
+    net.receive(request("OPTIONS"))
+    assert [line for line in lines(net.wait(2)) if line.startswith("alice")] == []
+    assert net.receive(request("OPTIONS")) == []
+    net.wait(40)
+    assert len(net.server.transactions) == 0
+
+
+def test_a_late_2xx_of_a_callee_that_never_rang_reaches_the_caller():
+    net = relaying(params={"fr_timer": 1000})
+    invite = net.receive(request("INVITE"))[-1]
+    assert "alice: 408 Request Timeout" in lines(net.wait(1.2))
+    assert lines(net.receive(answer(invite, 180), BOB)) == ["bob: CANCEL sip:bob@192.0.2.20"]
+    assert lines(net.receive(answer(invite, 200, "Late"), BOB)) == ["alice: 200 Late"]
 
 
 def test_a_final_answer_to_an_invite_is_repeated_until_its_ack():
@@ -618,7 +638,7 @@ def test_when_every_address_is_silent_the_caller_gets_408():
         return [Target("udp", BOB), Target("udp", CAROL)]
 
     net.wire.resolver.resolve = resolve
-    net.receive(request("OPTIONS", uri="sip:x@phones.example:5060"))
+    net.receive(request("INVITE", uri="sip:x@phones.example:5060"))
     assert "alice: 408 Request Timeout" in lines(net.wait(2.3))
 
 
@@ -660,7 +680,7 @@ def test_timers_of_one_transaction():
         return await net.tm.t_relay(ctx)
 
     net = Offline(route)
-    net.receive(request("OPTIONS"))
+    net.receive(request("INVITE"))
     assert "alice: 408 Request Timeout" in lines(net.wait(0.8))
 
 

@@ -1,8 +1,8 @@
 """A proxy's transactions against a second reading of RFC 3261 §16 and §17 and RFC 6026.
 
 `Invite` and `Other` say what one request through a proxy makes it send; they share no line with the server. A
-network that loses, doubles and reorders lies between the proxy and both phones. Times are multiples of 1/16 s,
-which a float holds exactly, so that both clocks agree to the tick.
+network that loses, doubles and reorders lies between the proxy and both phones. Times are multiples of
+1/16 s, which a float holds exactly, so that both clocks agree to the tick.
 """
 
 from hypothesis import settings

@@ -112,7 +112,8 @@ class Peer(asyncio.DatagramProtocol):
         lines = [
             f"{method} {uri} SIP/2.0", f"Via: SIP/2.0/UDP 127.0.0.1:{self.port};branch={branch}",
             *[f"Via: {each}" for each in via],
-            f"From: <sip:caller@example.com>;tag={tag or 'from-' + self.name}", f"To: {to}", f"Call-ID: {call}",
+            f"From: <sip:caller@example.com>;tag={tag or 'from-' + self.name}", f"To: {to}",
+            f"Call-ID: {call}",
             f"CSeq: {cseq} {method}", f"Max-Forwards: {forwards}", f"Contact: <{self.uri}>",
             *[f"{n}: {v}" for n, v in headers], "Content-Length: 0",
         ]  # fmt: skip

@@ -32,8 +32,15 @@ WHY = {
 """Of those that change what a peer or an operator sees. The others tune parts that kamtool does not have."""
 
 UNREAD = frozenset(
-    "hdr_name_extra_chars log_engine_data log_engine_type onsend_route_reply received_route_mode "
-    "tls_send_timeout uri_host_extra_chars".split()
+    [
+        "hdr_name_extra_chars",
+        "log_engine_data",
+        "log_engine_type",
+        "onsend_route_reply",
+        "received_route_mode",
+        "tls_send_timeout",
+        "uri_host_extra_chars",
+    ]
 )
 """Of the parameters that are honoured in part: those of which nothing is."""
 

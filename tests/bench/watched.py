@@ -55,7 +55,8 @@ class Load(asyncio.DatagramProtocol):
     def request(self, method, branch):
         port = self.transport.get_extra_info("sockname")[1]
         return (
-            f"{method} sip:alice@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{branch}\r\n"
+            f"{method} sip:alice@127.0.0.1 SIP/2.0\r\n"
+            f"Via: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bK{branch}\r\n"
             f"From: <sip:a@b>;tag=a\r\nTo: <sip:c@d>\r\nCall-ID: {branch}\r\nCSeq: 1 {method}\r\n"
             "Max-Forwards: 70\r\nContact: <sip:a@127.0.0.1>\r\nContent-Length: 0\r\n\r\n"
         ).encode()
@@ -67,7 +68,7 @@ class Load(asyncio.DatagramProtocol):
         began = time.perf_counter()
         for number in range(count):
             due = began + number / rate
-            while (left := due - time.perf_counter()) > 0:
+            while (left := due - time.perf_counter()) > 0:  # noqa: ASYNC110
                 await asyncio.sleep(left)
             name = f"o{self.round}x{number}"
             self.sent[name[1:].encode()] = time.perf_counter()

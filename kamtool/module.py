@@ -30,6 +30,7 @@ import importlib
 import importlib.metadata
 import inspect
 import re
+import sys
 import types
 import typing
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -440,24 +441,45 @@ def _parameter_kind(annotation: Any, owner: str) -> Kind:
 
 def _hints(method: Callable[..., Any]) -> dict[str, Any]:
     # typing.get_type_hints would do, at ten times the cost, which every start of a command would pay.
-    found = {}
-    for name, annotation in method.__annotations__.items():
-        try:
-            found[name] = eval(annotation, method.__globals__) if isinstance(annotation, str) else annotation
-        except NameError:  # imported under TYPE_CHECKING, as Context is
-            found[name] = object
-    return found
+    return {
+        name: _hint(annotation, method.__module__) if isinstance(annotation, str) else annotation
+        for name, annotation in method.__annotations__.items()
+    }
+
+
+@cache
+def _hint(annotation: str, place: str) -> Any:
+    try:
+        return eval(annotation, vars(sys.modules[place]))
+    except NameError:  # imported under TYPE_CHECKING, as Context is
+        return object
+
+
+def _parameters(method: Callable[..., Any]) -> list[tuple[str, bool, bool]]:
+    """Name, whether it may be left out, whether it takes the rest: of what follows `self` and the first one."""
+    code = getattr(method, "__code__", None)
+    if code is None:  # compiled
+        return [
+            (p.name, p.default is not p.empty, p.kind is p.VAR_POSITIONAL)
+            for p in list(inspect.signature(method).parameters.values())[2:]
+        ]
+    count = code.co_argcount
+    required = count - len(method.__defaults__ or ())
+    found = [(name, place >= required, False) for place, name in enumerate(code.co_varnames[:count])]
+    if code.co_flags & inspect.CO_VARARGS:
+        found.append((code.co_varnames[count + code.co_kwonlyargcount], False, True))
+    return found[2:]
 
 
 def _function(name: str, attribute: str, method: Callable[..., Any], facts: dict[str, Any]) -> Function:
     hints = _hints(method)
     parameters, rest = [], None
-    for parameter in list(inspect.signature(method).parameters.values())[2:]:
-        kind = _parameter_kind(hints[parameter.name], f"{name}({parameter.name})")
-        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+    for parameter, optional, is_rest in _parameters(method):
+        kind = _parameter_kind(hints[parameter], f"{name}({parameter})")
+        if is_rest:
             rest = kind
         else:
-            parameters.append(Parameter(parameter.name, kind, parameter.default is not parameter.empty))
+            parameters.append(Parameter(parameter, kind, optional))
     return Function(
         name, attribute, facts["routes"], tuple(parameters), rest, facts["arities"],
         inspect.iscoroutinefunction(method), hints.get("return") is bool, inspect.getdoc(method) or "",
@@ -466,20 +488,20 @@ def _function(name: str, attribute: str, method: Callable[..., Any], facts: dict
 
 
 def _pv(name: str, attribute: str, method: Callable[..., Any], facts: dict[str, Any]) -> Pv:
-    takes = list(inspect.signature(method).parameters.values())[2:]
-    has_inner = bool(takes) and takes[0].name != "index"
+    takes = _parameters(method)
+    has_inner = bool(takes) and takes[0][0] != "index"
     kinds = {"Plain": Kind.PLAIN, "Variable": Kind.VARIABLE, Plain: Kind.PLAIN, Variable: Kind.VARIABLE}
     return Pv(
         name, attribute, facts["setter"], len(takes), facts["inner_required"], facts["kind"],
         facts["inline"], inspect.getdoc(method) or "",
-        kinds.get(takes[0].annotation) if has_inner else None, has_inner, facts["form"],
+        kinds.get(method.__annotations__.get(takes[0][0])) if has_inner else None, has_inner, facts["form"],
     )  # fmt: skip
 
 
 def _transformation(name: str, attribute: str, method: Callable[..., Any]) -> Transformation:
-    parameters = list(inspect.signature(method).parameters.values())[2:]
-    least = sum(p.default is p.empty and p.kind is not p.VAR_POSITIONAL for p in parameters)
-    most = 99 if any(p.kind is p.VAR_POSITIONAL for p in parameters) else len(parameters)
+    parameters = _parameters(method)
+    least = sum(not optional and not is_rest for _, optional, is_rest in parameters)
+    most = 99 if any(is_rest for _, _, is_rest in parameters) else len(parameters)
     return Transformation(name, attribute, least, most, inspect.getdoc(method) or "")
 
 

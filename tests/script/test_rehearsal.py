@@ -25,6 +25,8 @@ CASES = [
     ('modparam("sqlops", "sqlcon", "ca=>sqlite:///x.db")', 'sql_query(«"cb"», "select 1");', "KT1201"),
     ('modparam("corex", "alias_subdomains", «"udp:/"»)', "", "KT1201"),
     ('modparam("xlog", "log_facility", «"LOG_NOPE"»)', "", "KT1201"),
+    ('modparam("htable", "htable", "a=>size=4;")', '$sht(a=>x) = 1; if («$sht(b=>x)» == 1) drop;', "KT1201"),
+    ("", 'xlog(«"$sht(none=>$rU)"»);', "KT1201"),
     ('modparam("pv", "shvset", «"a=5"»)', "", "KT1201"),
     ('loadmodule "cfgutils.so"\nmodparam("cfgutils", "initial_probability", «101»)', "", "KT1201"),
     ('loadmodule "ctl.so"\nmodparam("ctl", "binrpc", «"tcp:localhost"»)', "", "KT1201"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import ConfigError, StoreError
 from kamtool.module import Host, Module, Param
@@ -20,6 +21,13 @@ from kamtool.modules.htable.rpc import HtableRpc
 from kamtool.modules.htable.sharing import SharedTable, Sharing
 from kamtool.modules.htable.table import Expired, Table
 from kamtool.modules.htable.variables import RECORD, HtableVariables
+from kamtool.script.nodes import String
+from kamtool.script.walk import walk
+
+if TYPE_CHECKING:
+    from kamtool.script.program import Script
+
+_NAMED = re.compile(r"\$\(?sht[a-z]*\(\s*([\w.-]+)\s*=>")
 
 logger = logging.getLogger("kamtool.modules.htable")
 
@@ -92,6 +100,21 @@ class Htable(HtableVariables, HtableFunctions, IteratorFunctions, HtableRpc, Mod
             if link is None
             else SharedTable(definition, self.server.now, 0, link)
         )
+
+    def verify(self, script: Script) -> Iterable[ConfigError]:
+        """The tables that variables name by a constant exist. A start does without, as Kamailio's does."""
+        for route in script.routes:
+            for node in walk(route.body):
+                text = node.value if isinstance(node, String) else getattr(node, "text", "")
+                for found in _NAMED.finditer(text if "$" in text else ""):
+                    if found[1] not in self.htables:
+                        yield ConfigError(
+                            f"there is no htable `{found[1]}`",
+                            node.span,
+                            hint="it is always `$null`",
+                            code="KT1201",
+                            severity="warning",
+                        )
 
     async def start(self) -> None:
         """Load the tables that the database holds, start the timer. Raises ConfigError or StoreError."""

@@ -1,12 +1,19 @@
 """`kamtool trace` on a running server: all transports decrypted, the script beside them."""
 
 import asyncio
+import contextlib
+import fcntl
 import io
 import json
+import os
+import pty
 import shutil
+import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import threading
 from functools import partial
 
@@ -323,7 +330,8 @@ def test_a_served_kamtool_is_traced_by_the_command(served, free_port):
         phone.settimeout(10)
         text = (
             f"OPTIONS sip:127.0.0.1:{server.port} SIP/2.0\r\n"
-            f"Via: SIP/2.0/UDP 127.0.0.1:{phone.getsockname()[1]};branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: flight\r\n"
+            f"Via: SIP/2.0/UDP 127.0.0.1:{phone.getsockname()[1]};branch=z9hG4bK1\r\n"
+            "From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: flight\r\n"
             "CSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
         )
         phone.sendto(text.encode(), ("127.0.0.1", server.port))
@@ -333,3 +341,23 @@ def test_a_served_kamtool_is_traced_by_the_command(served, free_port):
     assert "OPTIONS" in done.stdout
     assert "kamtool" in done.stdout
     assert server.end() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_the_screen_ends_with_its_terminal(capture, number):
+    """A real pseudo-terminal of 80x24; the signal of a terminal that dies ends it, in good order."""
+    child, master = pty.fork()
+    if not child:
+        os.environ["TERM"] = "xterm"
+        os.execv(sys.executable, [sys.executable, "-m", "kamtool.cli.main", "trace", "-r", str(capture)])
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    shown = b""
+    while b"rejected" not in shown:
+        shown += os.read(master, 4096)
+    os.kill(child, number)
+    with contextlib.suppress(OSError):
+        while os.read(master, 4096):
+            pass
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 129
+    os.close(master)

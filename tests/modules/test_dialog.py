@@ -58,7 +58,8 @@ event_route[dialog:failed] { $shv(events) = $shv(events) + " failed:" + $rs; }
 """
 LOAD = (
     MODULES
-    + 'loadmodule "db_sqlite.so"\nloadmodule "dialog.so"\nmodparam("dialog", "profiles_with_value", "caller")\n'
+    + 'loadmodule "db_sqlite.so"\nloadmodule "dialog.so"\n'
+    + 'modparam("dialog", "profiles_with_value", "caller")\n'
     + 'modparam("dialog", "profiles_no_value", "all")\nmodparam("pv", "shvset", "events=s:")\n'
 )
 
@@ -413,10 +414,7 @@ async def test_a_reinvite_moves_the_target_of_bye(calls):
 
 
 def database_cfg(path, mode=1):
-    return (
-        f'modparam("dialog", "db_url", "sqlite:///{path}")\n'
-        f'modparam("dialog", "db_mode", {mode})\n'
-    )
+    return f'modparam("dialog", "db_url", "sqlite:///{path}")\nmodparam("dialog", "db_mode", {mode})\n'
 
 
 def rows(path, sql):

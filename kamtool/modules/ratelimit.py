@@ -8,6 +8,7 @@ import re
 from kamtool.errors import ConfigError, RpcError
 from kamtool.module import ANY, REQUEST_ROUTE, Host, Module, Param, function, rpc
 from kamtool.modules.pipelimit.pipes import ALGORITHMS, DROP, FEEDBACK, NETWORK, Control, Machine, Pipe, push
+from kamtool.modules.pipelimit.sharing import Sharing
 from kamtool.script.context import Context
 
 logger = logging.getLogger("kamtool.modules.ratelimit")
@@ -24,8 +25,6 @@ class Ratelimit(Module):
     `modparam("ratelimit", "pipe", "0:TAILDROP:200")`, `modparam("ratelimit", "queue", "0:INVITE")`.
     """
 
-    per_worker = "counts its own messages: a limit holds for each of them"
-
     timer_interval = Param(10, "seconds in which messages are counted")
     pipe = Param("", "a pipe: `number:algorithm:limit`", repeat=True)
     queue = Param("", "a queue: `pipe:METHOD`, or `pipe:*` for every method", repeat=True)
@@ -35,6 +34,8 @@ class Ratelimit(Module):
         self.pipes: dict[int, Pipe] = {}
         self.queues: list[tuple[int, str]] = []
         self.control, self.machine = Control(), Machine()
+        link = getattr(server, "link", None)
+        self.sharing = None if link is None else Sharing(link, "ratelimit", lambda: self.pipes)
 
     def set_param(self, name: str, value: int | str) -> None:
         """Read a pipe or a queue. Raises ConfigError."""
@@ -76,6 +77,8 @@ class Ratelimit(Module):
         if pipe is None:
             logger.error("there is no pipe %d", number)
             return DROP
+        if self.sharing is not None:
+            self.sharing.counted(number, pipe)
         return push(pipe, max(1, self.timer_interval), self.control, per_second=True)
 
     @function("rl_check", routes=ANY, narrower={1: REQUEST_ROUTE})

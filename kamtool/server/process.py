@@ -142,6 +142,8 @@ def become(user: str, group: str) -> None:
     """Give up root for another user and group, names or numbers; "" keeps what is. Raises UsageError."""
     try:
         account = _account(user) if user else None
+        if account is not None and account.pw_uid == os.getuid() != 0:
+            return  # a successor of one that has given up root already
         number = _group(group) if group else account.pw_gid if account else None
         if number is not None:
             os.setgroups([])

@@ -251,6 +251,33 @@ async def test_worker_0_dies_and_what_it_had_not_written_is_written_by_its_succe
     assert found == {"bob", "carol"}
 
 
+async def test_a_limit_is_one_for_all_workers(served, peer, tmp_path):
+    text = """#!KAMAILIO
+loadmodule "sl.so"
+loadmodule "pv.so"
+loadmodule "pipelimit.so"
+loadmodule "pike.so"
+modparam("pipelimit", "timer_interval", 600)
+request_route {
+    if ($rU == "who") { sl_send_reply("200", "$pp"); exit; }
+    if (!pl_check("p", "TAILDROP", 50)) { sl_send_reply("503", "$pp"); exit; }
+    sl_send_reply("200", "$pp");
+}
+"""
+    server = served().start("-f", cfg_file(tmp_path, text), "--workers", SIZE)
+    callers = {}
+    while len(callers) < SIZE:
+        caller = await peer()
+        caller.send(caller.request("OPTIONS", "sip:who@127.0.0.1"), server.port)
+        callers.setdefault((await caller.expect("200")).reason, caller)
+    passed = 0
+    for number in range(30):
+        for caller in callers.values():
+            caller.send(caller.request("OPTIONS", "sip:127.0.0.1", branch=f"p{number}"), server.port)
+            passed += (await caller.expect()).status == 200
+    assert passed == 50
+
+
 async def test_rpc_that_changes_something_changes_it_on_all_workers(crew, peer):
     server = crew()
     callers = await one_for_each(peer, server.port, SIZE)

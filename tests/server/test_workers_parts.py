@@ -209,3 +209,13 @@ def test_a_process_that_was_killed_holding_the_lock_stops_nobody():
     assert team.lock.acquire(timeout=0)  # it has been given back
     team.lock.release()
     assert not uses.use(1, 1, 1)
+
+
+def test_auto_means_the_cfgs_children_but_no_more_than_there_are_cpus():
+    from kamtool.cli.crew import size_of
+    from kamtool.script import load
+
+    few, many = (load(f"children={count}\nrequest_route {{ exit; }}").settings for count in (1, 500))
+    assert size_of("auto", few) == 1
+    assert size_of("auto", many) == len(os.sched_getaffinity(0))
+    assert size_of("7", few) == 7

@@ -21,6 +21,7 @@ from kamtool.module import (
 )
 from kamtool.modules.db_sqlite import open_database
 from kamtool.modules.pipelimit.pipes import ALGORITHMS, FEEDBACK, NETWORK, NOP, Control, Machine, Pipe, push
+from kamtool.modules.pipelimit.sharing import Sharing
 from kamtool.script.context import Context
 from kamtool.store.databases import require_version
 from kamtool.store.select import select
@@ -42,8 +43,6 @@ class Pipelimit(Module):
     n-th, n as many times over the limit as the last interval was; FEEDBACK drops a share so that the CPU is
     busy `limit` percent; NETWORK drops while more than `limit` octets wait in the sockets; NOP nothing.
     """
-
-    per_worker = "counts its own messages: a limit holds for each of them"
 
     name = "pipelimit"
     tables = ("pl_pipes",)
@@ -68,6 +67,8 @@ class Pipelimit(Module):
         self.pipes: dict[str, Pipe] = {}
         self.control, self.machine = Control(), Machine()
         self.database: Database | None = None
+        link = getattr(server, "link", None)
+        self.sharing = None if link is None else Sharing(link, "pipelimit", lambda: self.pipes)
 
     async def start(self) -> None:
         """Load the pipes, start the timer. Raises ConfigError or StoreError."""
@@ -124,6 +125,8 @@ class Pipelimit(Module):
             pipe = self.pipes[name] = Pipe(kind, limit, is_own=True)
         elif limit > 0 and algorithm:
             pipe.limit = limit
+        if self.sharing is not None:
+            self.sharing.counted(name, pipe)
         return push(pipe, self.timer_interval, self.control)
 
     @function("pl_active", routes=ANY)

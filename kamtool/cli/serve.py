@@ -512,6 +512,8 @@ async def talk(
     import asyncio
     from importlib import import_module
 
+    if server.team is not None:
+        log.warning("who attaches sees worker 0 of %d: start with one worker to see all", server.team.size)
     attach = await asyncio.get_running_loop().run_in_executor(None, import_module, module)
     await attach.converse(server, first, reader, writer)
 

@@ -1,0 +1,132 @@
+"""sipvicious finds no server, user or password behind the shipped cfgs; behind an open one it does."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.process import Served
+
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(shutil.which("svmap") is None, reason="sipvicious is not installed"),
+]
+
+CFG = Path(__file__).parents[2] / "cfg"
+OPEN = """#!KAMAILIO
+auto_aliases=no
+loadmodule "sl.so"
+loadmodule "pv.so"
+loadmodule "textops.so"
+loadmodule "auth.so"
+request_route {
+    if (is_method("OPTIONS")) { sl_send_reply("200", "OK"); exit; }
+    if (!is_method("REGISTER")) exit;
+    if ($tU != "100") { sl_send_reply("404", "Not Found"); exit; }
+    if (!pv_www_authenticate("open", "1234", "0")) { www_challenge("open", "1"); exit; }
+    sl_send_reply("200", "OK");
+}
+"""
+
+
+@pytest.fixture
+def served_with(tmp_path, free_port):
+    made = []
+
+    def start(*options):
+        server = Served(tmp_path, free_port()).start(*options)
+        made.append(server)
+        return server
+
+    yield start
+    for server in made:
+        assert server.end() == 0
+        assert "Traceback" not in server.log(), server.log()
+
+
+def attacker(server):
+    """An address of its own for each test: the tools answer on port 5060 of it."""
+    return f"127.{server.port >> 8}.{server.port & 255}.41"
+
+
+def attack(tool, server, *options, seconds=15):
+    """What a tool of sipvicious prints, to both streams."""
+    home = server.folder / "home"
+    home.mkdir(exist_ok=True)
+    command = [shutil.which(tool), "-p", str(server.port), "-b", attacker(server), *options, "127.0.0.1"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=seconds, check=False, stdin=subprocess.DEVNULL,
+            env={"HOME": str(home), "PATH": "/usr/bin:/bin", "NO_COLOR": "1"},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as late:
+        return ((late.stdout or b"") + (late.stderr or b"")).decode(errors="replace")
+    return done.stdout + done.stderr
+
+
+def passwords(tmp_path, *words):
+    path = tmp_path / "words"
+    path.write_text("".join(f"{word}\n" for word in words))
+    return str(path)
+
+
+def test_an_open_server_is_found_with_its_user_and_password(served_with, tmp_path):
+    """The tools work."""
+    (tmp_path / "open.cfg").write_text(OPEN)
+    server = served_with("-f", tmp_path / "open.cfg")
+    assert f"127.0.0.1:{server.port}" in attack("svmap", server)
+    found = attack("svwar", server, "-e", "99-101", "-m", "REGISTER")
+    assert "| 100 " in found, found
+    found = attack("svcrack", server, "-u", "100", "-d", passwords(tmp_path, "1111", "1234", "9999"))
+    assert "| 1234" in found, found
+
+
+@pytest.mark.parametrize("name", ["default.cfg", "edge.cfg"])
+def test_what_is_shipped_is_not_found_nor_its_users_nor_their_passwords(served_with, tmp_path, name):
+    server = served_with(*(() if name == "default.cfg" else ("-f", CFG / name)))
+    server.add_user("100", "1234")
+    scanned = attack("svmap", server)
+    assert f"127.0.0.1:{server.port}" not in scanned, scanned
+    assert attacker(server) in server.cli("ban", "list").stdout
+    server.cli("ban", "rm", "--all")  # each tool has its chance, though the first one is banned
+    for method in ("REGISTER", "INVITE", "OPTIONS"):
+        found = attack("svwar", server, "-e", "99-101", "-m", method, seconds=8)
+        assert "| 100 " not in found, found
+        server.cli("ban", "rm", "--all")
+    found = attack(
+        "svcrack", server, "-u", "100", "-d", passwords(tmp_path, "1111", "1234", "9999"), seconds=8
+    )
+    assert "| 1234" not in found, found
+
+
+def test_a_scanner_that_hides_its_name_is_told_of_no_user(served_with):
+    """With another User-Agent svwar is answered, and all users are alike."""
+    server = served_with()
+    server.add_user("100", "1234")
+    found = subprocess.run(
+        [sys.executable, "-c", PROBE, str(server.port)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    ).stdout.split()
+    assert len(found) == 3
+    assert len(set(found)) == 1, found
+
+
+PROBE = """
+import socket, sys
+wire = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+wire.bind(("127.0.0.42", 0))
+wire.settimeout(10)
+for user in ("99", "100", "101"):
+    wire.sendto(
+        f"REGISTER sip:127.0.0.1 SIP/2.0\\r\\nVia: SIP/2.0/UDP 127.0.0.42;branch=z9hG4bK{user};rport\\r\\n"
+        f"From: <sip:{user}@127.0.0.1>;tag=1\\r\\nTo: <sip:{user}@127.0.0.1>\\r\\nCall-ID: {user}\\r\\n"
+        f"CSeq: 1 REGISTER\\r\\nMax-Forwards: 70\\r\\nContent-Length: 0\\r\\n\\r\\n".encode(),
+        ("127.0.0.1", int(sys.argv[1])),
+    )
+    print(wire.recv(65535).split(b" ")[1].decode())
+"""

@@ -239,7 +239,7 @@ class Dialplan(Module):
 
     # RPC
 
-    @rpc("dialplan.reload")
+    @rpc("dialplan.reload", workers="all")
     async def rpc_reload(self) -> None:
         """Read the rules again."""
         if self.server.now() - self._reloaded_at < self.reload_delta:

@@ -75,6 +75,8 @@ class Mqueue(Module):
     `val`; 2 only writes, 3 only reads.
     """
 
+    per_worker = "has queues of its own, and timers run on worker 0 alone"
+
     db_url = Param("", "the database of the queues with a `dbmode`")
     mqueue = Param("", "a queue: `name=q;size=100;dbmode=0;addmode=0`", repeat=True)
     mqueue_name = Param(
@@ -116,20 +118,20 @@ class Mqueue(Module):
         if not self.db_url:
             return
         self.database = await open_database(self.server, self.db_url, "mqueue")
-        for queue in self.queues.values():
+        for queue in self.queues.values() if not self.worker else ():
             if queue.dbmode in (BOTH, READ):
                 table = identifier(queue.name)
                 for key, value in await self.database.query(f"SELECT key, val FROM {table} ORDER BY id"):
                     queue.add(text_of(key), text_of(value))
-                if queue.dbmode == BOTH:
-                    await self.database.write_all([(f"DELETE FROM {table}", ())])
+            if queue.dbmode in (BOTH, WRITE):
+                await self.database.write_all([(f"DELETE FROM {identifier(queue.name)}", ())])
 
     async def stop(self) -> None:
         """Write the queues that shall outlive the server."""
         for queue in self.queues.values():
             if self.database is not None and queue.dbmode in (BOTH, WRITE):
                 table = identifier(queue.name)
-                rows: list[tuple[str, tuple[Any, ...]]] = [(f"DELETE FROM {table}", ())]
+                rows: list[tuple[str, tuple[Any, ...]]] = []
                 for key, value in queue.all():
                     rows.append((f"INSERT INTO {table} (key, val) VALUES (?, ?)", (bound(key), bound(value))))
                 try:
@@ -211,7 +213,7 @@ class Mqueue(Module):
         """How many are in each queue."""
         return [{"name": name, "size": len(queue)} for name, queue in reversed(self.queues.items())]
 
-    @rpc("mqueue.fetch")
+    @rpc("mqueue.fetch", workers="any")
     def rpc_fetch(self, name: str) -> dict[str, str]:
         """Take the oldest out of a queue."""
         item = self._asked(name).fetch()

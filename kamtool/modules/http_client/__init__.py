@@ -165,7 +165,8 @@ class HttpClient(Module):
     async def http_client_query(self, ctx: Context, url: str, *rest: Plain) -> int:
         """`(url, result)`, `(url, body, result)`, `(url, body, headers, result)`: ask a web server.
 
-        With a body it is a POST. The answer's body goes into `result`, a variable. The status is the return code, negative when there was no answer.
+        With a body it is a POST. The answer's body goes into `result`, a variable; its status is the return
+        code, negative when there was no answer.
         """
         body = self._text(ctx, rest[0]) if len(rest) > 1 else ""
         lines = self._text(ctx, rest[1]) if len(rest) > 2 else ""

@@ -121,6 +121,8 @@ class Uac(Replacing, Authenticating, Sending, Registrations, Module):
             self.server.stats.setdefault(f"uac:{name}", 0)
         if self.reg_db_url:
             await self.open_registrations()
+            self.every(1, self.refresh_due, alone=True)
+            self.per_worker = "looks registrations up; worker 0 keeps them, and alone knows their status"
 
     def _ended(self, dialog: Any, ctx: Any, how: str) -> None:
         """The BYE that ends a dialog is kept in step too."""

@@ -71,7 +71,6 @@ class Registrations:
             bool(self.reg_keep_callid),
         )  # fmt: skip
         await self._read("")
-        self.server.every(1, self.refresh_due)
 
     def socket_named(self, text: str) -> Socket | None:
         """The socket of a row, else the default."""
@@ -285,12 +284,12 @@ class Registrations:
         """Take a registration away until it is due again."""
         self._unregister(self._asked(attribute, value))
 
-    @rpc("uac.reg_reload")
+    @rpc("uac.reg_reload", workers="all")
     async def rpc_reg_reload(self) -> None:
         """Read the table again."""
         await self._reread("")
 
-    @rpc("uac.reg_refresh")
+    @rpc("uac.reg_refresh", workers="all")
     async def rpc_reg_refresh(self, uuid: str) -> None:
         """Read one row of the table again."""
         await self._reread(uuid)
@@ -308,7 +307,7 @@ class Registrations:
         """1: registrations are kept fresh, 0: none is sent."""
         self.reg_active = active
 
-    @rpc("uac.reg_add")
+    @rpc("uac.reg_add", workers="all")
     def rpc_reg_add(
         self, l_uuid: str, l_username: str, l_domain: str, r_username: str, r_domain: str, realm: str,
         auth_username: str, auth_password: str, auth_ha1: str, auth_proxy: str, expires: int, flags: int,
@@ -325,7 +324,7 @@ class Registrations:
             raise RpcError(500, "reg_db_url is not set")
         self._take(l_uuid, read(tuple("" if text == "." else text for text in texts)))
 
-    @rpc("uac.reg_remove")
+    @rpc("uac.reg_remove", workers="all")
     def rpc_reg_remove(self, uuid: str) -> None:
         """Take a registration away and forget it."""
         one = self._asked("l_uuid", uuid)

@@ -23,7 +23,7 @@ from prompt_toolkit.styles import Style
 from kamtool.errors import ParseError
 from kamtool.repl.ladder.view import KEYS, View, title
 from kamtool.tools.captured import Captured
-from kamtool.tools.trace.filter import Filter
+from kamtool.tools.trace.filter import Filter, bench
 from kamtool.tools.trace.redact import Redactor
 
 STYLE = Style.from_dict({
@@ -181,5 +181,6 @@ def browse(
 
     def start(loop: asyncio.AbstractEventLoop) -> None:
         threading.Thread(target=pump, args=(loop,), daemon=True).start()
+        threading.Thread(target=bench, daemon=True).start()  # so that the first filter is there at once
 
     return asyncio.run(screen.run(start))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ from kamtool.sip.flow import Flow
 from kamtool.tools.captured import Captured
 
 if TYPE_CHECKING:
-    from kamtool.script.program import Script
     from kamtool.server.server import Server
 
 CFG = """#!KAMAILIO
@@ -31,11 +31,10 @@ def expression(text: str) -> Test:
 
     `$si` is who sent the message and `$Ri` who got it, also of those that kamtool sent itself.
     """
-    from kamtool.script import load
     from kamtool.script.context import Context
     from kamtool.script.snippet import condition
 
-    server = _bench(load(CFG, name="<filter>"))
+    server = bench()
     try:
         run = condition(text, server.script, server)
     except ConfigError as error:
@@ -54,11 +53,13 @@ def expression(text: str) -> Test:
     return test
 
 
-def _bench(script: Script) -> Server:
-    """A server that is never started: its modules are there for the expression to ask."""
+@cache
+def bench() -> Server:
+    """A server that is never started: its modules are there for expressions to ask. Takes a moment."""
+    from kamtool.script import load
     from kamtool.server.server import Server
 
-    server = Server(script)
+    server = Server(load(CFG, name="<filter>"))
     server._make_modules()
     return server
 

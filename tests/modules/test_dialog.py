@@ -447,6 +447,15 @@ async def test_calls_outlive_a_restart(calls, tmp_path, mode):
     assert rows(path, "SELECT count(*) FROM dialog_vars") == [(0,)]
 
 
+async def test_of_several_workers_each_takes_its_own_calls(calls):
+    call = await calls()
+    call.server.team = SimpleNamespace(size=2)
+    taken = [call.module._adopt_own(made(f"c{n}", n, state=4, callee=Party("tt")), 100) for n in range(40)]
+    assert 0 < sum(taken) < 40
+    call.server.team = None
+    assert all(call.module._adopt_own(made(f"d{n}", n, state=4, callee=Party("tt")), 100) for n in range(40))
+
+
 async def test_a_dialog_of_another_server_is_read_when_asked_for(calls, tmp_path):
     path = tmp_path / "d.db"
     migrate(path)

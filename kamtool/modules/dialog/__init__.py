@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from kamtool.errors import ConfigError
 from kamtool.module import Host, Module, Param
@@ -183,7 +184,9 @@ class DialogModule(DialogFunctions, DialogVariables, DialogRpc, KeepAlive, Modul
             self.server.stats.setdefault(f"dialog:{name}_dialogs", 0)
         server_id = int(getattr(self.server, "setting", lambda name, default: default)("server_id", 0))
         first = self.h_id_start if self.h_id_start >= 0 else server_id
-        self.table = Table(self.hash_size, first, self.h_id_step)
+        # Workers number their dialogs so that no two have one name.
+        workers = self._workers
+        self.table = Table(self.hash_size, first + self.worker * self.h_id_step, self.h_id_step * workers)
         self._define(self.profiles)
         self.requests.extra = read_headers(self.dlg_extra_hdrs)
         self.requests.to_callee = read_headers(self.lreq_callee_headers)
@@ -209,10 +212,20 @@ class DialogModule(DialogFunctions, DialogVariables, DialogRpc, KeepAlive, Modul
             lambda deadline: deadline - self.server.now() + time.time(),
         )  # fmt: skip
         if not self.db_skip_load:
-            count = await self.keeper.load(time.time(), self.adopt)
+            count = await self.keeper.load(time.time(), self._adopt_own)
             logger.info("%d dialogs loaded", count)
         if self.db_mode == DELAYED:
             self.every(max(1, self.db_update_period), self._save)
+
+    @property
+    def _workers(self) -> int:
+        team: Any = getattr(self.server, "team", None)
+        return int(team.size) if team is not None else 1
+
+    def _adopt_own(self, dialog: Dialog, seconds: float) -> bool:
+        """Take in what the database holds, where there are several workers only the calls that come here."""
+        call_id = dialog.call_id.encode("utf-8", "surrogateescape")
+        return crc32(call_id) % self._workers == self.worker and self.adopt(dialog, seconds)
 
     def _save(self) -> None:
         if self.keeper is not None:

@@ -152,7 +152,7 @@ async def parked(rate, count):
 async def record(rate, count):
     with tempfile.TemporaryDirectory() as folder:
         spent = {}
-        for turn in range(3):
+        for turn in range(5):
             for name, options in (("plain", ()), ("recorded", ("--record", f"{folder}/{turn}.rec"))):
                 server = Served(folder, *options)
                 load = await client(server.port)
@@ -162,7 +162,7 @@ async def record(rate, count):
                 spent.setdefault(name, []).append((server.cpu - before) / count * 1e6)
                 server.stop()
         plain, recorded = min(spent["plain"]), min(spent["recorded"])
-        print(f"{count} OPTIONS at {rate}/s, µs of CPU each, the best of three")
+        print(f"{count} OPTIONS at {rate}/s, µs of CPU each, the best of five")
         print(f"plain {plain:.1f}   recorded {recorded:.1f}   {100 * (recorded / plain - 1):+.1f} %")
         share = (recorded - plain) * rate / 1e4
         print(f"at this rate the recording takes {share:.2f} % of a core")

@@ -1,11 +1,14 @@
 """Record and replay: what came to a server, done again offline."""
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 
 from kamtool.debug.record.file import read
 from kamtool.debug.record.recorder import Recorder
+from kamtool.debug.replay.capture import Seen, recording_of
 from kamtool.debug.replay.compare import parted
 from kamtool.debug.replay.run import Replay
 from kamtool.errors import UsageError
@@ -205,3 +208,60 @@ def test_a_recording_is_for_its_owner(scene):
 
     asyncio.run(scene.record(nothing))
     assert scene.file.stat().st_mode & 0o077 == 0
+
+
+def test_other_words_for_the_same_way_are_no_change(scene, tmp_path):
+    async def some(*args):
+        await options(*args, count=20)
+
+    recording = asyncio.run(scene.record(some))
+    changed = tmp_path / "new.cfg"
+    changed.write_text(scene.path.read_text().replace('$rU == "busy"', '$rU == "busy" && $rm != "BYE"'))
+    old, new = (scene.replay(recording, cfg, watch=True) for cfg in (scene.path, changed))
+    assert list(parted(old, new)) == []
+
+
+def test_a_capture_is_replayed_and_its_responses_find_their_requests(tmp_path):
+    """Another server sent the captured requests: its branches were others."""
+    ours, alice, bob = Address("192.0.2.1", 5060), Address("192.0.2.10", 5060), Address("127.0.0.1", 7777)
+    path = tmp_path / "edge.cfg"
+    path.write_text(CFG.replace("DBURL", '"sqlite:///x/k.db"').replace("DBPATH", "sqlite:///x/k.db"))
+    invite = (
+        f"INVITE sip:bob@example.com SIP/2.0\r\nVia: SIP/2.0/UDP {alice};branch=z9hG4bKa\r\n"
+        f"X-Port: {bob.port}\r\n"
+        "From: <sip:a@b>;tag=a\r\nTo: <sip:c@d>\r\nCall-ID: cap\r\nCSeq: 1 INVITE\r\nMax-Forwards: 70\r\n"
+        "Content-Length: 0\r\n\r\n"
+    ).encode()
+    busy = (
+        f"SIP/2.0 486 Busy\r\nVia: SIP/2.0/UDP {ours};branch=z9hG4bKtheirs.0\r\n"
+        f"Via: SIP/2.0/UDP {alice};branch=z9hG4bKa\r\nFrom: <sip:a@b>;tag=a\r\nTo: <sip:c@d>;tag=t\r\n"
+        "Call-ID: cap\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+    ).encode()
+    recording = recording_of(
+        [
+            Seen(1000.0, "udp", alice, ours, invite),
+            Seen(1000.1, "udp", ours, bob, b"what the other server sent"),
+            Seen(1000.4, "udp", bob, ours, busy),
+        ]
+    )
+    result = Replay(recording, load(path), watch=True).run()
+    assert [each.first_line for each in result.came] == [
+        "INVITE sip:bob@example.com SIP/2.0",
+        "SIP/2.0 486 Busy",
+    ]
+    sent = [each.first_line for each in result.sent]
+    assert sent[-1] == "SIP/2.0 480 Later"
+    assert any(line.startswith("ACK ") for line in sent)
+
+
+def test_the_command_tells_what_a_capture_lacks_and_that_nothing_is_there(tmp_path):
+    empty = tmp_path / "x.pcap"
+    empty.write_bytes(bytes.fromhex("d4c3b2a1 02000400 00000000 00000000 ffff0000 01000000"))
+    path = tmp_path / "edge.cfg"
+    path.write_text('#!KAMAILIO\nloadmodule "sl.so"\nrequest_route { exit; }\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "kamtool.cli.main", "debug", "replay", str(empty), "--cfg", str(path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "lacks database rows" in done.stderr
+    assert (done.returncode, done.stdout) == (0, "0 messages came, 0 left\n")

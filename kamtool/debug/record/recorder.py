@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from kamtool import __version__
 from kamtool.debug.offline.wire import Chance
-from kamtool.debug.record.file import FLOW, MAGIC, in_json, packed
+from kamtool.debug.record.file import FLOW, HEAD, MAGIC, in_json, packed
 from kamtool.errors import UsageError
 from kamtool.sip.flow import Flow
 from kamtool.store.database import Database
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from kamtool.server.server import Server
 
 HASHSEED = "PYTHONHASHSEED"
+EVERY = 0.5
+"""Seconds between two writes: a server that dies takes so much of its recording with it."""
 
 
 class Recorder:
@@ -49,6 +51,7 @@ class Recorder:
         self._flows: dict[Flow, bytes] = {}
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.trouble = ""
+        self._write_at = 0.0
         self._timers = 0
         self._thread = threading.Thread(target=self._write, name="kamtool-record", daemon=True)
         self._thread.start()
@@ -123,15 +126,28 @@ class Recorder:
 
     def _messages(self, server: Server) -> None:
         receive, send = server.receive, server.transports.send
-        pieces, flow_of, real = self._pieces, self._flow, self._real
+        add, flow_of, real, head = self._pieces.extend, self._flow, self._real, HEAD.pack
+        # The transports keep the flows of their peers: most are known by what they are, without a comparison.
+        known: dict[int, tuple[Flow, bytes]] = {}
+
+        def number_of(flow: Flow) -> bytes:
+            if len(known) > 10_000:
+                known.clear()
+            number = flow_of(flow)
+            known[id(flow)] = (flow, number)
+            return number
 
         def received(data: bytes, flow: Flow) -> None:
+            held = known.get(id(flow))
             self.now = now = real()
-            pieces.append(packed(b"I", now, flow_of(flow) + data))
+            number = held[1] if held is not None else number_of(flow)
+            add((head(b"I", len(data) + 4, now), number, data))
             receive(data, flow)
 
         def sent(flow: Flow, data: bytes) -> bool:
-            pieces.append(packed(b"O", self.now, flow_of(flow) + data))
+            held = known.get(id(flow))
+            number = held[1] if held is not None else number_of(flow)
+            add((head(b"O", len(data) + 4, self.now), number, data))
             return send(flow, data)
 
         server.receive = received
@@ -153,7 +169,9 @@ class Recorder:
         def swept() -> None:
             self._happens(b"S")
             sweep()
-            self._hand_over()
+            if self.now >= self._write_at:
+                self._write_at = self.now + EVERY
+                self._hand_over()
 
         def at_times(seconds: float, callback: Callable[[], Awaitable[None] | None]) -> None:
             number = self._timers

@@ -43,7 +43,7 @@ async def test_a_request_whose_only_branch_is_dropped_goes_nowhere(kamtool, peer
     server = await kamtool(ROUTE.format(branch="drop;", reply="return;"))
     alice, port = await peer(), port_of(server)
     alice.send(alice.request("MESSAGE", bob.uri), port)
-    await alice.expect("478")
+    await alice.expect("500")
 
 
 async def test_an_onreply_route_shares_the_avps_of_its_request(kamtool, peer):

@@ -37,6 +37,7 @@ from kamtool.server.workers_rpc import Spread
 from kamtool.sip.flow import Address, Flow, Socket
 from kamtool.sip.framing import Broken
 from kamtool.sip.message import Message, Response
+from kamtool.sip.transaction import COMPLETED
 from kamtool.sip.via import MAGIC_COOKIE
 from kamtool.store.databases import Databases
 from kamtool.transport.dns_options import dns_options
@@ -256,7 +257,11 @@ class Server:
         return not self.team.all_done
 
     def _is_busy(self) -> bool:
-        return any(not tx.is_answered for tx in self.transactions.by_label.values())
+        """Whether a transaction waits for its final response, or for the ACK to one that it sent."""
+        return any(
+            not tx.is_answered or (tx.state is COMPLETED and tx.method == "INVITE")
+            for tx in self.transactions.by_label.values()
+        )
 
     def _sweep(self) -> None:
         if self._loop is None:

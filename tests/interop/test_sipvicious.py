@@ -92,11 +92,11 @@ def test_what_is_shipped_is_not_found_nor_its_users_nor_their_passwords(served_w
     assert attacker(server) in server.cli("ban", "list").stdout
     server.cli("ban", "rm", "--all")  # each tool has its chance, though the first one is banned
     for method in ("REGISTER", "INVITE", "OPTIONS"):
-        found = attack("svwar", server, "-e", "99-101", "-m", method, seconds=8)
+        found = attack("svwar", server, "-e", "99-101", "-m", method, seconds=5)
         assert "| 100 " not in found, found
         server.cli("ban", "rm", "--all")
     found = attack(
-        "svcrack", server, "-u", "100", "-d", passwords(tmp_path, "1111", "1234", "9999"), seconds=8
+        "svcrack", server, "-u", "100", "-d", passwords(tmp_path, "1111", "1234", "9999"), seconds=5
     )
     assert "| 1234" not in found, found
 

@@ -48,6 +48,10 @@ async def test_sigterm_refuses_new_calls_and_lets_running_ones_end(served, peer,
     phone.send(phone.answer(at_phone, 486), server.port)
     await phone.expect("ACK")
     await caller.expect("486")
+    await caller.expect("486")  # it waits for the ACK
+    assert server.process.poll() is None
+    ack = caller.request("ACK", "sip:bob@127.0.0.1", branch="idrain", call_id="drain", to_tag="you")
+    caller.send(ack, server.port)
     assert await asyncio.to_thread(server.process.wait, 20) == 0
     assert phone.inbox.empty()
 

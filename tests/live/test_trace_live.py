@@ -54,7 +54,7 @@ class Tracer:
     async def start(self, server):
         before = len(server.tap.watchers)
         self.thread.start()
-        await until(lambda: len(server.tap.watchers) > before)
+        await until(lambda: len(server.tap.watchers) > before and self.attached is not None)
         return self
 
     async def saw(self, count):

@@ -128,7 +128,7 @@ class Host(Protocol):
         """Run `work` in the server's task group; what it raises is logged."""
 
     def is_myself(self, host: str, port: int | None = None, transport: str = "") -> bool:
-        """Whether a URI with this host (IPv6 bracketed or not), port and transport means this server; port 0 is any."""
+        """Whether a URI with this host (IPv6 bracketed or not), port (0: any) and transport means us."""
 
     def socket(self, transport: str, address: tuple[str, int]) -> Socket | None:
         """The listening socket with this address, None when there is none."""
@@ -456,7 +456,7 @@ def _hint(annotation: str, place: str) -> Any:
 
 
 def _parameters(method: Callable[..., Any]) -> list[tuple[str, bool, bool]]:
-    """Name, whether it may be left out, whether it takes the rest: of what follows `self` and the first one."""
+    """Of what follows `self` and the first: name, whether it may be left out, whether it takes the rest."""
     code = getattr(method, "__code__", None)
     if code is None:  # compiled
         return [

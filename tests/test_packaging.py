@@ -59,4 +59,5 @@ def test_the_wheel_carries_the_scripts_and_the_sql(installed, tmp_path):
 def test_the_wheel_has_no_sources_of_c_and_no_tests(installed):
     names = [path.name for path in installed.rglob("*")]
     assert not [name for name in names if name.endswith((".c", ".pyx"))]
-    assert not list(installed.rglob("tests"))
+    # Those of the example scripts are examples too: `kamtool test` runs them.
+    assert [path.parent.name for path in installed.rglob("tests")] == ["cfg"]

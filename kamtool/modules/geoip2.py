@@ -77,7 +77,7 @@ class Geoip2(Module):
 
     @function("geoip2_match", routes=ANY)
     def geoip2_match(self, ctx: Context, address: str, name: str) -> bool:
-        """Look `address` up and keep what is found as `name`, for `$gip2(name=>…)`; false if it is unknown."""
+        """Look `address` up and keep what is found as `name`, for `$gip2(name=>…)`; false if unknown."""
         kept = ctx.scratch.setdefault("geoip2.found", {})
         kept.pop(name, None)
         found = self._look(address.strip("[]"))

@@ -70,7 +70,7 @@ class Transports:
         self.before_sending: Callable[[], None] | None = None
         """Called before anything leaves: who is told must know what we knew then."""
         self.leaving: Callable[[bytes, Flow], bytes] | None = None
-        """Other bytes in the place of those that leave, after everybody has seen them; none at all drops them."""
+        """Other bytes in the place of those that leave, after everybody has seen them; none drops them."""
 
     def start(self, listens: Iterable[Socket], bound: Mapping[Socket, sockets.socket] | None = None) -> None:
         """Bind every socket that is not `bound`, then read from all.

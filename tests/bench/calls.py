@@ -20,6 +20,8 @@ class Phones:
     callee: str = f"sip:bob@{DOMAIN}"
     nonce: str = ""
     tag: str = "replay"
+    first: int = 0
+    """The call that is the first to use the nonce: `nc` counts from it."""
 
     def register(self, user: str, nonce: str = "") -> bytes:
         """A REGISTER of `user`'s phone at CALLEE, with credentials once there is a nonce."""
@@ -35,11 +37,11 @@ class Phones:
 
     def invite(self, i: int) -> bytes:
         """The INVITE of call `i`, with credentials when there is a nonce."""
-        user = self.caller.removeprefix("sip:").partition("@")[0]
+        user, nc = self.caller.removeprefix("sip:").partition("@")[0], i - self.first + 1
         return (
             f"INVITE {self.callee} SIP/2.0\r\n{self._head(i, 'INVITE', 1)}To: <{self.callee}>\r\n"
             f"Contact: <sip:{user}@{CALLER[0]}:{CALLER[1]}>\r\nMax-Forwards: 70\r\n"
-            f"{credentials('Proxy-Authorization', 'INVITE', user, self.callee, self.nonce)}"
+            f"{credentials('Proxy-Authorization', 'INVITE', user, self.callee, self.nonce, nc)}"
             "Allow: INVITE, ACK, CANCEL, OPTIONS, BYE, REFER, NOTIFY\r\nSupported: replaces, timer\r\n"
             f"User-Agent: bench\r\nContent-Type: application/sdp\r\nContent-Length: {len(SDP)}\r\n\r\n"
         ).encode() + SDP
@@ -86,16 +88,16 @@ def nonce_of(challenge: bytes) -> str:
     return found[1].decode()
 
 
-def credentials(header: str, method: str, user: str, uri: str, nonce: str) -> str:
+def credentials(header: str, method: str, user: str, uri: str, nonce: str, nc: int = 1) -> str:
     """The header line with RFC 2617's digest, qop=auth, or nothing without a nonce."""
     if not nonce:
         return ""
     ha1 = ha1_of(user)
     ha2 = md5(f"{method}:{uri}".encode()).hexdigest()
-    response = md5(f"{ha1}:{nonce}:00000001:c0ffee:auth:{ha2}".encode()).hexdigest()
+    response = md5(f"{ha1}:{nonce}:{nc:08x}:c0ffee:auth:{ha2}".encode()).hexdigest()
     return (
         f'{header}: Digest username="{user}", realm="{DOMAIN}", nonce="{nonce}", uri="{uri}", '
-        f'response="{response}", algorithm=MD5, qop=auth, nc=00000001, cnonce="c0ffee"\r\n'
+        f'response="{response}", algorithm=MD5, qop=auth, nc={nc:08x}, cnonce="c0ffee"\r\n'
     )
 
 

@@ -177,7 +177,9 @@ RPC = (
 loadmodule "jsonrpcs.so"
 modparam("jsonrpcs", "transport", 1)
 request_route { exit; }
-event_route[xhttp:request] { if ($hu =~ "^/RPC") jsonrpc_dispatch(); else xhttp_reply("403", "Forbidden"); }
+event_route[xhttp:request] {
+    if ($hu =~ "^/RPC") jsonrpc_dispatch(); else xhttp_reply("403", "Forbidden", "", "");
+}
 """
 )
 

@@ -49,7 +49,8 @@ async def test_an_address_is_found_with_all_that_is_known_of_it(kamtool, peer, c
     body = """
         if (geoip2_match("$si", "src")) {
             sl_send_reply("200", "$gip2(src=>cc) $gip2(src=>tz) $gip2(src=>city) $gip2(src=>regc)"
-                + " $gip2(src=>lat) $gip2(src=>metro) $gip2(src=>nmask) $gip2(src=>ips) $gip2(src=>zip) $gip2(other=>cc)");
+                + " $gip2(src=>lat) $gip2(src=>metro) $gip2(src=>nmask) $gip2(src=>ips)"
+                + " $gip2(src=>zip) $gip2(other=>cc)");
         }"""
     server = await kamtool(cfg(countries(), body))
     assert await said(server, peer) == "DE Europe/Berlin Berlin BE 52.5 7 24 127.0.0.0 <null> <null>"

@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parents[2] / "../shared/conformance"
 SHARED = FOLDER / "cfg_semantics.json"
 RECORDED = Path(__file__).with_name("recorded.json")
 ON_PURPOSE = {
-    # The second assignment wins. Kamailio strings both texts together: the host of that URI is one that nobody
+    # The second assignment wins. Kamailio strings both texts together: the host of that URI is one nobody
     # wrote, so the caller cannot be called back. Nothing that works can depend on it.
     "fU-assign": "two changes of one From are both made: Kamailio writes `sip:x@ychanged` into the message",
     # The runner compares every reply that arrives, and Kamailio sends two final ones for one INVITE: 500, and

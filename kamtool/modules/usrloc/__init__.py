@@ -247,7 +247,8 @@ class Usrloc(LocationRpc, Columns, Module):
                 await require_version(self.database, name, VERSION if name != "aliases" else 8)
             if self.db_load and not location.db_only:
                 count = await location.load(max(1, self.fetch_rows), keep=self._keeps)
-                logger.log(logging.INFO if count else logging.DEBUG, "%d contacts loaded from %s", count, name)
+                level = logging.INFO if count else logging.DEBUG
+                logger.log(level, "%d contacts loaded from %s", count, name)
         self.locations[name] = location
         self._counter(location)(Event.INSERTED)
         return location

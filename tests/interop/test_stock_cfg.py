@@ -5,12 +5,14 @@ db_sqlite. Each row carries a registration and a SIPp call; a row whose modules 
 to be refused by their names, and carries calls on the day they are there.
 """
 
+import fcntl
 import re
 import shutil
 import socket
 import sqlite3
 import ssl
 import subprocess
+import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
@@ -41,6 +43,15 @@ ROWS = [
     "AUTH USRLOCDB ACCDB ANTIFLOOD ALIASDB SPEEDDIAL MULTIDOMAIN IPAUTH",
     "AUTH USRLOCDB ACCDB ANTIFLOOD NAT ALIASDB SPEEDDIAL MULTIDOMAIN IPAUTH TLS",
 ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def alone():
+    """The file names sockets in /run/kamailio: two servers cannot run it at a time."""
+    with Path(tempfile.gettempdir(), "kamtool-tests-stock.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
 
 REGISTER = """REGISTER sip:{place} SIP/2.0
 Via: SIP/2.0/{transport} 127.0.0.1:{port};rport;branch=z9hG4bK-{cseq}-{port}

@@ -9,7 +9,7 @@ import pytest
 from tests.support.server import MODULES, SOON, port_of
 from tests.support.tls import BASE
 
-pytestmark = [pytest.mark.live, pytest.mark.interop]
+pytestmark = [pytest.mark.live, pytest.mark.interop, pytest.mark.internet]  # npm fetches the clients
 
 LOADS = """
 loadmodule "auth.so"

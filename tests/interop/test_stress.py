@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -29,6 +30,8 @@ def started(tmp_path):
         process = subprocess.Popen(
             [str(word) for word in command], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
+            # A shell starts what runs in the background deaf to Ctrl-C, and children inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
         process.said = lambda: Path(log.name).read_text(errors="replace")[-4000:]
         running.append((process, log))
@@ -284,8 +287,6 @@ def test_another_machine_is_refused_and_a_wrong_scenario_is_named_before_the_run
 
 
 def test_ctrl_c_ends_the_run_with_its_report(started, tmp_path):
-    import signal
-
     with StandIn() as server:
         report = tmp_path / "r.json"
         run = started(*STRESS, "options", f"127.0.0.1:{server.port}", "-t", "60s", "--json", report)

@@ -50,9 +50,9 @@ def test_the_table_has_a_verdict_for_each():
 
 
 def test_what_the_table_calls_missing_is_missing():
-    """Once a module is built, the table must be made anew."""
+    """Once a module is built, the table must be made anew: here for the files that Kamailio accepts."""
     for row in csv.DictReader(TABLE.open()):
-        if row["kamtool"] == "needs modules":
+        if row["kamtool"] == "needs modules" and row["kamailio 5.6.3"] == "accepts":
             assert not all(is_built(name) for name in row["reason"].split()), row["path"]
 
 

@@ -42,7 +42,8 @@ def test_every_table_has_kamailios_columns_in_kamailios_order(tmp_path):
     ours = sqlite3.connect(tmp_path / "ours.db")
     theirs = sqlite3.connect(":memory:")
     theirs.executescript((KAMAILIO / "standard-create.sql").read_text())
-    for module in {m.module for m in migrations()} - {"standard"}:
+    # Kamailio has no script for sipcapture on SQLite.
+    for module in {m.module for m in migrations()} - {"standard", "sipcapture"}:
         theirs.executescript((KAMAILIO / f"{module}-create.sql").read_text())
     tables = [row[0] for row in theirs.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     assert len(tables) > 30

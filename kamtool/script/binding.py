@@ -58,6 +58,11 @@ class Namespace:
         self.instances = instances
         self.globals: dict[str, Any] = dict(HELPERS)
         self._made: dict[Any, str] = {}
+        self._makers: dict[str, Callable[[], Any]] = {}
+
+    def again(self) -> dict[str, Any]:
+        """The globals made anew, of the `instances` as they are now."""
+        return {**HELPERS, **{name: make() for name, make in self._makers.items()}}
 
     def method(self, prefix: str, module: str, attribute: str) -> str:
         """The name of a module's bound method, e.g. `f_t_relay`."""
@@ -66,9 +71,8 @@ class Namespace:
         if name is None:
             name = self._free(f"{prefix}_{attribute}")
             self._made[key] = name
-            self.globals[name] = (
-                getattr(self._instance(module), attribute) if self.instances is not None else None
-            )
+            self._makers[name] = lambda: getattr(self._instance(module), attribute)
+            self.globals[name] = self._makers[name]() if self.instances is not None else None
         return name
 
     def function(self, module: str, function: Function) -> str:
@@ -96,7 +100,7 @@ class Namespace:
         name = self._made.get(key)
         if name is None:
             name = self._free(f"{prefix}_{wish}" if wish else f"{prefix}_{len(self._made) + 1}")
-            self._made[key] = name
+            self._made[key], self._makers[name] = name, make
             self.globals[name] = make() if self.instances is not None or prefix in _CHECKED else None
         return name
 

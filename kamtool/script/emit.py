@@ -53,9 +53,9 @@ def tree_of(lines: Lines, file: str, fallback: int) -> ast.Module:
     return tree
 
 
-def define(tree: ast.Module, file: str, namespace: dict[str, Any], name: str, shown: str) -> FunctionType:
-    """Compile one function into `namespace`; tracebacks call it `shown`."""
-    exec(compile(tree, file, "exec"), namespace)
+def define(made: CodeType, namespace: dict[str, Any], name: str, shown: str) -> FunctionType:
+    """One function, compiled, into `namespace`; tracebacks call it `shown`."""
+    exec(made, namespace)
     function: FunctionType = namespace[name]
     code: CodeType = function.__code__
     function.__code__ = code.replace(co_name=shown, co_qualname=shown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from types import CodeType
 from typing import Any
 
 from kamtool.errors import ConfigError, ScriptError, Span
@@ -23,6 +24,7 @@ from kamtool.script.variables import Reference
 from kamtool.script.walk import routes_in
 
 Key = tuple[Routes, str]
+Entries = dict[Key, Callable[[Any], Coroutine[Any, Any, int]]]
 DEEPEST = 700
 """What `max_recursive_level` can be at most: Python's own stack must hold the calls."""
 
@@ -72,6 +74,8 @@ class Linker:
         if observer is not None:
             self.names.globals["observe"] = observer.at
             self.names.globals["failed"] = _telling(observer)
+        self._made: list[tuple[CodeType, str, str]] = []
+        self._entries: dict[Key, tuple[str, bool]] = {}
         self._plan()
 
     # What callers must know ---------------------------------------------------------------------------
@@ -121,11 +125,8 @@ class Linker:
 
     # Code ---------------------------------------------------------------------------------------------
 
-    def link(self) -> dict[Key, Callable[[Any], Coroutine[Any, Any, int]]]:
+    def link(self) -> Entries:
         """Every block as a coroutine function."""
-        entries: dict[Key, Callable[[Any], Coroutine[Any, Any, int]]] = {}
-        dynamic: dict[str, Any] = {}
-        self.names.globals["ROUTES"] = dynamic
         for number, (key, routes) in enumerate(self.blocks.items()):
             name = self._python_name(number, key)
             waits = self._waits(key)
@@ -135,14 +136,34 @@ class Linker:
             for lines, python, block in self._write(name, [route.body for route in routes], routes[0], waits):
                 try:
                     tree = tree_of(lines, routes[0].span.file, block.span.line)
-                    define(tree, routes[0].span.file, self.names.globals, python, shown)
+                    made = compile(tree, routes[0].span.file, "exec")
                 except (SyntaxError, RecursionError, MemoryError) as error:
                     # Python has limits of its own: 100 levels of indentation, 20 loops inside each other.
                     raise ConfigError(
                         f"{shown} is nested too deeply", routes[0].name_span, code="KT1107"
                     ) from error
-            function = self.names.globals[name]
-            entries[key] = function if waits else _waiting(function)
+                define(made, self.names.globals, python, shown)
+                self._made.append((made, python, shown))
+            self._entries[key] = name, waits
+        return self._entered(self.names.globals)
+
+    def again(self, instances: Mapping[str, Module]) -> Entries:
+        """What `link` gave, for other instances of the same modules: nothing is compiled."""
+        assert self.instances is not None
+        self.instances.clear()
+        self.instances.update(instances)
+        space = self.names.again()
+        for made, python, shown in self._made:
+            define(made, space, python, shown)
+        return self._entered(space)
+
+    def _entered(self, space: dict[str, Any]) -> Entries:
+        """Every block, as it is begun from outside, of the functions in `space`."""
+        dynamic: dict[str, Any] = {}
+        space["ROUTES"] = dynamic
+        entries: Entries = {}
+        for key, (name, waits) in self._entries.items():
+            entries[key] = space[name] if waits else _waiting(space[name])
             if key[0] is Routes.REQUEST:
                 dynamic[key[1] or "0"] = entries[key]
         if "0" in dynamic:

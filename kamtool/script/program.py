@@ -68,6 +68,10 @@ class Script:
     text: Text
     warnings: tuple[ConfigError, ...] = ()
     """What may not be meant; hints are not among them."""
+    linked: list[Linker] = field(default_factory=list, compare=False, repr=False)
+    """Of a script for `linked_often`: how it was linked the first time."""
+    linked_often: bool = False
+    """Whether one server after another has this script: then it is compiled once."""
 
     @property
     def loads(self) -> tuple[Load, ...]:
@@ -98,9 +102,12 @@ class Script:
         kamtool.script.guards.Action) is armed, as all are at first; what it returns is awaited unless it
         is None. Without one there is no trace of it in the code.
         """
-        linker = Linker(
-            self.routes, self.scope, self.settings, host.modules, observer, keeps_rc=self.reads_rc
-        )
+        if self.linked and observer is None:
+            return _program(self.routes, self.linked[0].again(host.modules))
+        modules = dict(host.modules) if self.linked_often else host.modules
+        linker = Linker(self.routes, self.scope, self.settings, modules, observer, keeps_rc=self.reads_rc)
+        if self.linked_often and observer is None:
+            self.linked.append(linker)
         program = _program(self.routes, linker.link())
         return replace(program, actions=tuple(linker.plans.actions.values()))
 

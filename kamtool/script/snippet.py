@@ -82,7 +82,7 @@ def _value(text: str, script: Script, host: Host, shape: Callable[[Any], str]) -
     waits = any("await " in line for line in lines.text)
     if not waits:
         lines.text[0] = "def typed(ctx):"
-    function = define(tree_of(lines, "", 1), PLACE, code.names.globals, NAME, PLACE)
+    function = define(compile(tree_of(lines, "", 1), PLACE, "exec"), code.names.globals, NAME, PLACE)
     return Snippet(text, function, waits)
 
 

@@ -184,3 +184,35 @@ def test_tests_in_python_have_a_fixture(cfg, tmp_path):
     assert [m.status for m in server.answer("180 Ringing", invite)] == [180]
     assert server.rpc("htable.listTables")
     assert server.wait(1) == []
+
+
+def test_a_process_does_many_works_and_one_that_dies_is_replaced():
+    import os
+
+    here = os.getpid()
+    works = [os.getpid, os.getpid, lambda: os._exit(3), os.getpid, os.getpid]
+    one, two, dead, *rest = forks.each(works, 1)
+    assert (one == two, dead, rest[0] == rest[1]) == (True, None, True)
+    assert len({here, one, rest[0]}) == 3
+
+
+def test_a_script_for_many_servers_is_compiled_once_and_knows_the_modules_of_each(tmp_path):
+    from dataclasses import replace
+
+    from kamtool.debug.trial.run import Bench
+
+    (tmp_path / "edge.cfg").write_text(CFG)
+    (tmp_path / "edge.toml").write_text(
+        'cfg = "edge.cfg"\n[[case]]\nname = "x"\nsend = "OPTIONS sip:a@192.0.2.1"\nexpect = ["200"]\n'
+    )
+    tests = read(tmp_path / "edge.toml")
+    script = replace(load(tests.cfg), linked_often=True)
+    benches = [Bench(tests, script) for _ in range(3)]
+    routes = [each.offline.server.program.request_route for each in benches]
+    assert len({route.__code__ for route in routes}) == 1
+    assert len({id(route.__globals__) for route in routes}) == 3
+    # Each has a table of its own: the second time alice is seen, it is on the same server.
+    assert [each.run(tests.cases[0]).wrong for each in benches] == [[], [], []]
+    assert "403" in str(benches[0].run(tests.cases[0]).wrong)
+    for each in benches:
+        each.stop()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +131,13 @@ class Octets:
         return drawn
 
 
+@lru_cache(4)
+def _drawing(loaded: int, drawn: Any) -> list[Any]:
+    """Who has `drawn` by a name of its own, of so many modules that are loaded."""
+    modules = [each for name, each in list(sys.modules.items()) if name.startswith("kamtool.")]
+    return [each for each in modules if getattr(each, "urandom", None) is drawn]
+
+
 @dataclass(slots=True)
 class Chance:
     """The clock and the random numbers of an offline server, in force while it runs."""
@@ -145,8 +153,7 @@ class Chance:
 
     def look(self) -> None:
         """Find who draws random octets by a name of its own."""
-        modules = [each for name, each in list(sys.modules.items()) if name.startswith("kamtool.")]
-        self._places = [each for each in modules if getattr(each, "urandom", None) is os.urandom]
+        self._places = _drawing(len(sys.modules), os.urandom)
 
     @contextmanager
     def __call__(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -73,9 +74,8 @@ def read(path: Path, cfg: Path | None = None) -> Suite:
     }
     suite.listens, suite.dns, suite.rows = data.get("listen", ()), data.get("dns", {}), data.get("rows", {})
     suite.seed, suite.epoch = int(data.get("seed", 1)), _moment(data.get("now", NOON), path)
-    names = [case.name for case in suite.cases]
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(case.name for case in suite.cases).items():
+        if count > 1:
             raise UsageError(f"{path}: two cases are called {name!r}")
     return suite
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from kamtool.debug.trial import forks
-from kamtool.debug.trial.case import Suite
+from kamtool.debug.trial.case import Case, Suite
 from kamtool.debug.trial.run import Bench
 from kamtool.errors import KamtoolError, Span
 from kamtool.script.nodes import Assign, Block, Call, Do, If, Leave, Route, Statement, Switch, Unary, While
@@ -87,7 +87,7 @@ def survivors(suite: Suite, script: Script) -> Iterator[Mutant]:
     """Every mutant, with the name of the case that noticed it, "" for none."""
     made = list(mutants(script))
     works = [partial(_killer, suite, mutant) for mutant in made]
-    for mutant, found in zip(made, forks.each(works), strict=True):
+    for mutant, found in zip(made, forks.each(works, row=1), strict=True):
         mutant.killed_by = "its process died" if found is None else found
         yield mutant
 
@@ -96,16 +96,20 @@ def _killer(suite: Suite, mutant: Mutant) -> str:
     """The first case that fails on a mutant."""
     log = logging.getLogger("kamtool")
     log.handlers[:], log.propagate = [logging.NullHandler()], False
+    script = replace(mutant.script, linked_often=True, linked=[])
     try:
-        bench = Bench(suite, mutant.script)
+        Bench(suite, script).stop()
     except KamtoolError as error:
         return f"it cannot start: {error}"
-    works = (partial(_failed, bench, case) for case in suite.cases)
+    works = [partial(_failed, suite, script, case) for case in suite.cases]
     for case, failed in zip(suite.cases, forks.each(works, 1), strict=True):
         if failed or failed is None:
             return case.name
     return ""
 
 
-def _failed(bench: Bench, case: Any) -> bool:
-    return bool(bench.run(case).wrong)
+def _failed(suite: Suite, script: Script, case: Case) -> bool:
+    bench = Bench(suite, script)
+    failed = bool(bench.run(case).wrong)
+    bench.stop()
+    return failed

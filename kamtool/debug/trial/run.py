@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import translate
 from functools import lru_cache
 from typing import Any
@@ -15,10 +15,10 @@ from kamtool.debug.offline.wire import Sent
 from kamtool.debug.trial import message as messages
 from kamtool.debug.trial.case import Case, Suite, Table
 from kamtool.errors import ConfigError, KamtoolError, ParseError, ScriptError, UsageError
-from kamtool.module import Routes, Value
+from kamtool.module import Value
 from kamtool.script import snippet
 from kamtool.script.context import Context
-from kamtool.script.guards import Action
+from kamtool.script.program import RouteFunction, Script
 from kamtool.sip.flow import Socket
 from kamtool.sip.message import Message, parse
 
@@ -33,45 +33,27 @@ class Result:
 
 
 class Ends:
-    """Keeps the message as each request_route left it."""
-
-    visits = True
+    """Keeps the message as the last request_route left it."""
 
     def __init__(self) -> None:
         self.last: Context | None = None
 
-    def wants(self, action: Action) -> bool:
-        """None."""
-        return False
+    def after(self, route: RouteFunction) -> RouteFunction:
+        """The same route, seen to its end."""
 
-    def at(self, action: Action, ctx: Context) -> Awaitable[None] | None:
-        """Never called."""
-        return None
+        async def run(ctx: Context) -> int:
+            try:
+                return await route(ctx)
+            finally:
+                self.last = ctx
 
-    def entered(self, ctx: Context) -> Awaitable[None] | None:
-        """A route begins."""
-        return None
-
-    def left(self, ctx: Context, error: Exception | None) -> Awaitable[None] | None:
-        """A route has ended."""
-        if ctx.route_kind is Routes.REQUEST:
-            self.last = ctx
-        return None
-
-    def failed(self, ctx: Context, error: Exception) -> None:
-        """The log has it."""
-
-    def replied(self, ctx: Context, status: int) -> None:
-        """It is seen on the wire."""
-
-    def relinked(self) -> None:
-        """A case may reload."""
+        return run
 
 
 class Bench:
     """A server of a suite's, started and ready for one case: a second one would find what the first left."""
 
-    def __init__(self, suite: Suite, script: Any) -> None:
+    def __init__(self, suite: Suite, script: Script) -> None:
         self.suite = suite
         listens = [Socket(*messages.place_of(text)) for text in suite.listens]
         if not listens and not script.settings.listens:
@@ -82,11 +64,21 @@ class Bench:
         self.offline.start()
         self.ends = Ends()
         if suite.wants_variables:
-            self.offline.work(self.offline.server.observers.add(self.ends))
+            self._watch()
         self.asked: list[Sent] = []
         """Requests that the server sent, the last one last."""
         self.answers: list[Sent] = []
         self.number = 0
+
+    def _watch(self) -> None:
+        server = self.offline.server
+        program = server.program
+        if program.request_route is not None:
+            server.program = replace(program, request_route=self.ends.after(program.request_route))
+
+    def stop(self) -> None:
+        """End the server."""
+        self.offline.stop()
 
     def run(self, case: Case) -> Result:
         """Do the steps of a case, until one goes wrong."""

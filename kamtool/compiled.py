@@ -23,6 +23,7 @@ MODULES = (
     "kamtool.modules.registrar.quick",
     "kamtool.modules.rr.loose",
     "kamtool.modules.rr.record",
+    "kamtool.modules.usrloc.loading",
     "kamtool.modules.usrloc.table",
     "kamtool.script.context",
     "kamtool.script.edits",
@@ -46,6 +47,7 @@ MODULES = (
     "kamtool.sip.transaction",
     "kamtool.sip.uri",
     "kamtool.sip.via",
+    "kamtool.transport.beat",
     "kamtool.transport.udp",
 )
 ROOT = Path(__file__).parent.parent

@@ -65,6 +65,7 @@ class Wishes:
     dispatch: str
     drain: float
     take_over: bool
+    gather: float
     overload_late: float
     overload_queue: int
     flight_recorder: str
@@ -159,6 +160,15 @@ PATH = click.Path(path_type=Path)
     default="call-id",
     show_default=True,
     help="Which of several workers a request goes to: by Call-ID, or where the kernel put it.",
+)
+@click.option(
+    "--gather",
+    type=click.FloatRange(0, 20),
+    default=4.0,
+    show_default=True,
+    metavar="MS",
+    help="Above some 500 datagrams a second, let them gather for up to MS milliseconds before they are read:"
+    " several share a wake-up of the process, which saves a third of its CPU. 0 reads each at once.",
 )
 @click.option(
     "--drain",
@@ -444,6 +454,7 @@ async def live(
             estate=None if team is not None and team.is_late else estate,
             bound={} if estate is None or team is not None else dict(estate.bound(wanted_by(loaded, []))),
             drain=wishes.drain,
+            gather=wishes.gather / 1000,
             overload_late=wishes.overload_late / 1000,
             overload_queue=wishes.overload_queue,
         ),

@@ -103,7 +103,7 @@ class Server:
             self.dispatch = Dispatch(self, self.team, self.link)
             self.receive = self.dispatch.message
         self.transports = Transports(self, tcp=tcp_options(self.setting), resolver=self._resolver(),
-            udp=udp_options(self.setting),
+            udp=udp_options(self.setting, self.options.gather),
         )  # fmt: skip
         self.responses = Responses(self)
         self.transactions = Transactions(self.responses, self.transports.send, self.now)
@@ -165,8 +165,7 @@ class Server:
             self.transports.start(wanted or listen.wanted_by(self.script, list(self.options.listens)), bound)
             estate = self.options.estate
             is_late = self.team is not None and self.team.is_late
-            if estate is not None or is_late:
-                self.transports.pause()  # what comes meanwhile waits
+            self.transports.pause()  # what comes meanwhile waits: half the modules are half a server
             handover.listen_to_worker_0(self, estate)
             if self.blocklist is not None:
                 self.transports.watch_errors()
@@ -179,9 +178,10 @@ class Server:
                     log.warning("%s: each of the %d workers %s", name, self.team.size, module.per_worker)
             if is_late and self.link is not None:
                 await self.link.catch_up()
-                self.transports.resume()
             if estate is not None and self.worker == 0:
                 await estate.take(self)
+            if estate is None or is_late:
+                self.transports.resume()
         except BaseException:
             await self.stop(drain=0)
             raise

@@ -13,6 +13,7 @@ from typing import Any
 from kamtool import speed
 from kamtool.errors import TransportError
 from kamtool.sip.flow import Address, Flow, Socket
+from kamtool.transport.beat import Beat
 from kamtool.transport.raw import RawSender
 from kamtool.transport.udp_options import UdpOptions
 
@@ -89,7 +90,10 @@ class UdpSocket:
         self._flows: dict[tuple[str, int], Flow] = {}
         # uvloop does not return all that asyncio says: compiled code would mind.
         self._loop: Any = None
-        self._blocked = self._reading = False
+        self._blocked = self._reading = self._listens = False
+        self._beat = Beat(options.gather) if options is not None and options.gather else None
+        self._next_beat: Any = None
+        """The timer that reads next; None while the loop wakes us."""
         self.raw: RawSender | None = None
         """What datagrams leave by in the place of the bound socket."""
         self._unreachable: Callable[[bytes, Address], None] | None = None
@@ -129,7 +133,7 @@ class UdpSocket:
             found = True
             if notes and int.from_bytes(notes[0][2][:4], "little") in UNREACHABLE:
                 tell(data, Address(*remote[:2]))
-        if found and self._loop is not None:
+        if found and self._listens and self._next_beat is None:
             self._loop.remove_reader(self._fd)
             self._loop.add_reader(self._fd, self._readable)
         return found
@@ -137,11 +141,12 @@ class UdpSocket:
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start reading."""
         self._loop = loop
-        loop.add_reader(self._fd, self._readable)
+        self.resume()
 
     def resume(self) -> None:
         """Read again."""
         if self._loop is not None:
+            self._listens = True
             self._loop.add_reader(self._fd, self._readable)
 
     @property
@@ -160,12 +165,16 @@ class UdpSocket:
 
     def pause(self) -> None:
         """Read no more; what comes stays in the kernel for who shares this socket. Sending goes on."""
+        self._listens = False
         if self._loop is not None:
             self._loop.remove_reader(self._fd)
+        if self._next_beat is not None:
+            self._next_beat.cancel()
+            self._next_beat = None
 
     def close(self) -> None:
+        self.pause()
         if self._loop is not None:
-            self._loop.remove_reader(self._fd)
             if self._blocked:
                 self._loop.remove_writer(self._fd)
             self._loop = None
@@ -193,16 +202,39 @@ class UdpSocket:
         out.append((data, remote))
 
     def _readable(self) -> None:
+        """The loop says that something has come."""
+        beat = self._beat
+        if beat is None:
+            self._read()
+        elif not beat.woken():
+            self._read()
+            beat.worked()
+        else:
+            self._loop.remove_reader(self._fd)
+            self._on_beat()
+
+    def _on_beat(self) -> None:
+        self._next_beat = None
+        count, beat = self._read(), self._beat
+        if beat is None or not self._listens:  # paused or closed meanwhile
+            return
+        if beat.beaten(count):
+            self._next_beat = self._loop.call_later(beat.seconds, self._on_beat)
+        else:
+            self._loop.add_reader(self._fd, self._readable)
+
+    def _read(self) -> int:
+        """Take what has come, a batch at most; how many datagrams that were."""
         try:
             batch = speed.recv_batch(self._fd, BATCH)
         except (
             OSError
         ):  # an ICMP error of an earlier datagram, or no memory: the next datagram is read anyway
             self.take_errors()
-            return
-        if not batch:  # woken for an error alone
-            self.take_errors()
-            return
+            return 0
+        if not batch:
+            self.take_errors()  # woken for an error alone
+            return 0
         if self.before_reading is not None:
             self.before_reading()
         flows, receive = self._flows, self.receive
@@ -217,6 +249,7 @@ class UdpSocket:
             self._reading = False
             if self._out:
                 self.flush()
+        return len(batch)
 
     def flush(self) -> None:
         """Hand the queue to the kernel; what it will not take now waits until it is writable."""

@@ -34,6 +34,8 @@ class UdpOptions:
     """udp4_raw: 1 send through a raw socket, -1 if that is allowed."""
     raw_mtu: int = 1500
     raw_ttl: int = -1
+    gather: float = 0.0
+    """Seconds that datagrams may wait for more to share a wake-up with, once they come thick; see Beat."""
 
     def tell(self, sock: sockets.socket) -> None:
         """Set what the cfg asks for on a socket of any kind."""
@@ -66,8 +68,8 @@ class UdpOptions:
             return None
 
 
-def udp_options(setting: Callable[[str, Any], Any]) -> UdpOptions:
-    """The options that a cfg asks for; `setting(name, default)` reads a global parameter."""
+def udp_options(setting: Callable[[str, Any], Any], gather: float = 0.0) -> UdpOptions:
+    """The options that a cfg asks for, and `gather`; `setting(name, default)` reads a global parameter."""
     tos, discovery = setting("tos", None), setting("pmtu_discovery", None)
     return UdpOptions(
         tos=None if tos is None else _tos(tos),
@@ -76,6 +78,7 @@ def udp_options(setting: Callable[[str, Any], Any]) -> UdpOptions:
         raw=int(setting("udp4_raw", 0)),
         raw_mtu=int(setting("udp4_raw_mtu", 1500)),
         raw_ttl=int(setting("udp4_raw_ttl", -1)),
+        gather=gather,
     )
 
 

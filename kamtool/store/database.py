@@ -229,14 +229,30 @@ class Database:
         connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
         if connection is None:
             connection = self._readers.connection = connect(self.path, read_only=True)
+            connection.text_factory = str
             self._reader_connections.append(connection)
         try:
-            cursor = connection.execute(sql, arguments)
-            return [column[0] for column in cursor.description or ()], cursor.fetchall()
+            try:
+                return self._fetch(connection, sql, arguments)
+            except sqlite3.OperationalError as error:
+                if "decode" not in str(error):
+                    raise
+            connection.text_factory = _text
+            try:
+                return self._fetch(connection, sql, arguments)
+            finally:
+                connection.text_factory = str
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: {explain(error)}") from error
         except sqlite3.Warning as error:  # more than one statement
             raise StoreError(f"{self.path}: {error}") from error
+
+    @staticmethod
+    def _fetch(
+        connection: sqlite3.Connection, sql: str, arguments: Row
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        cursor = connection.execute(sql, arguments)
+        return [column[0] for column in cursor.description or ()], cursor.fetchall()
 
     # ----- the writer thread
 

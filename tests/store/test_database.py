@@ -196,3 +196,11 @@ def test_kill_9_keeps_every_acknowledged_write(tmp_path):
     with sqlite3.connect(tmp_path / "t.db") as other:
         assert other.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert other.execute("SELECT max(a) FROM t").fetchone()[0] >= acknowledged
+
+
+async def test_a_reader_gets_text_that_is_no_utf8_byte_for_byte(database):
+    await database.write("INSERT INTO t (a, b) VALUES (1, CAST(x'61ff62' AS TEXT))")
+    await database.write("INSERT INTO t (a, b) VALUES (2, ?)", ("é",))
+    for _ in range(2):
+        assert await database.query("SELECT b FROM t ORDER BY a") == [("a\udcffb",), ("é",)]
+    assert await database.query("SELECT a FROM t WHERE b = ?", ("é",)) == [(2,)]

@@ -246,7 +246,8 @@ class Usrloc(LocationRpc, Columns, Module):
             if self.version_table:
                 await require_version(self.database, name, VERSION if name != "aliases" else 8)
             if self.db_load and not location.db_only:
-                count = await location.load(max(1, self.fetch_rows), keep=self._keeps)
+                keep = self._keeps if self._chooses() else None
+                count = await location.load(max(1, self.fetch_rows), keep=keep)
                 level = logging.INFO if count else logging.DEBUG
                 logger.log(level, "%d contacts loaded from %s", count, name)
         self.locations[name] = location
@@ -285,6 +286,9 @@ class Usrloc(LocationRpc, Columns, Module):
         table.listeners.extend(self.listeners)
         table.census.extend(self.census)
         return location
+
+    def _chooses(self) -> bool:
+        return bool(self.server_id_filter or self.db_clean_tcp or self.skip_remote_socket)
 
     def _keeps(self, contact: Contact) -> bool:
         """Whether a contact of the database is loaded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 from kamtool.modules.usrloc.contact import Contact
 from kamtool.modules.usrloc.journal import Journal
+from kamtool.modules.usrloc.loading import load
 from kamtool.modules.usrloc.rows import Rows
 from kamtool.modules.usrloc.table import Contacts, Event, Table
 
@@ -122,30 +124,32 @@ class Location:
             logger.warning("%s: row %s is skipped: %s", self.name, number, error)
             return None
 
-    async def load(self, page: int, *, keep: Callable[[Contact], bool]) -> int:
+    async def load(self, page: int, *, keep: Callable[[Contact], bool] | None) -> int:
         """Read the table from the database into memory, `page` rows at a time; how many contacts came.
 
-        Expired ones stay behind. Raises StoreError.
+        Expired ones stay behind, and those that `keep` does not want. Raises StoreError.
         """
         if self.rows is None or self.journal is None:
             return 0
+        query, rows = self.journal.database.query, self.rows
         last, loaded = 0, 0
         listeners, self.table.listeners = self.table.listeners, []
         census, self.table.census = self.table.census, []
+        collecting = gc.isenabled()
+        gc.disable()  # nothing here becomes garbage, and there may be a million of them
         try:
             while True:
-                found = await self.journal.database.query(self.rows.select_page, (last, page))
-                offset, now = self.offset(), self._now()
-                for number, *row in found:
-                    last = number
-                    contact = self.read(number, row, offset)
-                    if contact is None:
-                        continue
-                    contact.connection = 0  # it was a connection of a process that is gone
-                    if contact.is_valid(now) and keep(contact):
-                        self.table.insert(contact)
-                        loaded += 1
-                if len(found) < page:
+                found = await query(rows.select_short, (last, page))
+                if not found:
                     return loaded
+                more: dict[int, tuple[Any, ...]] = {}
+                if not all(row[-1] for row in found):
+                    more = {row[0]: row for row in await query(rows.select_more, (last, found[-1][0]))}
+                loaded += load(
+                    found, more, self.table, rows.use_domain, self.offset(), self._now(), keep, self.read
+                )
+                last = found[-1][0]
         finally:
             self.table.listeners, self.table.census = listeners, census
+            if collecting:
+                gc.enable()

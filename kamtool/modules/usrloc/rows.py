@@ -18,6 +18,13 @@ FIELDS = (
 )  # fmt: skip
 """The parameters `<field>_column` name their columns; `user_column` is `username`."""
 
+SHORT = (
+    "ruid", "user", "domain", "contact", "received", "expires", "q", "callid", "cseq", "last_modified",
+    "cflags", "user_agent", "socket", "methods",
+)  # fmt: skip
+MORE = ("path", "instance", "flags", "reg_id", "server_id")
+"""What is read of a row when a table is loaded, and what more of the few that have it."""
+
 
 def text(value: str) -> str | bytes | None:
     """Text for the database: bytes that are no UTF-8 go in as they came, nothing as NULL."""
@@ -66,6 +73,15 @@ class Rows:
         self.select = f"SELECT {listed} FROM {table} WHERE {where} ORDER BY {name['q']} DESC, id"
         self.select_ruid = f"SELECT {listed} FROM {table} WHERE {ruid} = ?"
         self.select_page = f"SELECT id, {listed} FROM {table} WHERE id > ? ORDER BY id LIMIT ?"
+        more = [name[field] for field in MORE]
+        plain = " AND ".join(f"{c} IS NULL" if c in more[:2] else f"{c} = 0" for c in more)
+        self.select_short = (
+            f"SELECT id, {', '.join(name[field] for field in SHORT)}, {plain} FROM {table} "
+            "WHERE id > ? ORDER BY id LIMIT ?"
+        )
+        self.select_more = (
+            f"SELECT id, {', '.join(more)} FROM {table} WHERE id > ? AND id <= ? AND NOT ifnull({plain}, 0)"
+        )
         self.select_all = f"SELECT {listed} FROM {table} ORDER BY {user}, {domain}, {name['q']} DESC, id"
         # A date-time of another form than ours would compare wrongly; those rows are left to their owner.
         kind = "integer" if self.integer_times else "real"

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kamtool.errors import ConfigError
-from kamtool.modules.topoh import Topoh, read
+from kamtool.modules.topoh import Topoh
 from kamtool.modules.topoh.code import Code, alphabet
+from kamtool.modules.topoh.hooks import read
 from kamtool.modules.topoh.masks import Marks, Masks
 from kamtool.sip.message import Request
 from tests.support.server import port_of

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, cast
 
 from kamtool.errors import ConfigError, ParseError
-from kamtool.module import Host, Module, Param, Routes
+from kamtool.module import Module, Param
 from kamtool.modules.topoh.code import Code
+from kamtool.modules.topoh.hooks import Ours, excepted, read
 from kamtool.modules.topoh.masks import Marks, Masks
-from kamtool.modules.topoh.pieces import uri_of
-from kamtool.script.context import Context, Exit
 from kamtool.sip.flow import Flow
-from kamtool.sip.message import Message, Request, Response
 from kamtool.speed import split_uri
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
-
-logger = logging.getLogger("kamtool.modules.topoh")
 
 MARKING = (
     "mask_key", "uparam_name", "uparam_prefix", "vparam_name", "vparam_prefix", "callid_prefix"
@@ -50,10 +45,6 @@ class Topoh(Module):
 
     sanity_checks = Param(0, "accepted: a message that cannot be read is never touched")
     event_callback = Param("", "only empty: there is no KEMI, events run event_route blocks")
-
-    def __init__(self, server: Host) -> None:
-        super().__init__(server)
-        self._ours: dict[bytes, bool] = {}
 
     def set_param(self, name: str, value: int | str) -> None:
         """Refuse what cannot work. Raises ConfigError."""
@@ -92,75 +83,21 @@ class Topoh(Module):
             self.callid_prefix.encode(),
             bool(self.mask_callid),
         )
-        self._masks = Masks(Code(self.mask_key), marks, self._is_ours)
+        self._masks = Masks(Code(self.mask_key), marks, Ours(server))
         server._receive.arriving = self._arriving
         server.transports.leaving = self._leaving
-
-    def _is_ours(self, item: bytes) -> bool:
-        """Whether a Record-Route or Route value names this server."""
-        answer = self._ours.get(item)
-        if answer is None:
-            if len(self._ours) > 1024:
-                self._ours.clear()
-            answer = self._ours[item] = self._look(item)
-        return answer
-
-    def _look(self, item: bytes) -> bool:
-        found = uri_of(item, 0, len(item))
-        if not found:
-            return False
-        try:
-            _, _, _, host, port, params, _ = split_uri(
-                item[found[0] : found[1]].decode("utf-8", "surrogateescape")
-            )
-        except ParseError:
-            return False
-        transport = (params or "").lower().partition(";transport=")[2].partition(";")[0]
-        return self.server.is_myself(host, port, transport)
 
     def _arriving(self, data: bytes, flow: Flow) -> bytes:
         msg = read(data)
         return data if msg is None else self._masks.arrived(msg)
 
     def _leaving(self, data: bytes, flow: Flow) -> bytes:
-        routes = cast("Server", self.server).program.event_routes
+        server = cast("Server", self.server)
+        routes = server.program.event_routes
         if routes:
-            if self.event_mode & 2 and SENDING in routes and self._dropped(SENDING, data, flow):
+            if self.event_mode & 2 and SENDING in routes and excepted(server, SENDING, data, flow):
                 return b""
-            if self.event_mode & 1 and OUTGOING in routes and self._dropped(OUTGOING, data, flow):
+            if self.event_mode & 1 and OUTGOING in routes and excepted(server, OUTGOING, data, flow):
                 return data
         msg = read(data)
         return data if msg is None else self._masks.leaving(msg)
-
-    def _dropped(self, name: str, data: bytes, flow: Flow) -> bool:
-        """Run an event_route on the message that leaves; true when it says `drop`."""
-        server = cast("Server", self.server)
-        msg = read(data)
-        if msg is None:
-            return False
-        ctx = Context(server, msg, flow)
-        ctx.route_kind, ctx.route_name = Routes.EVENT, name
-        ctx.scratch.update({"send.flow": flow, "send.data": data})
-        running = server.program.event_routes[name](ctx)
-        try:
-            running.send(None)
-        except StopIteration:
-            return False
-        except Exit as way_out:
-            return way_out.dropped
-        except Exception as error:
-            server.log_failure(msg, error)
-            return False
-        running.close()
-        logger.error("event_route[%s] waits for something: it may not", name)
-        return False
-
-
-def read(data: bytes) -> Message | None:
-    """The message in the bytes, None when they are none."""
-    if len(data) < 16:
-        return None
-    try:
-        return Response(data) if data[:4] == b"SIP/" else Request(data)
-    except ParseError:
-        return None

@@ -37,6 +37,11 @@ def items(msg: Message, name: str) -> Iterator[tuple[int, int]]:
                 yield first, first + len(inner)
 
 
+def parts(value: bytes) -> list[bytes]:
+    """The items of one comma list, blanks around them left out."""
+    return [inner for found in _ITEM.finditer(value) if (inner := found[0].strip())]
+
+
 def uri_of(data: bytes, start: int, end: int) -> tuple[int, int, bool] | None:
     """The span of the URI in a name-addr or addr-spec, and whether it stands in angle brackets."""
     found = _BRACKETED.match(data, start, end)

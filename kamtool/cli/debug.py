@@ -28,9 +28,12 @@ FORMATS = ("text", "json")
     "-o", "--output", type=click.Choice(FORMATS), default="text", show_default=True,
     help="Text for people, or a JSON object a line.",
 )  # fmt: skip
+@click.option("--tui", is_flag=True, help="Use the whole terminal: source, stack, watches, message, prompt.")
 @socket_option
 @click.pass_context
-def command(ctx: click.Context, execute: Path | None, dap: str | None, output: str, socket: Path) -> int:
+def command(
+    ctx: click.Context, execute: Path | None, dap: str | None, output: str, tui: bool, socket: Path
+) -> int:
     """Attach a debugger to the running server.
 
     A message that meets a breakpoint stops; all others flow on. It can be looked into and changed, stepped
@@ -49,9 +52,12 @@ def command(ctx: click.Context, execute: Path | None, dap: str | None, output: s
         return serve(socket, dap)
     if execute is not None and not execute.is_file():
         raise UsageError(f"no file {execute}", exit_code=3)
+    from kamtool.debug.client import Client
     from kamtool.repl.shell import run
 
-    return run(socket, script=execute, as_json=output == "json", coloured=coloured(sys.stdout))
+    return run(
+        Client(), socket, script=execute, as_json=output == "json", coloured=coloured(sys.stdout), full=tui
+    )
 
 
 command.add_command(replay)

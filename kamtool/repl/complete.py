@@ -30,6 +30,8 @@ class Names(Completer):
         """Everything that begins as the last word does."""
         text = document.text_before_cursor
         first, space, rest = text.partition(" ")
+        if not text and not complete_event.completion_requested:
+            return
         if not space:
             yield from self._of(first, {each.names[0]: each.meaning for each in manual.COMMANDS})
             return

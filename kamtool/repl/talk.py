@@ -39,7 +39,7 @@ class Talk:
         hello = self.client.hello
         for file in hello["files"]:
             found = await self.client.call("source", file=file)
-            self.source.files[found["file"]] = found["text"].split("\n")
+            self.source.files[found["file"]] = found["text"].removesuffix("\n").split("\n")
         self.history = (await self.client.call("options", history=HISTORY))["history"]
         where = ", ".join(hello["listening"])
         return [

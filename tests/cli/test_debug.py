@@ -1,145 +1,22 @@
 """`kamtool debug` as its user has it: over a pseudo-terminal of 80x24, from a file, and as JSON."""
 
-import fcntl
 import json
 import os
-import pty
 import re
-import select
 import signal
 import socket
-import struct
 import subprocess
-import termios
-import time
-from contextlib import suppress
 
 import pytest
 
+from tests.support.debugged import Phone
 from tests.support.process import KAMTOOL
 
-CFG = """#!KAMAILIO
-loadmodule "sl.so"
-loadmodule "pv.so"
-loadmodule "tm.so"
-loadmodule "siputils.so"
-loadmodule "textops.so"
-request_route {
-    if (is_method("OPTIONS")) {
-        route(GREET);
-        $du = "sip:127.0.0.1:9";
-        sl_send_reply("200", "OK");
-    }
-}
-route[GREET] {
-    $avp(who) = $fU;
-    append_to_reply("Hello: $avp(who)\\r\\n");
-}
-"""
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|\r")
 pytestmark = pytest.mark.live
 
 
-class Terminal:
-    """A program at a pseudo-terminal of 80x24."""
-
-    def __init__(self, arguments, environment):
-        self.fd, child = pty.openpty()
-        fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        self.process = subprocess.Popen(
-            [*KAMTOOL, *arguments], stdin=child, stdout=child, stderr=child, start_new_session=True,
-            env={**environment, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )  # fmt: skip
-        os.close(child)
-        self.text = ""
-
-    def type(self, line):
-        os.write(self.fd, line.encode() + b"\r")
-
-    def until(self, wish, limit=30):
-        """Read until `wish` has been shown; what came up to then, without escapes."""
-        end = time.monotonic() + limit
-        while wish not in ESCAPES.sub("", self.text):
-            ready, _, _ = select.select([self.fd], [], [], max(end - time.monotonic(), 0))
-            assert ready, f"{wish!r} was not shown:\n{ESCAPES.sub('', self.text)[-3000:]}"
-            try:
-                self.text += os.read(self.fd, 65536).decode("utf-8", "replace")
-            except OSError:
-                raise AssertionError(f"it ended before {wish!r}:\n{self.text[-3000:]}") from None
-        shown, self.text = ESCAPES.sub("", self.text), ""
-        return shown
-
-    def ends(self, keys=b"", limit=30):
-        """Its exit code; what it still writes is read away. `keys` are pressed until it heeds them."""
-        end = time.monotonic() + limit
-        while self.process.poll() is None and time.monotonic() < end:
-            if keys:
-                with suppress(OSError):
-                    os.write(self.fd, keys)
-            if select.select([self.fd], [], [], 0.5)[0]:
-                try:
-                    os.read(self.fd, 65536)
-                except OSError:
-                    break
-        return self.process.wait(limit)
-
-
-@pytest.fixture
-def scene(served, tmp_path):
-    """A served script, and a way to open debuggers on it."""
-    server = served()
-    file = server.folder / "edge.cfg"
-    file.write_text(CFG)
-    server.environment["XDG_STATE_HOME"] = str(tmp_path)
-    server.start("-f", file)
-    opened = []
-
-    def debug(*arguments):
-        terminal = Terminal(["debug", *arguments], server.environment)
-        opened.append(terminal)
-        return terminal
-
-    yield server, debug
-    for terminal in opened:
-        if terminal.process.poll() is None:
-            terminal.process.kill()
-            terminal.process.wait()
-        os.close(terminal.fd)
-
-
-class Phone:
-    """Sends OPTIONS and reads what comes."""
-
-    def __init__(self, port):
-        self.socket, self.port, self.number = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), port, 0
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(20)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
-
-    def asks(self):
-        self.number += 1
-        here = self.socket.getsockname()[1]
-        text = (
-            f"OPTIONS sip:bob@example.com SIP/2.0\r\n"
-            f"Via: SIP/2.0/UDP 127.0.0.1:{here};branch=z9hG4bKd{self.number}\r\n"
-            f"From: <sip:alice@example.com>;tag=a\r\nTo: <sip:bob@example.com>\r\n"
-            f"Call-ID: call-{self.number}\r\n"
-            f"CSeq: {self.number} OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
-        )
-        self.socket.sendto(text.encode(), ("127.0.0.1", self.port))
-
-    def hears(self):
-        return self.socket.recv(65535).decode()
-
-
-def test_a_first_session_at_a_terminal(scene):
-    server, debug = scene
+def test_a_first_session_at_a_terminal(debugged):
+    server, debug = debugged
     one = debug()
     hello = one.until("kamtool>")
     assert "what you stop waits, all else flows." in hello
@@ -185,8 +62,8 @@ def test_a_first_session_at_a_terminal(scene):
     assert one.ends() == 0
 
 
-def test_a_wrong_line_is_an_error_and_a_hint_and_the_prompt_stays(scene):
-    _server, debug = scene
+def test_a_wrong_line_is_an_error_and_a_hint_and_the_prompt_stays(debugged):
+    _server, debug = debugged
     one = debug()
     one.until("kamtool>")
     one.type("brake 7")
@@ -200,8 +77,8 @@ def test_a_wrong_line_is_an_error_and_a_hint_and_the_prompt_stays(scene):
     assert one.ends(b"\x04") == 0
 
 
-def test_names_are_completed_with_their_manual(scene):
-    _server, debug = scene
+def test_names_are_completed_with_their_manual(debugged):
+    _server, debug = debugged
     one = debug()
     one.until("kamtool>")
     os.write(one.fd, b"break route[G\t")
@@ -214,8 +91,8 @@ def test_names_are_completed_with_their_manual(scene):
     assert one.ends(b"\x04") == 0
 
 
-def test_a_dead_terminal_ends_it_and_what_it_parked_goes_on(scene):
-    server, debug = scene
+def test_a_dead_terminal_ends_it_and_what_it_parked_goes_on(debugged):
+    server, debug = debugged
     one = debug()
     one.until("kamtool>")
     one.type("break request_route")
@@ -228,8 +105,8 @@ def test_a_dead_terminal_ends_it_and_what_it_parked_goes_on(scene):
         assert phone.hears().startswith("SIP/2.0 200")
 
 
-def test_a_server_that_goes_ends_it(scene):
-    server, debug = scene
+def test_a_server_that_goes_ends_it(debugged):
+    server, debug = debugged
     one = debug()
     one.until("kamtool>")
     server.end()
@@ -253,8 +130,8 @@ wait 1
 """
 
 
-def test_a_file_of_commands_gives_the_same_transcript_each_time(scene):
-    server, _ = scene
+def test_a_file_of_commands_gives_the_same_transcript_each_time(debugged):
+    server, _ = debugged
     file = server.folder / "first.dbg"
     file.write_text(BATCH)
     process = subprocess.Popen(
@@ -311,8 +188,8 @@ log 2: 200 for alice
 """
 
 
-def test_json_has_an_object_a_line(scene):
-    server, _ = scene
+def test_json_has_an_object_a_line(debugged):
+    server, _ = debugged
     done = subprocess.run(
         [*KAMTOOL, "debug", "-o", "json"], env=server.environment, capture_output=True, text=True, timeout=60,
         input="break request_route\nprint $ru\nbreakpoints\n", check=False,
@@ -337,8 +214,8 @@ def test_without_a_server_it_says_what_to_do(tmp_path):
     assert done.returncode in (3, 5)
 
 
-def test_dap_over_stdio_answers_initialize(scene):
-    server, _ = scene
+def test_dap_over_stdio_answers_initialize(debugged):
+    server, _ = debugged
     body = b'{"seq": 1, "type": "request", "command": "initialize", "arguments": {}}'
     done = subprocess.run(
         [*KAMTOOL, "debug", "--dap"], env=server.environment, capture_output=True, timeout=60, check=False,
@@ -350,15 +227,15 @@ def test_dap_over_stdio_answers_initialize(scene):
     assert done.returncode == 0
 
 
-def test_dap_is_served_to_this_machine_only(scene):
-    server, _ = scene
+def test_dap_is_served_to_this_machine_only(debugged):
+    server, _ = debugged
     done = server.cli("debug", "--dap", "192.0.2.1:4711")
     assert done.returncode == 2
     assert "192.0.2.1 is not this machine" in done.stderr
 
 
-def test_dap_over_tcp_serves_one_editor_after_another(scene):
-    server, _ = scene
+def test_dap_over_tcp_serves_one_editor_after_another(debugged):
+    server, _ = debugged
     process = subprocess.Popen(
         [*KAMTOOL, "debug", "--dap", "127.0.0.1:0"], env=server.environment, stderr=subprocess.PIPE, text=True
     )

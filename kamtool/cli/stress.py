@@ -108,6 +108,12 @@ _OPTIONS = (
     ),
     click.option("--timeout", default="32s", show_default=True, help="How long a call waits for an answer."),
     click.option(
+        "--tick",
+        default="",
+        help="How often the sockets are looked at: 1ms; 0s: whenever something comes."
+        " [default: 0s below 1,000 calls/s, else 1 to 4 ms]",
+    ),
+    click.option(
         "--patience",
         default="10s",
         show_default=True,

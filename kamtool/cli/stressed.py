@@ -76,6 +76,7 @@ def plan_of(name: str, target_text: str, given: Mapping[str, Any]) -> Plan:
         tls=Tls(str(given["cert"] or ""), str(given["cert_key"] or ""), str(given["ca"] or "")),
         commands=given["allow_commands"],
         connections=given["connections"],
+        tick=parse_time(given["tick"]) if given["tick"] else None,
     )
 
 
@@ -302,6 +303,13 @@ def _print_cost(console: Console, report: reports.Report) -> None:
         f"generator: {generator['cpu_us_per_call']:g} µs of CPU a call, {generator['busy']:.0%} busy, "
         f"late by {report['lag']['p99']:.2f} ms (p99)", style="dim",
     )  # fmt: skip
+    resolution = report["resolution"]
+    if resolution["tick_ms"]:
+        console.print(
+            f"calls begin, and messages are answered, every {resolution['tick_ms']:g} ms; a message came "
+            + ("when the kernel got it" if "kernel" in resolution["arrival"] else resolution["arrival"]),
+            style="dim",
+        )
     if "target" in cost:
         one = cost["target"]
         console.print(

@@ -13,7 +13,8 @@ from kamtool.tools.sippxml.tree import read_xml
 from kamtool.tools.sippxml.users import parse_users
 from kamtool.tools.stress import builtin
 from kamtool.tools.stress.program import Program
-from kamtool.tools.stress.template import Setting, split_message
+from kamtool.tools.stress.pieces import Setting
+from kamtool.tools.stress.template import split_message
 
 
 def scenario(inner):

@@ -7,6 +7,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from kamtool.tools.stress import received
 from kamtool.tools.stress.actions import Failed, number_of, perform
@@ -18,6 +19,9 @@ from kamtool.tools.stress.program import NOP, PAUSE, RECV, SEND, TIMEWAIT, Progr
 from kamtool.tools.stress.schedule import Load
 from kamtool.tools.stress.stats import Recorder
 from kamtool.tools.stress.template import variable
+
+if TYPE_CHECKING:
+    from kamtool.tools.stress.quick import Quick
 
 T2 = 4.0
 FINISHED = 32.0
@@ -55,7 +59,7 @@ class Calls:
         self._kept_until: deque[tuple[float, bytes]] = deque()
         self._ticks: deque[tuple[float, Call]] = deque()
         self._tick = min(one.tick for one in (program, answering or program, *(one for one, _ in mix)))
-        self._heap: list[tuple[float, int, Call | None, bool]] = []
+        self.heap: list[tuple[float, int, Call | None, bool]] = []
         """When, an order, whom, and whether a pause ends then; without a call a closed loop's next one
         begins.
         """
@@ -63,11 +67,23 @@ class Calls:
         self.number = 0
         self.stopping = self.abandon = False
         self.stop_reason = ""
-        self._own = 0
+        self.own = 0
+        self.quick: Quick | None = None
+        """The kernel's share, once the engine runs."""
+
+    def next_order(self) -> int:
+        """A number greater than all before: calls themselves cannot be compared."""
+        self._order += 1
+        return self._order
+
+    @property
+    def under_way(self) -> int:
+        """How many of the run's own calls are in flight."""
+        return self.own + (self.quick.under_way if self.quick is not None else 0)
 
     def begin(self, due: float, now: float) -> None:
         """Begin a call that was due then."""
-        if len(self.calls) >= self.most_calls:
+        if self.under_way >= self.most_calls:
             self.record.reasons[f"not begun: {self.most_calls} calls are in flight"] += 1
             self.record.failed += 1
             return
@@ -79,11 +95,14 @@ class Calls:
         users = setting.rows() if setting.users else None
         row = users.take(self.choice) if users else number - 1
         program = self.choice.choice(self.mix) if self.mix else self.program
+        self.record.started += 1
+        if self.quick is not None:
+            self.quick.begin(program, endpoint, number, call_id, row, due, now)
+            return
         call = Call(number, call_id, endpoint, endpoint.target, program, row)
         call.began, call.own = due, True
         self.calls[call_id] = call
-        self._own += 1
-        self.record.started += 1
+        self.own += 1
         self._advance(call, 0, now, due)
 
     def _answer(
@@ -98,7 +117,7 @@ class Calls:
         endpoint.calls[call_id] = call
         if program is self.program:
             call.own = True
-            self._own += 1
+            self.own += 1
             self.record.due += 1
             self.record.started += 1
         self._advance(call, 0, now, now)
@@ -148,8 +167,7 @@ class Calls:
                 at = at + 1 if step.next_index < 0 else self._next(call, step)
                 if seconds > 0:
                     call.at, call.since = at, now
-                    self._order += 1
-                    heapq.heappush(self._heap, (max(due + seconds, now), self._order, call, True))
+                    heapq.heappush(self.heap, (max(due + seconds, now), self.next_order(), call, True))
                     call.paused = True
                     self.record.sent += sent
                     return
@@ -240,22 +258,21 @@ class Calls:
             self._kept_until.append((now + FINISHED, call.call_id))
         if not call.own:
             return
-        self._own -= 1
+        self.own -= 1
         load = self.load
         if load.users and not self.stopping and not self.program.is_server:
             if load.calls and self.number >= load.calls:
-                if not self._own:
+                if not self.under_way:
                     self.stopping = True
                 return
-            self._order += 1
-            heapq.heappush(self._heap, (now + load.think, self._order, None, False))
-        elif load.calls and self.program.is_server and self.number >= load.calls and not self._own:
+            heapq.heappush(self.heap, (now + load.think, self.next_order(), None, False))
+        elif load.calls and self.program.is_server and self.number >= load.calls and not self.under_way:
             self.stopping = True
 
     # Time
 
     def _sweep(self, now: float) -> None:
-        ticks, heap = self._ticks, self._heap
+        ticks, heap = self._ticks, self.heap
         while ticks and ticks[0][0] <= now:
             call = ticks.popleft()[1]
             if not call.done:
@@ -264,7 +281,7 @@ class Calls:
             due, _, waiting, wakes = heapq.heappop(heap)
             if waiting is None:
                 if self.load.calls and self.number >= self.load.calls:
-                    self.stopping = self.stopping or not self._own
+                    self.stopping = self.stopping or not self.under_way
                 elif not self.stopping:
                     self.record.due += 1
                     self.record.lags.append(now - due)
@@ -295,20 +312,18 @@ class Calls:
             )
             call.again_at = now + call.interval
         due = min(ends, call.again_at or NEVER)
-        self._order += 1
-        heapq.heappush(self._heap, (min(due, now + T2), self._order, call, False))
+        heapq.heappush(self.heap, (min(due, now + T2), self.next_order(), call, False))
 
     def _timed_out(self, call: Call, step: Step, now: float) -> None:
         step.timed_out += 1
         if step.ontimeout >= 0:
             self._advance(call, step.ontimeout, now, now)
             if not call.done:
-                self._order += 1
-                heapq.heappush(self._heap, (now + self._tick, self._order, call, False))
+                heapq.heappush(self.heap, (now + self._tick, self.next_order(), call, False))
             return
         give_up(self, call)
         wanted = f"{step.what} for {step.measure.upper()}" if step.measure else step.what
-        self._fail(call, f"no {wanted} within {now - call.since:.0f} s")
+        self._fail(call, f"no {wanted} within {step.timeout or self.timeout:g} s")
 
     def fail(self, call: Call, reason: str) -> None:
         """End a call that went wrong."""

@@ -13,6 +13,7 @@ from kamtool import speed
 from kamtool.errors import TransportError
 from kamtool.sip.flow import Address
 from kamtool.sip.framing import PONG, Framer, Ping
+from kamtool.tools.stress.kernel import SO_TIMESTAMPNS, Stamped, recv_stamped
 
 Source = tuple[str, int]
 Arrived = list[tuple[bytes, Source]]
@@ -74,6 +75,11 @@ class Endpoint:
         """What has come; [] when nothing has."""
         raise NotImplementedError
 
+    def receive_stamped(self) -> Stamped:
+        """What has come, and when."""
+        now = time.perf_counter()
+        return [(data, source, now) for data, source in self.receive()]
+
     def wants_to_write(self) -> bool:
         """Whether octets wait that the socket did not take."""
         return False
@@ -91,8 +97,7 @@ class UdpEndpoint(Endpoint):
     """A UDP socket, read and written in batches."""
 
     def flush(self) -> None:
-        out, self.out = self.out, []
-        failures = 0
+        out, failures = self.out, 0  # the kernel appends to this very list
         while out:
             try:
                 sent = speed.send_batch(self.fd, out)
@@ -101,11 +106,11 @@ class UdpEndpoint(Endpoint):
                 self._refused(error)
                 failures += 1
                 if failures % 2 == 0:
-                    out = out[1:]
+                    del out[:1]
                 continue
-            if sent == len(out):
+            del out[:sent]
+            if not out:
                 return
-            out = out[sent:]
             if not sent:
                 self.blocked += 1
                 select.select([], [self.fd], [], 0.05)
@@ -113,6 +118,14 @@ class UdpEndpoint(Endpoint):
     def receive(self) -> Arrived:
         try:
             return speed.recv_batch(self.fd, 64)
+        except OSError as error:
+            self._refused(error)
+            return []
+
+    def receive_stamped(self) -> Stamped:
+        """What has come, and when."""
+        try:
+            return recv_stamped(self.fd)
         except OSError as error:
             self._refused(error)
             return []
@@ -244,6 +257,8 @@ def open_udp(local: Address, remote: Address, host: str = "") -> UdpEndpoint:
     with contextlib.suppress(OSError):
         sock.setsockopt(socket.IPPROTO_IP if sock.family == socket.AF_INET else 41,
                         IP_RECVERR if sock.family == socket.AF_INET else 25, 1)  # fmt: skip
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     try:
         sock.bind(tuple(local))
         if local.host in ("0.0.0.0", "::", ""):

@@ -10,12 +10,15 @@ import gc
 import select
 import time
 from collections.abc import Callable, Iterator, Sequence
+from math import ceil
 from typing import Any
 
 from kamtool.tools.stress.calls import NEVER, clock
 from kamtool.tools.stress.endpoint import Endpoint
+from kamtool.tools.stress.kernel import NATIVE
 from kamtool.tools.stress.messages import Messages
 from kamtool.tools.stress.program import Program
+from kamtool.tools.stress.quick import quick
 from kamtool.tools.stress.schedule import Load, intended
 from kamtool.tools.stress.stats import Second
 
@@ -23,10 +26,28 @@ BURST = 128
 """Calls begun at once before the sockets are looked at again."""
 LONGEST = 600.0
 """Seconds of a pause that the end of a run waits for."""
+TICKED_FROM = 1000.0
+"""Calls a second from which they begin on a grid."""
+AT_ONCE = 12
+"""Calls that begin at once then: few enough for the receive queue of any target."""
+SHORTEST_TICK, LONGEST_TICK = 0.001, 0.004
 FD_SETSIZE = 1024
 """File numbers from here on are too great for select."""
 STOPPED = 2.0
 """Seconds that calls have to end once the user has stopped the run."""
+
+
+def grid_of(load: Load, tick: float | None) -> float:
+    """The seconds between two looks at the sockets; 0.0: every call begins at its own time, every message
+    wakes us.
+
+    A wake-up costs as much CPU as five messages, so at high rates the calls begin some at a time. `tick` is
+    what the user wants, None leaves it to us.
+    """
+    if tick is not None:
+        return tick
+    rate = max(load.rate, load.to_rate)
+    return 0.0 if rate < TICKED_FROM else min(max(AT_ONCE / rate, SHORTEST_TICK), LONGEST_TICK)
 
 
 class Engine(Messages):
@@ -36,14 +57,24 @@ class Engine(Messages):
 
     def __init__(
         self, program: Program, endpoints: Sequence[Endpoint], load: Load, *, part: int = 0, parts: int = 1,
-        patience: float = 10.0, report: Callable[[Second], bool] | None = None, **more: Any,
+        patience: float = 10.0, tick: float | None = None, report: Callable[[Second], bool] | None = None,
+        **more: Any,
     ) -> None:  # fmt: skip
         super().__init__(program, endpoints, load, part=part, **more)
-        self.patience, self.part, self.parts, self.report = patience, part, parts, report
+        self.patience, self.part, self.parts, self.report, self.tick = patience, part, parts, report, tick
         self._give_up_at = NEVER
         self._lone: list[int] | None = None
         self._streams = any(endpoint.reliable for endpoint in (*self.endpoints, *self.callees))
         self._heard = False
+        self.grid = 0.0
+        """Seconds between two looks at the sockets; 0.0: every message wakes us."""
+
+    @property
+    def stepped_by(self) -> str:
+        """What stepped the calls."""
+        if self.quick is None:
+            return "Python"
+        return "the compiled kernel" if NATIVE else "the pure kernel"
 
     def run(self) -> None:
         """Run until the load is done, or it is told to stop, or there is nobody who answers."""
@@ -58,6 +89,9 @@ class Engine(Messages):
     def _run(self) -> None:
         load = self.load
         every = [*self.endpoints, *self.callees]
+        self.quick = quick(self)
+        if self.quick is not None and not self.program.is_server and self.answering is None:
+            self.grid = grid_of(load, self.tick)
         files = {endpoint.fd: endpoint for endpoint in every}
         poller = select.epoll()
         for fd in files:
@@ -80,7 +114,11 @@ class Engine(Messages):
                     next_due = self._begin_due(next_due, now, due, ends)
                 if next_due == NEVER and not self.program.is_server:
                     self.stopping = True
-            if self._ticks or self._heap:
+            if self.quick is not None:
+                self.quick.sweep(now)
+                if load.calls and self.program.is_server and self.quick.callers.number >= load.calls:
+                    self.stopping = self.stopping or not self.under_way
+            if self._ticks or self.heap:
                 self._sweep(now)
             for endpoint in files.values() if self._streams else every:
                 if endpoint.out:
@@ -100,7 +138,7 @@ class Engine(Messages):
                 and now >= first_wait - self.patience * 0.8
             ):
                 self._nobody(now >= first_wait, every)
-            if self.stopping and (not self._own or self.abandon or now >= self._last_moment(now)):
+            if self.stopping and (not self.under_way or self.abandon or now >= self._last_moment(now)):
                 break
             if self._streams and self._all_closed(every):
                 break
@@ -109,6 +147,8 @@ class Engine(Messages):
         for call in list(self.calls.values()):
             if call.own:
                 self._fail(call, "not finished when the run ended")
+        if self.quick is not None:
+            self.quick.finish()
         self._take(now, last, time.process_time() - cpu)
         poller.close()
 
@@ -144,7 +184,7 @@ class Engine(Messages):
             for number, offset in enumerate(intended(load, self.choice, shift)):
                 if load.calls and number >= load.calls:
                     break
-                yield self.start + offset
+                yield self.start + (ceil(offset / self.grid) * self.grid if self.grid else offset)
         while True:
             yield NEVER
 
@@ -158,7 +198,7 @@ class Engine(Messages):
             record.lags.append(now - next_due)
             self.begin(next_due, now)
             next_due = next(due)
-        if next_due == NEVER and self.load.users and self._own:
+        if next_due == NEVER and self.load.users and self.own:
             return now + 3600.0  # a closed loop goes on by itself, see _ended
         return next_due
 
@@ -173,10 +213,15 @@ class Engine(Messages):
         self.record.due += missed
 
     def _wait(self, poller: select.epoll, files: dict[int, Endpoint], now: float, until: float) -> None:
+        if self.grid:
+            self._tick_on(poller, files)
+            return
         if self._ticks:
             until = min(until, self._ticks[0][0])
-        if self._heap:
-            until = min(until, self._heap[0][0])
+        if self.heap:
+            until = min(until, self.heap[0][0])
+        if self.quick is not None:
+            until = min(until, self.quick.next_at())
         # epoll waits in whole milliseconds, select in microseconds: it waits for the epoll itself.
         pause_for = until - clock()
         if self._lone is not None:
@@ -189,6 +234,9 @@ class Engine(Messages):
             events = poller.poll(max(min(pause_for, 1.0), 0))
         for fd, _ in events:
             endpoint = files[fd]
+            if self.quick is not None:
+                self._drain(endpoint)
+                continue
             for _ in range(8):
                 batch = endpoint.receive()
                 if batch:
@@ -206,6 +254,30 @@ class Engine(Messages):
                 self._lost(endpoint)
         for endpoint in self._unsent(files) if self._streams else ():
             endpoint.flush()
+
+    def _tick_on(self, poller: select.epoll, files: dict[int, Endpoint]) -> None:
+        """Sleep until the next tick and look at every socket, or at those that have something."""
+        now = clock()
+        time.sleep(max(0.0, self.start + ceil((now - self.start) / self.grid + 0.02) * self.grid - now))
+        if len(files) <= 8:
+            for endpoint in files.values():
+                self._drain(endpoint)
+        else:
+            for fd, _ in poller.poll(0):
+                self._drain(files[fd])
+
+    def _drain(self, endpoint: Endpoint) -> None:
+        """All that waits at a socket of the kernel's share, within reason."""
+        assert self.quick is not None
+        for _ in range(8):
+            batch = endpoint.receive_stamped()
+            if batch:
+                self._heard = True
+                self.quick.receive(batch, endpoint, clock())
+            if endpoint.out:
+                endpoint.flush()
+            if len(batch) < 64:
+                break
 
     def _accepted(
         self, fresh: Endpoint, listener: Endpoint, poller: select.epoll, files: dict[int, Endpoint]
@@ -238,7 +310,9 @@ class Engine(Messages):
         endpoint.close()
 
     def _take(self, now: float, last: float, cpu: float) -> bool:
-        made = self.record.take(now - self.start, max(now - last, 1e-9), self._own, cpu)
+        if self.quick is not None:
+            self.quick.take(now)
+        made = self.record.take(now - self.start, max(now - last, 1e-9), self.under_way, cpu)
         while self._kept_until and self._kept_until[0][0] <= now:
             self.kept.pop(self._kept_until.popleft()[1], None)
         return self.report(made) if self.report else True

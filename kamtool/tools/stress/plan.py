@@ -13,10 +13,10 @@ from kamtool.tools.sippxml.model import Scenario
 from kamtool.tools.sippxml.users import Users
 from kamtool.tools.stress import builtin
 from kamtool.tools.stress.endpoint import Endpoint, listen, open_stream, open_udp, tls_context
+from kamtool.tools.stress.pieces import Setting
 from kamtool.tools.stress.program import Program
 from kamtool.tools.stress.schedule import Load
 from kamtool.tools.stress.target import Target
-from kamtool.tools.stress.template import Setting
 
 ANYWHERE = Address("", 0)
 
@@ -61,6 +61,8 @@ class Plan:
     commands: bool = False
     expires: int = 3600
     connections: int = 100
+    tick: float | None = None
+    """Seconds between two looks at the sockets, 0.0 for none, None: as the rate wants it."""
 
     @property
     def pairs(self) -> bool:

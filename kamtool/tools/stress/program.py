@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from kamtool.errors import ConfigError, Span
 from kamtool.tools.sippxml.model import Action, Label, Nop, Pause, Recv, Scenario, Send, Timewait
 from kamtool.tools.sippxml.model import Step as Written
-from kamtool.tools.stress.template import Message, Setting, Template
+from kamtool.tools.stress.pieces import Setting
+from kamtool.tools.stress.template import Message, Template
 
 SEND, RECV, PAUSE, NOP, TIMEWAIT, END = range(6)
 UNANSWERED = ("ACK", "CANCEL")

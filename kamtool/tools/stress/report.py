@@ -11,6 +11,7 @@ from typing import Any
 
 from kamtool import __version__
 from kamtool.tools.stress.histogram import Histogram
+from kamtool.tools.stress.kernel import NATIVE
 from kamtool.tools.stress.plan import Plan
 from kamtool.tools.stress.stats import Second
 from kamtool.tools.stress.worker import Outcome
@@ -51,6 +52,7 @@ def make(plan: Plan, outcome: Outcome) -> Report:
     cpu = sum(second.cpu for second in outcome.seconds)
     elapsed = max((second.at for second in outcome.seconds), default=0.0)
     load = plan.load
+    stamped = NATIVE and plan.transport == "udp" and all(f.stepped_by != "Python" for f in outcome.facts)
     made: Report = {
         "kamtool": __version__,
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -82,6 +84,11 @@ def make(plan: Plan, outcome: Outcome) -> Report:
             "resident_bytes": sum(facts.resident for facts in outcome.facts),
             "dropped": sum(facts.drops for facts in outcome.facts),
             "refused": sum(facts.refusals for facts in outcome.facts),
+        },
+        "resolution": {
+            "tick_ms": round(max((facts.tick for facts in outcome.facts), default=0.0) * 1e3, 3),
+            "arrival": "the time the kernel took each datagram" if stamped else "when it was read",
+            "stepped_by": next((facts.stepped_by for facts in outcome.facts), ""),
         },
         "steps": _steps(outcome),
         "logs": [line for facts in outcome.facts for line in facts.logs],

@@ -78,6 +78,8 @@ class Recorder:
 
     def __init__(self) -> None:
         self.responses: defaultdict[str, list[float]] = defaultdict(list)
+        self.counted: dict[str, Measure] = {}
+        """What the kernel has already put into buckets."""
         self.services: defaultdict[str, list[float]] = defaultdict(list)
         self.lags: list[float] = []
         self.reasons: Counter[str] = Counter()
@@ -106,6 +108,9 @@ class Recorder:
             measure.service.add(self.services[name])
             self.responses[name].clear()
             self.services[name].clear()
+        for name, counted in self.counted.items():
+            made.measures.setdefault(name, Measure()).merge(counted)
+        self.counted = {}
         made.lag.add(self.lags)
         made.reasons, made.codes = self.reasons, self.codes
         self.lags, self.reasons, self.codes = [], Counter(), Counter()

@@ -4,50 +4,15 @@ each call.
 
 from __future__ import annotations
 
-import os
-import re
-import socket
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kamtool.errors import ConfigError, ParseError
-from kamtool.sip import digest
-from kamtool.tools.sippxml.keywords import Keyword, split_text
-from kamtool.tools.sippxml.users import Users
 from kamtool.tools.stress import received
 from kamtool.tools.stress.call import Call
 from kamtool.tools.stress.endpoint import Endpoint
-
-VERSION = "3.6.1"
-"""What `[sipp_version]` says: the one whose behaviour this follows."""
-
-Piece = bytes | str | tuple[str, str]
-"""Literal octets, the name of a constant of the endpoint, or a conversion with the expression that fills
-it.
-"""
-
-
-@dataclass(slots=True)
-class Setting:
-    """What all messages of a run share: the run's name, service, keys, users and variables of all calls."""
-
-    run: str = field(default_factory=lambda: f"{os.getpid():x}{int(time.time() * 1000) & 0xFFFFFF:06x}")
-    service: str = "service"
-    user: str = ""
-    password: str = ""
-    keys: Mapping[str, str] = field(default_factory=dict)
-    users: Mapping[str, Users] = field(default_factory=dict)
-    globals: dict[str, Any] = field(default_factory=dict)
-    global_names: frozenset[str] = frozenset()
-    media_port: int = 6000
-    started: float = field(default_factory=time.monotonic)
-
-    def rows(self, name: str = "") -> Users | None:
-        """The users of a file, or of the first."""
-        return self.users.get(name) or next(iter(self.users.values()), None)
+from kamtool.tools.stress.pieces import Compiler, Piece, Setting, arguments_of, format_of
+from kamtool.tools.stress.proof import credentials
 
 
 class Template:
@@ -60,18 +25,18 @@ class Template:
             self.needs_first_line = "[field" in text and any(
                 "[" in value for users in setting.users.values() for row in users.rows for value in row
             )
-        compile_ = _Compiler(setting, index)
+        compile_ = Compiler(setting, index)
         self.pieces = compile_.pieces(text)
         self.body = compile_.pieces(body) if body is not None else []
-        self.body_arguments = _arguments(self.body)
-        self.arguments = _arguments(self.pieces)
+        self.body_arguments = arguments_of(self.body, _NAMES)
+        self.arguments = arguments_of(self.pieces, _NAMES)
         self.formats: dict[Endpoint, tuple[bytes, bytes, int]] = {}
 
     def bind(self, endpoint: Endpoint) -> tuple[bytes, bytes, int]:
         """The formats with this endpoint's constants filled in, and the body's length if known."""
-        body = _format(self.body, endpoint)
+        body = format_of(self.body, endpoint)
         known = len(body % ()) if self.body_arguments is None else -1
-        bound = (_format(self.pieces, endpoint), body, known)
+        bound = (format_of(self.pieces, endpoint), body, known)
         self.formats[endpoint] = bound
         return bound
 
@@ -99,7 +64,7 @@ class Template:
                 pieces.append(piece.partition(b"\r\n")[0])
                 break
             pieces.append(piece)
-        arguments = _arguments(pieces)
+        arguments = arguments_of(pieces, _NAMES)
         return line % (arguments(call, 0) if arguments else ())
 
 
@@ -125,133 +90,6 @@ def split_message(text: str) -> tuple[str, str]:
         body.pop()
     head = "\r\n".join(lines[:place]) + "\r\n\r\n"
     return head, "\r\n".join(body) + "\r\n" if body else ""
-
-
-_VANISHING = ("last_", "routes", "authentication", "field", "$")
-
-
-class _Compiler:
-    def __init__(self, setting: Setting, index: int) -> None:
-        self.setting, self.index = setting, index
-
-    def pieces(self, text: str) -> list[Piece]:
-        """The pieces of a text; a keyword alone on its line takes the line with it when it is empty."""
-        made: list[Piece] = []
-        parts = list(split_text(self._keys(text)))
-        skip = 0
-        for place, part in enumerate(parts):
-            if isinstance(part, str):
-                made.append(part[skip:].encode("utf-8", "surrogateescape"))
-                skip = 0
-                continue
-            skip = 0
-            before = parts[place - 1] if place else ""
-            after = parts[place + 1] if place + 1 < len(parts) else ""
-            follows = after if isinstance(after, str) else ""
-            alone = isinstance(before, str) and before.endswith("\n")
-            pieces = self.keyword(part)
-            if alone and follows[:2] == "\r\n" and part.name.startswith(_VANISHING):
-                (piece,) = pieces
-                assert isinstance(piece, tuple)
-                pieces = [("%b", f"line({piece[1]})")]
-                skip = 2
-            made += pieces
-        return made
-
-    def _keys(self, text: str) -> str:
-        for name, value in self.setting.keys.items():
-            text = text.replace(f"[{name}]", value)
-        return text
-
-    def keyword(self, keyword: Keyword) -> list[Piece]:
-        """What a keyword becomes."""
-        name, offset = keyword.name, keyword.offset
-        if name in Endpoint.CONSTANTS:
-            return [f"{name}{offset:+d}" if offset else name]
-        if name == "branch":
-            number = self.index + offset
-            return [f"z9hG4bK-{self.setting.run}-".encode(), ("%d", "c.number"), f"-{number}".encode()]
-        if name in ("service", "sipp_version", "pid", "hostname"):
-            texts = {"service": self.setting.service, "sipp_version": VERSION, "pid": str(os.getpid()),
-                     "hostname": socket.gethostname()}  # fmt: skip
-            return [texts[name].encode()]
-        if name in (
-            "media_port",
-            "auto_media_port",
-            "rtpstream_audio_port",
-            "rtpstream_video_port",
-            "rtcp_port",
-        ):
-            return [str(self.setting.media_port + offset).encode()]
-        if name == "msg_index":
-            return [str(self.index + offset).encode()]
-        simple = {
-            "call_number": ("%d", "c.number"),
-            "call_id": ("%b", "c.call_id"),
-            "len": ("%d", f"n + {offset}"),
-            "cseq": ("%d", f"c.cseq + {offset}"),
-            "peer_tag_param": ("%b", "to_tag(c.last)"),
-            "routes": ("%b", "routes(c)"),
-            "next_url": ("%b", "c.next_url"),
-            "last_message": ("%b", "c.last"),
-            "last_Request_URI": ("%b", "last_uri(c)"),
-            "userid": ("%d", "c.row"),
-            "users": ("%d", "0"),
-            "last_cseq_number": ("%d", f"cseq(c.last)[0] + {offset}"),
-            "timestamp": ("%b", "timestamp()"),
-            "date": ("%b", "date()"),
-            "clock_tick": ("%d", "clock_tick()"),
-            "dynamic_id": ("%d", f"c.number + {offset}"),
-        }
-        if name in simple:
-            return [simple[name]]
-        return [("%b", self._made(keyword))]
-
-    def _made(self, keyword: Keyword) -> str:
-        name = keyword.name
-        if name == "$":
-            return f"var(c, {keyword.text[1:] if keyword.text.startswith('$') else keyword.text!r})"
-        if name == "field":
-            line = keyword.get("line")
-            return f"field(c, {keyword.offset}, {keyword.get('file')!r}, {line!r})"
-        if name == "authentication":
-            facts = {key: keyword.get(key) for key in ("username", "password")}
-            return f"credentials(c, {facts['username']!r}, {facts['password']!r})"
-        if name == "file":
-            return f"file({keyword.get('name')!r})"
-        if name.startswith("last_"):
-            header = name[5:].rstrip(":")
-            return f"last(c.last, {header!r})"
-        raise ConfigError(f"no keyword [{keyword.text}]")
-
-
-def _arguments(pieces: list[Piece]) -> Callable[[Call, int], tuple[Any, ...]] | None:
-    """A function that gives the values of a format, None when there are none."""
-    expressions = [piece[1] for piece in pieces if isinstance(piece, tuple)]
-    if not expressions:
-        return None
-    # The expressions are this file's own; what a scenario says stands in them only as Python literals.
-    made: Callable[[Call, int], tuple[Any, ...]] = eval(f"lambda c, n: ({', '.join(expressions)},)", _NAMES)
-    return made
-
-
-def _format(pieces: list[Piece], endpoint: Endpoint) -> bytes:
-    made = []
-    for piece in pieces:
-        if isinstance(piece, bytes):
-            made.append(piece.replace(b"%", b"%%"))
-        elif isinstance(piece, str):
-            made.append(_constant(piece, endpoint).replace(b"%", b"%%"))
-        else:
-            made.append(piece[0].encode())
-    return b"".join(made)
-
-
-def _constant(name: str, endpoint: Endpoint) -> bytes:
-    found = re.fullmatch(r"(\w+?)([+-]\d+)?", name)
-    assert found
-    value = endpoint.constants[found[1]]
-    return str(int(value) + int(found[2])).encode() if found[2] and value.isdigit() else value
 
 
 def text_of(value: Any) -> bytes:
@@ -321,24 +159,11 @@ def _credentials(call: Call, user: str, password: str) -> bytes:
     name = render_text(setting, user, call).decode() if user else setting.user or setting.service
     secret = render_text(setting, password, call).decode() if password else setting.password
     secret = secret.replace("{user}", name)
-    method, _, rest = call.first_line.decode("utf-8", "surrogateescape").partition(" ")
-    uri = rest.rpartition(" ")[0]
     for value in received.values(call.challenge, asked):
-        line = _digest(value.decode("utf-8", "replace"), name, secret, method, uri, call.number)
+        line = credentials(value.decode("utf-8", "replace"), name, secret, call.first_line, call.number)
         if line:
             return answered + b": " + line
     return b""
-
-
-def _digest(value: str, name: str, secret: str, method: str, uri: str, number: int) -> bytes:
-    try:
-        challenge = digest.parse_challenge(value)
-        if challenge is None:
-            return b""
-        made = digest.answer(challenge, name, secret, method=method, uri=uri, cnonce=f"{number:08x}")
-    except ParseError:
-        return b""
-    return str(made).encode("utf-8", "surrogateescape")
 
 
 def _routes(call: Call) -> bytes:

@@ -39,6 +39,9 @@ class Facts:
     refusals: int = 0
     stop_reason: str = ""
     error: str = ""
+    tick: float = 0.0
+    """Seconds between two looks at the sockets, 0.0 when every message woke the generator."""
+    stepped_by: str = ""
     rows: list[Row] = field(default_factory=list)
     logs: list[str] = field(default_factory=list)
 
@@ -168,6 +171,7 @@ def _drive(
         parts=plan.workers,
         timeout=plan.timeout,
         patience=plan.patience,
+        tick=plan.tick,
         hold=plan.hold,
         report=report,
         say=say,
@@ -175,6 +179,7 @@ def _drive(
     )
     engine.run()
     facts.stop_reason = engine.stop_reason
+    facts.tick, facts.stepped_by = engine.grid, engine.stepped_by
     programs = [one for one, _ in mix] or [program]
     for one in (*programs, *([answering] if answering else [])):
         for step in one.steps:

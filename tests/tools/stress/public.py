@@ -10,8 +10,8 @@ from pathlib import Path
 
 from kamtool.errors import ConfigErrors
 from kamtool.tools.sippxml.scenario import parse_scenario
+from kamtool.tools.stress.pieces import Setting
 from kamtool.tools.stress.program import Program
-from kamtool.tools.stress.template import Setting
 
 _KEY = re.compile(r"no keyword \[(\w+)\]$")
 

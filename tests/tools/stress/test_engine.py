@@ -7,10 +7,10 @@ from kamtool.tools.sippxml.scenario import parse_scenario
 from kamtool.tools.stress import builtin
 from kamtool.tools.stress.endpoint import open_udp
 from kamtool.tools.stress.engine import Engine
+from kamtool.tools.stress.pieces import Setting
 from kamtool.tools.stress.program import Program
 from kamtool.tools.stress.schedule import Load
 from kamtool.tools.stress.stats import Second
-from kamtool.tools.stress.template import Setting
 from tests.tools.stress.standin import StandIn, answer
 
 pytestmark = pytest.mark.live

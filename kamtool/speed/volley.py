@@ -1,0 +1,451 @@
+"""Calls of plain scenarios by the thousand, without sockets and clock: the pure twin of `_volley`.
+
+A load generator need not parse as a server does. A `Stage` is one step of a scenario with its message as
+octets and operations; a `Script` is the scenario at one socket; a `Volley` steps all calls in flight. What a
+plain scenario does not foresee, and a call that waits too long, is given up in `odd`, as it stands.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+SEND, RECV, PAUSE, NOP, END = range(5)
+NUMBER, CALL_ID, LENGTH, CSEQ, TO_TAG, LAST, FIELD, ROUTES, NEXT_URL, PROOF = range(10)
+CALL, RINGING = 0, 1
+"""The measures that every volley has; those of its methods come after them."""
+T2 = 4.0
+NEVER = float("inf")
+HIGHEST = 3_600_000_000
+"""Microseconds: what takes longer counts as this."""
+MEASURES = 16
+
+Address = tuple[str, int]
+Operation = bytes | tuple[int, object, bool]
+"""Octets as they are, or what is put there, its argument, and whether it is a line that an empty value
+takes away."""
+Prove = Callable[[object, bytes, bytes, int, int], bytes]
+Routing = Callable[[bytes], tuple[bytes, bytes]]
+
+
+class Stage:
+    """One step. `after` is where it leads, -1 for the next one."""
+
+    def __init__(
+        self, kind: int, after: int = -1, *, head: Sequence[Operation] = (), body: Sequence[Operation] = (),
+        starts: bool = False, is_ack: bool = False, retrans: float = 0.0, measure: int = -1,
+        status: int = -1, method: bytes = b"", methods: Sequence[bytes] = (), optional: bool = False,
+        final: bool = False, provisional: bool = False, auth: bool = False, rrs: bool = False,
+        seconds: float = 0.0,
+    ) -> None:  # fmt: skip
+        if not -1 <= measure < MEASURES:
+            raise ValueError(f"no measure {measure}")
+        self.kind, self.after, self.head, self.body = kind, after, tuple(head), tuple(body)
+        self.starts, self.is_ack, self.retrans, self.measure = starts, is_ack, retrans, measure
+        self.status, self.method, self.methods, self.optional = status, method, tuple(methods), optional
+        self.final, self.provisional, self.auth, self.rrs, self.seconds = (
+            final,
+            provisional,
+            auth,
+            rrs,
+            seconds,
+        )
+
+
+class Script:
+    """A scenario at one socket: what is sent is appended to `out`. The last stage is an END."""
+
+    def __init__(self, stages: Sequence[Stage], out: list[tuple[bytes, Address]], target: Address) -> None:
+        if not stages or stages[-1].kind != END or any(not -1 <= one.after < len(stages) for one in stages):
+            raise ValueError("a script ends with an END, and leads nowhere else")
+        self.stages, self.out, self.target = list(stages), out, target
+        self.counts = [0] * len(self.stages)
+
+
+class Shot:
+    """One call."""
+
+    __slots__ = (
+        "ack", "address", "again_at", "armed", "at", "began", "call_id", "challenge", "clocks", "cseq",
+        "done", "interval", "last", "next_url", "number", "own", "paused", "resend", "ringing", "routes",
+        "row", "script", "sent", "since", "taken", "wakes_at",
+    )  # fmt: skip
+
+    def __init__(self, script: Script, number: int, call_id: bytes, address: Address, row: int) -> None:
+        self.script, self.number, self.call_id, self.address, self.row = script, number, call_id, address, row
+        self.at = self.cseq = 0
+        self.began = self.since = self.again_at = self.interval = self.wakes_at = 0.0
+        self.done = self.armed = self.paused = self.own = self.ringing = self.taken = False
+        self.last = self.sent = self.resend = self.ack = self.challenge = self.routes = self.next_url = b""
+        self.clocks: dict[int, tuple[float, float]] = {}
+
+
+Figures = tuple[dict[int, int], float, dict[int, int], float]
+"""Of one measure: response times by bucket, the highest, and the same of service times."""
+
+
+class Volley:
+    """All calls of one side. `begin` starts one, `receive` takes what came, `sweep` what is due by time.
+
+    `timeout` is how long an answer is waited for, `tick` when a waiting call is looked at first. With `keep`
+    the last message of a call that came and is over is sent again when its request is. Times are seconds on
+    one clock.
+    """
+
+    def __init__(
+        self, *, rows: Sequence[Sequence[bytes]] = (), prove: Prove | None = None,
+        routing: Routing | None = None, timeout: float = 32.0, tick: float = 0.5, keep: bool = False,
+        own: bool = False,
+    ) -> None:  # fmt: skip
+        self.rows, self.prove, self.routing = [tuple(row) for row in rows], prove, routing
+        self.timeout, self.tick, self.keep, self.own = timeout, tick, keep, own
+        self.calls: dict[bytes, Shot] = {}
+        self.young: dict[bytes, bytes] = {}
+        self.old: dict[bytes, bytes] = {}
+        self.odd: list[tuple[Shot, bytes, Address | None, float]] = []
+        self.number = self.under_way = self.sent = self.repeated = self.succeeded = self.answered = 0
+        self._order = 0
+        self._ticks: deque[tuple[float, Shot]] = deque()
+        self._heap: list[tuple[float, int, Shot, bool]] = []
+        self._responses = [Counter[int]() for _ in range(MEASURES)]
+        self._services = [Counter[int]() for _ in range(MEASURES)]
+        self._highest = [0.0] * (2 * MEASURES)
+
+    def begin(self, script: Script, number: int, call_id: bytes, row: int, due: float, now: float) -> None:
+        """Begin a call that was due then."""
+        shot = Shot(script, number, call_id, script.target, row)
+        shot.began, shot.own = due, True
+        self.calls[call_id] = shot
+        self.under_way += 1
+        self._advance(shot, 0, now, due, now)
+
+    def receive(
+        self, batch: Sequence[tuple[bytes, Address, float]], script: Script | None, now: float
+    ) -> list[tuple[bytes, Address, float]]:
+        """Give messages to their calls; those that belong to none here come back.
+
+        A request that `script` (None: no calls are taken) begins with begins a call.
+        """
+        rest = []
+        for one in batch:
+            data, source, at = one
+            shot = self.calls.get(call_id_of(data))
+            if shot is not None:
+                self._take_in(shot, data, source, at, now)
+            elif not self._answer(data, source, at, script, now):
+                rest.append(one)
+        return rest
+
+    def _take_in(self, shot: Shot, data: bytes, source: Address, at: float, now: float) -> None:
+        if data == shot.last:
+            self.repeated += 1
+            if shot.sent and (data[:4] != b"SIP/" or shot.sent.startswith(b"ACK ")):
+                shot.script.out.append((shot.sent, shot.address))
+            return
+        index = self._expected(shot, data)
+        if index < 0:
+            self._give_up(shot, data, source, at)
+        else:
+            self._accept(shot, index, data, source, at, now)
+
+    def _answer(self, data: bytes, source: Address, at: float, script: Script | None, now: float) -> bool:
+        """Whether a message without a call is dealt with: it begins one, or repeats the end of one."""
+        call_id = call_id_of(data)
+        if not call_id or data[:4] == b"SIP/":
+            return False
+        kept = (self.young.get(call_id) or self.old.get(call_id)) if self.keep else None
+        if kept is not None:
+            if script is not None and not data.startswith(b"ACK "):
+                self.repeated += 1
+                script.out.append((kept, source))
+            return script is not None
+        if script is None:
+            return False
+        first = script.stages[0]
+        if first.kind != RECV or first.status > 0 or not data.startswith(first.method + b" "):
+            return False
+        self.number += 1
+        shot = Shot(script, self.number, call_id, source, self.number - 1)
+        shot.began, shot.own, shot.taken = at, self.own, True
+        self.calls[call_id] = shot
+        self.answered += 1
+        self.under_way += self.own
+        self._accept(shot, 0, data, source, at, now)
+        return True
+
+    def _expected(self, shot: Shot, data: bytes) -> int:
+        """The stage that waits for this, -1 when none does. Optional ones are up to the first that is not."""
+        status = 0
+        if data[:4] == b"SIP/":
+            digits = data[8:11]
+            if data[7:8] != b" " or len(digits) < 3 or not digits.isdigit():
+                return -1
+            status = int(digits)
+        for index in range(shot.at, len(shot.script.stages)):
+            stage = shot.script.stages[index]
+            if stage.kind != RECV:
+                return -1
+            if stage.status == status if status else (
+                stage.status < 0 and data.startswith(stage.method + b" ")
+            ):  # fmt: skip
+                if status and stage.methods:
+                    found = data.find(b"\r\nCSeq: ")
+                    end = data.find(b"\r", found + 2)
+                    if found < 0 or end < 0 or not data.endswith(stage.methods, found, end):
+                        return -1
+                return index
+            if not stage.optional:
+                return -1
+        return -1
+
+    def _accept(self, shot: Shot, index: int, data: bytes, source: Address, at: float, now: float) -> None:
+        stage = shot.script.stages[index]
+        shot.last = data
+        shot.script.counts[index] += 1
+        shot.again_at = 0.0
+        if stage.status > 0:
+            clocks = shot.clocks.get(stage.measure)
+            if stage.final and clocks is not None:
+                del shot.clocks[stage.measure]
+                self._record(stage.measure, at - clocks[0], at - clocks[1])
+            elif stage.provisional and clocks is not None and not shot.ringing:
+                shot.ringing = True
+                self._record(RINGING, at - clocks[0], at - clocks[1])
+        else:
+            shot.address = source
+        if stage.auth:
+            shot.challenge = data
+        if stage.rrs and self.routing is not None:
+            shot.routes, shot.next_url = self.routing(data)
+        if stage.after >= 0:
+            self._advance(shot, stage.after, now, now, at)
+        elif not stage.optional:
+            self._advance(shot, index + 1, now, now, at)
+
+    def _advance(self, shot: Shot, index: int, now: float, due: float, at: float) -> None:
+        """Go on until there is something to wait for; `due` is when this was meant to happen."""
+        script = shot.script
+        while True:
+            stage = script.stages[index]
+            if stage.kind == RECV:
+                shot.at, shot.since = index, now
+                if not shot.armed:
+                    shot.armed = True
+                    self._ticks.append((now + self.tick, shot))
+                return
+            if stage.kind == END:
+                self._succeed(shot, at)
+                return
+            script.counts[index] += 1
+            index = stage.after if stage.after >= 0 else index + 1
+            if stage.kind == SEND:
+                if stage.starts:
+                    shot.cseq += 1
+                    if stage.measure >= 0:
+                        shot.clocks[stage.measure] = (due, now)
+                data = self.render(shot, stage)
+                script.out.append((data, shot.address))
+                shot.sent = data
+                if stage.is_ack:
+                    shot.ack = data
+                if stage.retrans:
+                    shot.resend, shot.interval, shot.again_at = data, stage.retrans, now + stage.retrans
+                self.sent += 1
+            elif stage.kind == PAUSE and stage.seconds > 0:
+                shot.at, shot.since, shot.paused = index, now, True
+                shot.wakes_at = max(due + stage.seconds, now)
+                self._order += 1
+                heapq.heappush(self._heap, (shot.wakes_at, self._order, shot, True))
+                return
+
+    def render(self, shot: Shot, stage: Stage) -> bytes:
+        """The octets of a message for this call."""
+        body = b""
+        for operation in stage.body:
+            body += operation if isinstance(operation, bytes) else self._value(shot, operation, b"", b"")
+        made = b""
+        for operation in stage.head:
+            made += operation if isinstance(operation, bytes) else self._value(shot, operation, made, body)
+        return made + body
+
+    def _value(self, shot: Shot, operation: tuple[int, object, bool], made: bytes, body: bytes) -> bytes:
+        code, argument, vanishes = operation
+        value = b""
+        if code == NUMBER:
+            value = b"%d" % (shot.number + argument)  # type: ignore[operator]
+        elif code == CALL_ID:
+            value = shot.call_id
+        elif code == LENGTH:
+            value = b"%d" % (len(body) + argument)  # type: ignore[operator]
+        elif code == CSEQ:
+            value = b"%d" % (shot.cseq + argument)  # type: ignore[operator]
+        elif code == TO_TAG:
+            value = to_tag(shot.last)
+        elif code == LAST:
+            value = header_line(shot.last, argument)  # type: ignore[arg-type]
+        elif code == FIELD:
+            row = self.rows[shot.row % len(self.rows)] if self.rows else ()
+            value = row[argument] if argument < len(row) else b""  # type: ignore[call-overload,operator]
+        elif code == ROUTES:
+            value = b"Route: " + shot.routes if shot.routes else b""
+        elif code == NEXT_URL:
+            value = shot.next_url
+        elif code == PROOF and self.prove is not None and shot.challenge:
+            first = made.partition(b"\r\n")[0]
+            value = self.prove(argument, shot.challenge, first, shot.row, shot.number)
+        return value + b"\r\n" if vanishes and value else value
+
+    def _succeed(self, shot: Shot, at: float) -> None:
+        if shot.own:
+            self.succeeded += 1
+            self._record(CALL, at - shot.began, at - shot.began)
+        self._end(shot)
+        if self.keep and shot.taken:
+            self.young[shot.call_id] = shot.sent
+
+    def _end(self, shot: Shot) -> None:
+        shot.done = True
+        self.calls.pop(shot.call_id, None)
+        self.under_way -= shot.own
+
+    def _give_up(self, shot: Shot, data: bytes, source: Address | None, at: float) -> None:
+        self._end(shot)
+        self.odd.append((shot, data, source, at))
+
+    def give_up(self, call_id: bytes) -> Shot | None:
+        """The call as it stands, no longer here."""
+        shot = self.calls.get(call_id)
+        if shot is not None:
+            self._end(shot)
+        return shot
+
+    def sweep(self, now: float) -> None:
+        """Do what is due: send again, end pauses, give up calls that waited too long."""
+        ticks, heap = self._ticks, self._heap
+        while ticks and ticks[0][0] <= now:
+            shot = ticks.popleft()[1]
+            if not shot.done:
+                self._check(shot, now)
+        while heap and heap[0][0] <= now:
+            due, _, shot, wakes = heapq.heappop(heap)
+            if shot.done:
+                continue
+            if not wakes:
+                self._check(shot, now)
+            elif shot.paused:
+                shot.paused = False
+                self._advance(shot, shot.at, now, due, now)
+
+    def next_at(self) -> float:
+        """When `sweep` has something to do."""
+        first = self._ticks[0][0] if self._ticks else NEVER
+        return min(first, self._heap[0][0]) if self._heap else first
+
+    def _check(self, shot: Shot, now: float) -> None:
+        if shot.paused:
+            shot.armed = False
+            return
+        ends = NEVER
+        for stage in shot.script.stages[shot.at :]:
+            if stage.kind != RECV or not stage.optional:
+                ends = shot.since + self.timeout if stage.status > 0 else NEVER
+                break
+        if now >= ends:
+            self._give_up(shot, b"", None, now)
+            return
+        if shot.again_at and now >= shot.again_at:
+            shot.script.out.append((shot.resend, shot.address))
+            self.repeated += 1
+            shot.interval *= 2
+            if shot.interval > T2 and not shot.resend.startswith(b"INVITE "):
+                shot.interval = T2
+            shot.again_at = now + shot.interval
+        due = min(ends, shot.again_at or NEVER, now + T2)
+        self._order += 1
+        heapq.heappush(self._heap, (due, self._order, shot, False))
+
+    def _record(self, measure: int, response: float, service: float) -> None:
+        self._responses[measure][bucket_of(response)] += 1
+        self._services[measure][bucket_of(service)] += 1
+        self._highest[measure] = max(self._highest[measure], response)
+        self._highest[MEASURES + measure] = max(self._highest[MEASURES + measure], service)
+
+    def take(self) -> tuple[dict[str, int], list[Figures | None]]:
+        """What was counted since the last time, and the times by measure."""
+        counts = {
+            "sent": self.sent, "repeated": self.repeated, "succeeded": self.succeeded,
+            "answered": self.answered,
+        }  # fmt: skip
+        self.sent = self.repeated = self.succeeded = self.answered = 0
+        times: list[Figures | None] = []
+        for number in range(MEASURES):
+            response, service = self._responses[number], self._services[number]
+            high, other = self._highest[number], self._highest[MEASURES + number]
+            times.append((dict(response), high, dict(service), other) if response else None)
+            response.clear()
+            service.clear()
+            self._highest[number] = self._highest[MEASURES + number] = 0.0
+        return counts, times
+
+    def forget(self) -> None:
+        """Drop what is kept of calls that were over before the last time."""
+        self.old, self.young = self.young, {}
+
+
+def bucket_of(seconds: float) -> int:
+    """The bucket of a duration, as HdrHistogram has it: to 2,047 µs one each, then 1,024 an octave."""
+    value = min(int(seconds * 1e6 + 0.5), HIGHEST) if seconds > 0 else 0
+    if value < 2048:
+        return value
+    octave = value.bit_length() - 11
+    return (octave << 10) + (value >> octave)
+
+
+def call_id_of(data: bytes) -> bytes:
+    """The Call-ID, where it is written as nearly everybody does; else b""."""
+    at = data.find(b"\r\nCall-ID: ")
+    end = data.find(b"\r", at + 2) if at >= 0 else -1
+    return data[at + 11 : end] if end > at + 11 else b""
+
+
+def to_tag(data: bytes) -> bytes:
+    """`;tag=…` of the peer: To's in a response, From's in a request; b"" when there is none."""
+    value = header_line(data, b"To" if data.startswith(b"SIP/2.0") else b"From")
+    at = value.rfind(b";tag=")
+    if at < 0:
+        return b""
+    end = value.find(b";", at + 1)
+    return value[at:] if end < 0 else value[at:end]
+
+
+def header_line(data: bytes, name: bytes) -> bytes:
+    """`Name: value`, of several headers one with commas; b"" when there is none."""
+    end = data.find(b"\r\n\r\n")
+    head = data if end < 0 else data[: end + 2]
+    mark = b"\r\n" + name + b": "
+    at = head.find(mark)
+    if at >= 0 and head.find(mark, at + 2) < 0:  # nearly always: one, written as usual
+        end = head.find(b"\r\n", at + 2)
+        if end < 0:
+            return head[at + 2 :]
+        if head[end + 2 : end + 3] not in (b" ", b"\t"):
+            return head[at + 2 : end]
+    found = [value.strip() for value in _lines_of(name).findall(head)]
+    return name + b": " + b", ".join(found) if found else b""
+
+
+COMPACT = {
+    b"via": b"v", b"from": b"f", b"to": b"t", b"call-id": b"i", b"contact": b"m", b"content-type": b"c",
+    b"content-length": b"l", b"subject": b"s", b"supported": b"k", b"event": b"o", b"refer-to": b"r",
+    b"allow-events": b"u",
+}  # fmt: skip
+
+
+@lru_cache(512)
+def _lines_of(name: bytes) -> re.Pattern[bytes]:
+    short = COMPACT.get(name.lower())
+    names = re.escape(name) + (b"|" + short if short else b"")
+    return re.compile(rb"(?im)^(?:" + names + rb")[ \t]*:[ \t]*((?:[^\r\n]|\r?\n[ \t])*)")

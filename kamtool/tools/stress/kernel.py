@@ -1,0 +1,46 @@
+"""Which twin steps the calls of plain scenarios: the compiled one, or `kamtool.speed.volley` where it is
+missing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from kamtool import speed
+from kamtool.speed import volley
+
+Stamped = list[tuple[bytes, tuple[str, int], float]]
+SO_TIMESTAMPNS = 35
+
+if TYPE_CHECKING:
+    from kamtool.speed.volley import Script, Shot, Stage, Volley
+
+    NATIVE = bool(os.environ)
+    _twin = volley
+else:
+    try:
+        if os.environ.get("KAMTOOL_PURE", "") not in ("", "0"):
+            raise ImportError("KAMTOOL_PURE is set")
+        from kamtool.speed import _volley as _twin
+
+        NATIVE = True
+    except ImportError:
+        _twin, NATIVE = volley, False
+    Script, Shot, Stage, Volley = _twin.Script, _twin.Shot, _twin.Stage, _twin.Volley
+
+
+def _recv_stamped(fd: int) -> Stamped:
+    batch = speed.recv_batch(fd, 64)
+    now = time.perf_counter()
+    return [(data, source, now) for data, source in batch]
+
+
+recv_stamped: Callable[[int], Stamped] = getattr(_twin, "recv_stamped", _recv_stamped)
+"""Up to 64 datagrams that wait on a socket, each with its sender and the time it came: the kernel's time
+where the compiled twin runs and the socket has SO_TIMESTAMPNS, else that of reading.
+"""
+
+__all__ = ["NATIVE", "SO_TIMESTAMPNS", "Script", "Shot", "Stage", "Volley", "recv_stamped"]

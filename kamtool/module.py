@@ -27,20 +27,22 @@ The annotation of a function's parameter decides what the cfg may write there an
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import inspect
 import re
 import sys
 import types
 import typing
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum, Flag, auto
 from functools import cache
-from typing import Annotated, Any, Generic, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar, cast, overload
 
 from kamtool.errors import ConfigError
+from kamtool.record import Record
 from kamtool.sip.flow import Socket
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 Value = int | str | None
 """What a pseudo-variable or expression yields: a signed 32-bit int, a str, or None for undefined."""
@@ -169,8 +171,7 @@ class Param(Generic[T]):
         return self if instance is None else self.default
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Record):
     """One parameter of a script function."""
 
     name: str
@@ -182,8 +183,7 @@ Constants = Callable[[Sequence[str | None]], str]
 """From the arguments of a call, None for what is no constant, to Python; "" where there is none for them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(Record):
     """A function that a cfg may call: `module.attribute(ctx, *arguments) -> return code`."""
 
     name: str
@@ -217,8 +217,7 @@ class Function:
         return required <= count and (self.rest is not None or count <= len(self.parameters))
 
 
-@dataclass(frozen=True, slots=True)
-class Pv:
+class Pv(Record):
     """A pseudo-variable. `get(ctx)`, or `get(ctx, inner)`, or `get(ctx, inner, index)` as `takes` says.
 
     `takes` is 0, 1 or 2; `inner` is the evaluated text in `$name(inner)`. `kind` is the type it always has
@@ -242,8 +241,7 @@ class Pv:
     """A regular expression that `inner` as written must match as a whole; "" for any text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Transformation:
+class Transformation(Record):
     """A transformation `{name,arg,…}`: `attribute(value, *arguments) -> Value`; the arguments are Values."""
 
     name: str
@@ -253,8 +251,7 @@ class Transformation:
     doc: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rpc:
+class Rpc(Record):
     """A method of the control plane; positional parameters as annotated (str, int, or with a default)."""
 
     name: str
@@ -264,19 +261,16 @@ class Rpc:
     workers: str = "one"
 
 
-@dataclass(slots=True)
 class Declaration:
     """All that a module says of itself."""
 
-    name: str
-    doc: str
-    params: dict[str, Param[Any]] = field(default_factory=dict)
-    functions: dict[str, Function] = field(default_factory=dict)
-    pvs: dict[str, Pv] = field(default_factory=dict)
-    transformations: dict[str, Transformation] = field(default_factory=dict)
-    rpcs: dict[str, Rpc] = field(default_factory=dict)
-    events: tuple[str, ...] = ()
-    live: tuple[str, ...] = ()
+    def __init__(self, name: str, doc: str, events: tuple[str, ...], live: tuple[str, ...]) -> None:
+        self.name, self.doc, self.events, self.live = name, doc, events, live
+        self.params: dict[str, Param[Any]] = {}
+        self.functions: dict[str, Function] = {}
+        self.pvs: dict[str, Pv] = {}
+        self.transformations: dict[str, Transformation] = {}
+        self.rpcs: dict[str, Rpc] = {}
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -513,7 +507,7 @@ def declaration(cls: type[Module]) -> Declaration:
 @cache
 def _declaration(cls: type[Module]) -> Declaration:
     name = cls.name or cls.__module__.rpartition(".")[2]
-    result = Declaration(name, inspect.getdoc(cls) or "", events=cls.events, live=cls.live)
+    result = Declaration(name, inspect.getdoc(cls) or "", cls.events, cls.live)
     members = {name: member for base in reversed(cls.__mro__) for name, member in vars(base).items()}
     for attribute, member in sorted(members.items()):
         if isinstance(member, Param):
@@ -545,8 +539,8 @@ def find(name: str) -> type[Module]:
     except ModuleNotFoundError as error:
         if error.name != place:
             raise
-        for entry in importlib.metadata.entry_points(group="kamtool.modules", name=name):
-            return cast("type[Module]", entry.load())
+        if name in (others := _entry_points()):
+            return cast("type[Module]", others[name].load())
         raise ConfigError(f"kamtool has no module `{name}`", code="KT1200") from error
     for member in vars(source).values():
         if isinstance(member, type) and issubclass(member, Module) and member.__module__.startswith(place):
@@ -565,5 +559,13 @@ def _available() -> tuple[str, ...]:
 
     package = importlib.import_module("kamtool.modules")
     names = {entry.name for entry in pkgutil.iter_modules(package.__path__) if not entry.name.startswith("_")}
-    names.update(entry.name for entry in importlib.metadata.entry_points(group="kamtool.modules"))
-    return tuple(sorted(names))
+    return tuple(sorted(names | _entry_points().keys()))
+
+
+@cache
+def _entry_points() -> dict[str, EntryPoint]:
+    from importlib.metadata import (
+        entry_points,  # costs 10 ms, and only a name that is not built in asks for it
+    )
+
+    return {entry.name: entry for entry in entry_points(group="kamtool.modules")}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOMS = [
-    "compiled", "errors", "speed", "sip", "module", "script", "store", "transport", "server", "modules",
+    "compiled", "errors", "record", "speed", "sip", "module", "script", "store", "transport", "server", "modules",
     "debug", "tools", "web", "repl", "cli",
 ]  # fmt: skip
 PACKAGE = Path(__file__).parent.parent / "kamtool"

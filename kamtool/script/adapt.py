@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import types
 import typing
-from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
 from kamtool.errors import Span
 from kamtool.module import Routes
+from kamtool.record import fields
 from kamtool.script import nodes
 from kamtool.script.nodes import Binary, Expression, FlagsLine, Item, Node
 from kamtool.script.scope import ROUTE_NAMES
@@ -54,9 +54,9 @@ def _value(value: Any, files: dict[str, int]) -> Any:
         ]
         flags = {"type": "FlagsLine", "span": _span(value.span, files), "names": names}
         return {**flags, "is_avp": value.is_avp}
-    if is_dataclass(value) and not isinstance(value, type):
+    if isinstance(value, Node):
         result: dict[str, Any] = {"type": type(value).__name__}
-        result.update((each.name, _value(getattr(value, each.name), files)) for each in fields(value))
+        result.update((name, _value(getattr(value, name), files)) for name in fields(value))
         return result
     if isinstance(value, tuple):
         return [_value(each, files) for each in value]
@@ -132,7 +132,7 @@ def _ref(name: str) -> dict[str, str]:
 def _object(cls: type[Node]) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     properties: dict[str, Any] = {"type": {"const": cls.__name__}}
-    properties.update((each.name, _type(hints[each.name])) for each in fields(cls))
+    properties.update((name, _type(hints[name])) for name in fields(cls))
     if cls is FlagsLine:
         entry = {"name": {"type": "string"}, "number": {"type": ["integer", "null"]}, "span": _ref("Span")}
         properties["names"] = {"type": "array", "items": _closed(entry)}
@@ -149,7 +149,7 @@ def _type(hint: Any) -> dict[str, Any]:
         return _ref("Span")
     if hint is Routes:
         return {"enum": list(ROUTE_NAMES.values())}
-    if isinstance(hint, type) and is_dataclass(hint):
+    if isinstance(hint, type) and issubclass(hint, Node):
         return {"anyOf": [_ref("Binary"), _ref("Chain")]} if hint is Binary else _ref(hint.__name__)
     inner = typing.get_args(hint)
     if typing.get_origin(hint) is tuple:

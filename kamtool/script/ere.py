@@ -6,9 +6,9 @@ The tree is what `regex.py` writes as a Python pattern and what `automaton.py` r
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from kamtool.errors import ConfigError
+from kamtool.record import Record
 
 DUP_MAX = 1000
 """The largest number in `{m,n}`; POSIX promises 255."""
@@ -26,45 +26,38 @@ _NOTHING = "[^\\s\\S]"
 _GNU_ANCHORS = {"b": "\\b", "B": "\\B", "<": "\\b(?=\\w)", ">": "\\b(?<=\\w)", "`": "\\A", "'": "\\Z"}
 
 
-@dataclass(frozen=True, slots=True)
-class Chars:
+class Chars(Record):
     """One character: `text` is a Python character class, an escaped character or `.`."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Anchor:
+class Anchor(Record):
     """A place: `^`, `$`, or a Python assertion of glibc's extensions."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class BackReference:
+class BackReference(Record):
     """`\\1`: what a group matched. It makes the expression irregular."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(Record):
     parts: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Record):
     options: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Record):
     number: int
     body: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(Record):
     """`most` is None for no limit."""
 
     body: Node

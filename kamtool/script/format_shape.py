@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
 from kamtool.errors import Span
-from kamtool.script.nodes import FlagsLine, Item
+from kamtool.record import fields
+from kamtool.script.nodes import FlagsLine, Item, Node
 
 PLACES = frozenset(["span", "line", "name_span", "value_span", "operator_span"])
 
@@ -33,9 +33,9 @@ def _flat(root: Any) -> Iterator[Any]:
             yield "FlagsLine", value.is_avp, [(name, number) for name, number, _ in value.names]
         elif isinstance(value, Span):
             continue
-        elif is_dataclass(value) and not isinstance(value, type):
+        elif isinstance(value, Node):
             yield type(value).__name__
-            parts = [getattr(value, each.name) for each in fields(value) if each.name not in PLACES]
+            parts = [getattr(value, name) for name in fields(value) if name not in PLACES]
             waiting.extend(reversed(parts))
         elif isinstance(value, tuple):
             yield len(value)

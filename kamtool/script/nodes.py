@@ -7,14 +7,12 @@ the latter, which for an `if` without `else` is the line of the token after it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kamtool.errors import Span
 from kamtool.module import Routes
+from kamtool.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Record):
     """A piece of cfg and where it stands."""
 
     span: Span
@@ -23,24 +21,20 @@ class Node:
 # Expressions -----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Number(Node):
     value: int
 
 
-@dataclass(frozen=True, slots=True)
 class String(Node):
     value: str
 
 
-@dataclass(frozen=True, slots=True)
 class Word(Node):
     """A bare word: a route, a flag, a host, the method in `method == INVITE`."""
 
     value: str
 
 
-@dataclass(frozen=True, slots=True)
 class PvNode(Node):
     """A pseudo-variable as written; `index` is that of an old attribute, `$name[1]`."""
 
@@ -48,14 +42,12 @@ class PvNode(Node):
     index: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class SelectNode(Node):
     """`@via[1].host`: the names and indexes of a select."""
 
     parts: tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class Call(Node):
     """A function and its arguments. `bare` when it stands without parentheses; `line` as in traces."""
 
@@ -65,7 +57,6 @@ class Call(Node):
     bare: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class RouteCall(Node):
     """`route(NAME)`, the name a Word, or any expression."""
 
@@ -73,21 +64,18 @@ class RouteCall(Node):
     line: int
 
 
-@dataclass(frozen=True, slots=True)
 class BlockValue(Node):
     """A `{ block }` used as a value: what it returns."""
 
     body: Block
 
 
-@dataclass(frozen=True, slots=True)
 class AssignValue(Node):
     """An assignment in parentheses: its value is 1."""
 
     assignment: Assign
 
 
-@dataclass(frozen=True, slots=True)
 class Unary(Node):
     """`!`, `-`, `~`, `defined`, `(int)`, `(str)`, `strlen`, `strempty`."""
 
@@ -95,7 +83,6 @@ class Unary(Node):
     operand: Expression
 
 
-@dataclass(frozen=True, slots=True)
 class Binary(Node):
     operator: str
     left: Expression
@@ -103,7 +90,6 @@ class Binary(Node):
     operator_span: Span
 
 
-@dataclass(frozen=True, slots=True)
 class Selval(Node):
     """`selval(condition, positive, otherwise)`."""
 
@@ -112,12 +98,10 @@ class Selval(Node):
     otherwise: Expression
 
 
-@dataclass(frozen=True, slots=True)
 class Myself(Node):
     """The word `myself`."""
 
 
-@dataclass(frozen=True, slots=True)
 class Network(Node):
     """An address with a prefix length or mask, as in `src_ip == 10.0.0.0/8`."""
 
@@ -125,7 +109,6 @@ class Network(Node):
     mask: str = ""
 
 
-@dataclass(frozen=True, slots=True)
 class Test(Node):
     """A keyword test: `uri == myself`, `src_ip == 10.0.0.0/8`; alone, the keyword's value."""
 
@@ -143,12 +126,10 @@ Expression = (
 # Statements ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Block(Node):
     statements: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class Do(Node):
     """A call as a statement."""
 
@@ -156,14 +137,12 @@ class Do(Node):
     line: int
 
 
-@dataclass(frozen=True, slots=True)
 class Assign(Node):
     target: PvNode
     value: Expression
     line: int
 
 
-@dataclass(frozen=True, slots=True)
 class If(Node):
     condition: Expression
     then: Block
@@ -171,14 +150,12 @@ class If(Node):
     line: int
 
 
-@dataclass(frozen=True, slots=True)
 class While(Node):
     condition: Expression
     body: Block
     line: int
 
 
-@dataclass(frozen=True, slots=True)
 class Label(Node):
     """`case x:`, `case /"re":`, or `default:` when `value` is None."""
 
@@ -186,20 +163,17 @@ class Label(Node):
     is_regex: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class Case(Node):
     label: Label
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
 class Switch(Node):
     subject: Expression
     cases: tuple[Case, ...]
     line: int
 
 
-@dataclass(frozen=True, slots=True)
 class Leave(Node):
     """`return`, `exit`, `drop` or `break`, the first three with an optional value."""
 
@@ -214,7 +188,6 @@ Statement = Do | Assign | If | While | Switch | Leave
 # The file --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class Load(Node):
     """`loadmodule`. `name` is the base name, without folder and `.so`."""
 
@@ -222,7 +195,6 @@ class Load(Node):
     path: str
 
 
-@dataclass(frozen=True, slots=True)
 class ModParam(Node):
     modules: str
     name: str
@@ -232,7 +204,6 @@ class ModParam(Node):
     name_span: Span
 
 
-@dataclass(frozen=True, slots=True)
 class Setting(Node):
     """A global parameter; what stands right of `=`, its words joined when there are several."""
 
@@ -241,7 +212,6 @@ class Setting(Node):
     name_span: Span
 
 
-@dataclass(frozen=True, slots=True)
 class Custom(Node):
     """`group.name = value desc "text"`; `instance` is the number in `group[1].name`."""
 
@@ -252,7 +222,6 @@ class Custom(Node):
     instance: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class FlagsLine(Node):
     """`flags NAME:3, OTHER` and `avpflags NAME`; a number of None is given by the reader."""
 
@@ -260,7 +229,6 @@ class FlagsLine(Node):
     is_avp: bool
 
 
-@dataclass(frozen=True, slots=True)
 class Listen(Node):
     """One `listen` entry: protocol ("" for all), hosts, port (0 for the default), and its options."""
 
@@ -273,7 +241,6 @@ class Listen(Node):
     virtual: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class Alias(Node):
     """One `alias` entry; a quoted host keeps whatever stands in it."""
 
@@ -282,7 +249,6 @@ class Alias(Node):
     port: int
 
 
-@dataclass(frozen=True, slots=True)
 class Route(Node):
     """A routing block. `name` is "" for the unnamed one of its kind; `line` is that of the closing brace."""
 

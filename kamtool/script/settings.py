@@ -6,6 +6,7 @@ import difflib
 from dataclasses import dataclass, field
 from enum import Enum
 
+from kamtool.record import Record
 from kamtool.script.nodes import Alias, Custom, Listen
 
 
@@ -27,8 +28,7 @@ class Honour(Enum):
     OLD = "accepted with a warning: Kamailio 5.6 refuses it, files for 3.x have it"
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Record):
     """One global parameter."""
 
     name: str
@@ -58,6 +58,7 @@ PARAMETERS: dict[str, Parameter] = {
         Parameter("user_agent_header", Takes.STRING, _FULL, ""),
         Parameter("server_signature", Takes.NUMBER, _FULL, 1),
         Parameter("log_prefix", Takes.STRING, _FULL, ""),
+        Parameter("log_prefix_mode", Takes.NUMBER, _FULL, 0),
         Parameter("max_while_loops", Takes.NUMBER, _FULL, 100),
         Parameter("max_recursive_level", Takes.NUMBER, _FULL, 256),
         Parameter("max_branches", Takes.NUMBER, _FULL, 12),
@@ -111,7 +112,6 @@ PARAMETERS: dict[str, Parameter] = {
         *_rows(
             Takes.NUMBER,
             Honour.PART,
-            "log_prefix_mode "
             "add_local_rport "
             "received_route_mode onsend_route_reply async_workers "
             "tcp_buf_write "

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from kamtool.errors import NOWHERE, Span
+from kamtool.record import Record
 
 
 class Source:
@@ -57,8 +57,7 @@ def join(first: Span, last: Span) -> Span:
     return Span(first.file, first.line, first.column, last.end_line, last.end_column)
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Record):
     """Every file that one cfg was read from, by the name used in spans."""
 
     files: Mapping[str, str]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from kamtool.errors import ConfigError
+from kamtool.record import Record
 from kamtool.script.regex import compile_ere
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Record):
     """One `/pattern/replacement/flags`."""
 
     pattern: re.Pattern[str]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from kamtool.errors import Span
+from kamtool.record import Record
 
 
 class Mode(Enum):
@@ -36,8 +36,7 @@ class T(Enum):
     END = "end of file"
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Record):
     """One token. `text` is its spelling; `value` the number or the string it stands for."""
 
     kind: T

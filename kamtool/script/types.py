@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from kamtool.errors import Span
+from kamtool.record import Record
 from kamtool.script.nodes import (
     Binary,
     Expression,
@@ -21,8 +20,7 @@ INT_OPERATORS = frozenset(
 TEXT_WORDS = frozenset(["strlen", "strempty", "defined"])
 
 
-@dataclass(frozen=True, slots=True)
-class Mismatch:
+class Mismatch(Record):
     """A side of an operator that has the wrong type."""
 
     span: Span

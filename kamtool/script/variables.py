@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from kamtool.errors import ConfigError
+from kamtool.record import Record
 
 _NAME = re.compile(r"[A-Za-z0-9_.?]+", re.ASCII)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,9})", re.ASCII)
 DEEPEST = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Record):
     """One transformation; its arguments are literals (numbers as ints) or variables."""
 
     name: str
@@ -26,8 +25,7 @@ class Step:
     """All that stands between name and `}`, for a transformation that reads it as a whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Record):
     """One use of a pseudo-variable."""
 
     text: str

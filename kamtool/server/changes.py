@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from kamtool.errors import NOWHERE, ConfigError, Span
@@ -15,8 +15,8 @@ from kamtool.script.settings import ALIASES, NEGATED, PARAMETERS, Honour
 
 LIVE_SETTINGS = frozenset(
     """
-    debug log_prefix max_while_loops max_recursive_level server_header server_signature server_id mpath
-    cfgengine
+    debug log_prefix log_prefix_mode max_while_loops max_recursive_level server_header server_signature
+    server_id mpath cfgengine
     """.split()  # noqa: SIM905
 )
 """Global parameters that are read when they are used, or that the code of the routes holds."""
@@ -73,7 +73,7 @@ def _first(script: Script) -> Span:
 
 
 def _plain(entries: Sequence[Any]) -> list[Any]:
-    return [replace(entry, span=NOWHERE) for entry in entries]
+    return [entry.but(span=NOWHERE) for entry in entries]
 
 
 def _custom(script: Script) -> Any:

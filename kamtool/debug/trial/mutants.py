@@ -41,7 +41,7 @@ def mutants(script: Script) -> Iterator[Mutant]:
         if not isinstance(item, Route):
             continue
         for what, span, body in _blocks(item.body):
-            items = (*script.items[:number], replace(item, body=body), *script.items[number + 1 :])
+            items = (*script.items[:number], item.but(body=body), *script.items[number + 1 :])
             text = (script.text.line(span.file, span.line) or "").strip()
             yield Mutant(what, span, replace(script, items=items), text)
 
@@ -55,28 +55,28 @@ def _blocks(block: Block) -> Iterator[tuple[str, Span, Block]]:
         before, after = block.statements[:place], block.statements[place + 1 :]
         for what, span, changed in _changes(statement):
             rest = () if changed is None else (changed,)
-            yield what, span, replace(block, statements=(*before, *rest, *after))
+            yield what, span, block.but(statements=(*before, *rest, *after))
 
 
 def _changes(statement: Statement) -> Iterator[Change]:
     span = statement.span
     match statement:
         case If(condition=condition, then=then, otherwise=otherwise):
-            yield "turned round", span, replace(statement, condition=Unary(condition.span, "!", condition))
+            yield "turned round", span, statement.but(condition=Unary(condition.span, "!", condition))
             for what, where, body in _blocks(then):
-                yield what, where, replace(statement, then=body)
+                yield what, where, statement.but(then=body)
             if otherwise is not None:
                 for what, where, body in _blocks(otherwise):
-                    yield what, where, replace(statement, otherwise=body)
+                    yield what, where, statement.but(otherwise=body)
         case While(body=body):
             for what, where, changed in _blocks(body):
-                yield what, where, replace(statement, body=changed)
+                yield what, where, statement.but(body=changed)
         case Switch(cases=cases):
             for number, case in enumerate(cases):
                 inner = Block(case.span, case.body)
                 for what, where, changed in _blocks(inner):
-                    new = replace(case, body=changed.statements)
-                    yield what, where, replace(statement, cases=(*cases[:number], new, *cases[number + 1 :]))
+                    new = case.but(body=changed.statements)
+                    yield what, where, statement.but(cases=(*cases[:number], new, *cases[number + 1 :]))
         case Do(call=Call(name=name)) if name in QUIET:
             return
         case Do() | Assign() | Leave():

@@ -6,9 +6,20 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import ScriptError
-from kamtool.module import ANY, FAILURE_ROUTE, ONSEND_ROUTE, REQUEST_ROUTE, FlagName, Module, Plain, function
+from kamtool.module import (
+    ANY,
+    FAILURE_ROUTE,
+    ONSEND_ROUTE,
+    REQUEST_ROUTE,
+    FlagName,
+    Host,
+    Module,
+    Plain,
+    function,
+)
 from kamtool.script import uri_text
 from kamtool.script.levels import level_of, python_level
+from kamtool.script.log_prefix import LogPrefix
 from kamtool.script.pv_socket import PROTOCOLS, find_socket
 from kamtool.script.pv_uri import change_ruri, received_uri, ruri_parts
 
@@ -251,19 +262,22 @@ class BranchFunctions:
 class LogFunctions:
     """The core's own log."""
 
+    _log_prefix: LogPrefix
+
     @function("log", routes=ANY, arities=(1, 2))
     def log(self, ctx: Context, level: Plain, text: Plain | None = None) -> int:
         """Log a text as written, `log("text")` at L_DBG or `log(level, "text")`."""
         number = 3 if text is None else level_of(level)
         if number is None:
             return -1
-        logger.log(python_level(number), "%s", level if text is None else text)
+        extra = {"log_prefix": self._log_prefix.of(ctx)}
+        logger.log(python_level(number), "%s", level if text is None else text, extra=extra)
         return 1
 
     @function("error", routes=ANY)
     def error(self, ctx: Context, kind: Plain, reason: Plain) -> int:
         """Log an error as written. Obsolete: use `xerr`."""
-        logger.error("%s: %s", kind, reason)
+        logger.error("%s: %s", kind, reason, extra={"log_prefix": self._log_prefix.of(ctx)})
         return 1
 
 
@@ -271,6 +285,10 @@ class Core(UriFunctions, FlagFunctions, ConnectionFunctions, BranchFunctions, Lo
     """The core functions, in scope of every cfg."""
 
     name = "core"
+
+    def __init__(self, server: Host) -> None:
+        super().__init__(server)
+        self._log_prefix = LogPrefix(server)
 
     @function("forward", routes=REQUEST_ROUTE | FAILURE_ROUTE)
     async def forward(self, ctx: Context, host: Plain = "", port: Plain = "") -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from kamtool.errors import ConfigError
 from kamtool.module import ANY, Constants, Host, Module, Param, function
 from kamtool.script.levels import level_of, python_level
+from kamtool.script.log_prefix import LogPrefix
 from kamtool.script.nodes import String
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Xlog(Module):
 
         self._diverted: dict[str, logging.Logger] = {}
         self._prefix: Callable[[Context], str] | None = None
+        self._log_prefix = LogPrefix(server)
 
     def verify(self, script: Script) -> Iterable[ConfigError]:
         """Facilities must exist, in the parameter and in calls with three arguments."""
@@ -114,9 +116,12 @@ class Xlog(Module):
         if len(text) >= self.buf_size:
             self.logger.error("xlog: a text of %d octets was cut at buf_size %d", len(text), self.buf_size)
             text = text[: max(self.buf_size - 1, 0)]
-        whole = (ctx.log_prefix + text) if ctx.log_prefix else text
-        extra = self._extra if self._prefix is None else {**(self._extra or {}), "prefix": self._prefix(ctx)}
-        (logger or self.logger).log(number, "%s", whole, extra=extra)
+        extra = self._extra
+        if self._prefix is not None:
+            extra = {**(extra or {}), "prefix": self._prefix(ctx)}
+        if before := self._log_prefix.of(ctx):
+            extra = {**(extra or {}), "log_prefix": before}
+        (logger or self.logger).log(number, "%s", text, extra=extra)
         return 1
 
     def _filtered(self, ctx: Context) -> bool:

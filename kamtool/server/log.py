@@ -32,11 +32,29 @@ _COLOURS = {
 }
 _SCRIPT_COLOUR = re.compile(r"\\x1b(\[0(?:;1)?;3[0-79];4[0-79]m)")
 """What `$C(xy)` of a script writes: colours, the one escape sequence that is let through."""
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), 127)}
+_ESCAPED = {
+    **{code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))},
+    **{code: f"\\x{code - 0xDC00:02x}" for code in range(0xDC80, 0xDD00)},  # octets that are no UTF-8
+    # What some readers take for the end of a line, and what makes a line read from right to left.
+    **{code: f"\\u{code:04x}" for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))},
+}
+CONTINUED = "\t"
+"""What every line but the first of a text begins with: no record begins so."""
+
+
+def shown(text: str) -> str:
+    """A text that may hold what a peer wrote, as it is safe to log: it moves no cursor and is one record."""
+    if text.isprintable():
+        return text
+    escaped = text.translate(_ESCAPED).replace("\\x0d\n", "\r\n").rstrip("\r\n")
+    return escaped.replace("\n", f"\n{CONTINUED}")
 
 
 class KamailioFormatter(logging.Formatter):
-    """Lines as Kamailio writes them: ` 0(8053) ERROR: registrar: what happened`."""
+    """Lines as Kamailio writes them: ` 0(8053) ERROR: registrar: what happened`.
+
+    What a text holds beyond its first line follows behind a tab, so that each record begins its own line.
+    """
 
     def __init__(self, *, coloured: bool = False, prefix: str = "", script_colours: bool = False) -> None:
         super().__init__()
@@ -44,18 +62,18 @@ class KamailioFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line and, after an exception of ours, its traceback."""
-        # What a peer wrote moves no cursor and forges no line of its own.
-        text = record.getMessage().rstrip("\n").translate(_CONTROL).replace("\\x0d\n", "\r\n")
+        text = shown(record.getMessage())
         if self.script_colours or getattr(record, "force_color", False):
             text = _SCRIPT_COLOUR.sub("\x1b\\1", text)
         level = getattr(record, "level_name", "") or NAMES.get(record.levelno, record.levelname)
         # The module xlog lets a site choose what its texts begin with.
         begin = getattr(record, "prefix", None) or f"{_place(record.name)}: "
-        line = f"{self.prefix}{level}: {begin}{text}"
+        before = shown(getattr(record, "log_prefix", ""))
+        line = f"{self.prefix}{level}: {before}{begin}{text}"
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
         if record.exc_text:
-            line = f"{line}\n{record.exc_text}"
+            line = f"{line}\n{CONTINUED}{shown(record.exc_text)}"
         colour = _COLOURS.get(record.levelno) if self.coloured else None
         return f"\x1b[{colour}m{line}\x1b[0m" if colour else line
 

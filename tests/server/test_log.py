@@ -43,3 +43,34 @@ def test_what_a_peer_wrote_moves_no_cursor_and_forges_no_line_start():
         line("kamtool.script", logging.INFO, "ua \x1b[2J\r\x00\n")
         == " 0(1) INFO: <script>: ua \\x1b[2J\\x0d\\x00"
     )
+
+
+def test_a_message_keeps_its_lines_and_none_of_them_looks_like_a_record():
+    forged = "INVITE sip:x SIP/2.0\r\nSubject: a\r\n 0(1) CRITICAL: <core>: all is lost\r\n\r\n"
+    assert line("kamtool.script", logging.INFO, forged).split("\n") == [
+        " 0(1) INFO: <script>: INVITE sip:x SIP/2.0\r",
+        "\tSubject: a\r",
+        "\t 0(1) CRITICAL: <core>: all is lost",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["\x9b2J", "\u2028 0(1) ERROR: x", "\u202egnorw", "\udc9b2J", "\x85 0(1) ERROR:"]
+)
+def test_what_ends_a_line_or_turns_it_for_some_readers_is_escaped(text):
+    assert line("kamtool.script", logging.INFO, text).partition("<script>: ")[2].startswith("\\")
+
+
+def test_what_an_exception_quotes_forges_no_line():
+    try:
+        raise ValueError("bad\n 0(1) CRITICAL: <core>: forged \x1b[2J")
+    except ValueError as error:
+        info = (type(error), error, error.__traceback__)
+    lines = line("kamtool.server", logging.ERROR, "it failed", exc_info=info).split("\n")
+    assert lines[1] == "\tTraceback (most recent call last):"
+    assert lines[-1] == "\t 0(1) CRITICAL: <core>: forged \\x1b[2J"
+    assert all(each.startswith("\t") for each in lines[1:])
+
+
+def test_other_languages_are_left_as_they_are():
+    assert line("kamtool.script", logging.INFO, "Zoë\t☎ 東京\n").endswith(": Zoë\t☎ 東京")

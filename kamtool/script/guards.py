@@ -19,27 +19,39 @@ if TYPE_CHECKING:
 logger = logging.getLogger("kamtool.script")
 
 
+def _about(ctx: Context) -> str:
+    """Which route runs, and on which message."""
+    kind = str(ctx.route_kind.name).lower()
+    name = f"[{ctx.route_name}]" if ctx.route_name else ""
+    return f"{kind}_route{name}, Call-ID {ctx.msg.call_id}"
+
+
 def failed(ctx: Context, error: ScriptError, where: str) -> int:
     """Log a statement that could not be carried out; its code is -1."""
-    logger.error("%s: %s", where, error)
+    logger.error("%s: %s (%s)", where, error, _about(ctx))
     return -1
 
 
 def loop_ended(ctx: Context, limit: int, where: str) -> int:
     """Log a `while` that reached `max_while_loops`; its code is -1."""
-    logger.error("%s: the loop was stopped after %d rounds (max_while_loops)", where, limit)
+    logger.error("%s: the loop was stopped after %d rounds, max_while_loops (%s)", where, limit, _about(ctx))
     return -1
 
 
 def too_deep(ctx: Context, limit: int, where: str) -> int:
     """Log a route call beyond `max_recursive_level`; its code is -1."""
-    logger.error("%s: routes and blocks are nested more than %d deep (max_recursive_level)", where, limit)
+    logger.error(
+        "%s: routes and blocks are nested more than %d deep, max_recursive_level (%s)",
+        where,
+        limit,
+        _about(ctx),
+    )
     return -1
 
 
 def no_route(ctx: Context, name: str, where: str) -> int:
     """Log a call of a route that does not exist; its code is -1 and `$rc` stays."""
-    logger.error("%s: there is no route[%s]", where, name)
+    logger.error("%s: there is no route[%s] (%s)", where, name, _about(ctx))
     return -1
 
 

@@ -72,7 +72,8 @@ def test_while_runs_until_the_value_is_zero_also_from_below(script):
 def test_a_loop_stops_after_max_while_loops_and_the_script_goes_on(script):
     body = '$var(c) = 0; while (1) { $var(c) = $var(c) + 1; } xlog("after $var(c)");'
     assert logged(script, body) == [
-        "test.cfg:6: the loop was stopped after 100 rounds (max_while_loops)",
+        "test.cfg:6: the loop was stopped after 100 rounds, max_while_loops"
+        " (request_route, Call-ID options@case)",
         "after 100",
     ]
 
@@ -212,7 +213,7 @@ def test_an_unknown_dynamic_route_is_logged_and_gives_minus_one(script):
     run = script("request_route { " + body + " }")
     left = run(OPTIONS)
     assert left["avp(c)"] == -1
-    assert left.log[0] == "test.cfg:6: there is no route[NOPE]"
+    assert left.log[0] == "test.cfg:6: there is no route[NOPE] (request_route, Call-ID options@case)"
 
 
 def test_route_names_keep_case(script):

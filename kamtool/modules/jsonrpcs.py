@@ -241,10 +241,13 @@ class FifoRequests:
                 continue
             try:
                 request, end = self._decoder.raw_decode(self._text)
-            except (json.JSONDecodeError, RecursionError):
+            except json.JSONDecodeError:
                 if self._is_hopeless():
                     continue
                 break
+            except (ValueError, RecursionError):  # a number of thousands of digits, a thousand lists in lists
+                self._text = self._text.partition("\n")[2].lstrip()
+                continue
             found.append(request)
             self._text = self._text[end:].lstrip()
         return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -41,6 +42,8 @@ ALGORITHMS: Mapping[str, Hash] = {"MD5": _md5, "SHA-256": _sha256, "SHA-512-256"
 """Hash functions by the name in `algorithm=`, without `-sess`."""
 
 _UNQUOTED = frozenset({"algorithm", "qop", "nc", "stale"})
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 @lru_cache(64)
@@ -177,7 +180,7 @@ class Challenge:
         if self.stale:
             parts.append("stale=true")
         if self.algorithm:
-            parts.append(f"algorithm={self.algorithm}")
+            parts.append(_shown("algorithm", self.algorithm))
         if self.qop:
             parts.append(f"qop={quote(self.qop)}")
         return "Digest " + ", ".join(parts)
@@ -272,13 +275,14 @@ def _any_params(text: str) -> dict[str, str]:
     for item in split_list(text):
         name, equals, value = item.partition("=")
         name, value = name.strip().lower(), value.strip()
-        if not equals or not name or name in params:
+        if not equals or not _TOKEN.fullmatch(name) or name in params:
             raise ParseError(f"malformed digest parameter {item!r}", header="Authorization")
-        if value.startswith('"') and (len(value) < 2 or not value.endswith('"')):
+        if '"' in value and not _QUOTED.fullmatch(value):
             raise ParseError(f"malformed digest parameter {item!r}", header="Authorization")
         params[name] = unquote(value)
     return params
 
 
 def _shown(name: str, value: str) -> str:
-    return f"{name}={value}" if name in _UNQUOTED else f"{name}={quote(value)}"
+    plain = name in _UNQUOTED and _TOKEN.fullmatch(value)
+    return f"{name}={value}" if plain else f"{name}={quote(value)}"

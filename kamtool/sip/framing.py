@@ -99,14 +99,15 @@ class Framer:
     def _skip_line_ends(self, at: int, events: list[Event]) -> int:
         """Step over CRLFs between messages. A lone CRLF may be half a ping: it waits for what follows."""
         buffer = self._buffer
-        while buffer[at : at + 4] == b"\r\n\r\n":
-            events.append(Ping())
-            at += 4
-        rest = bytes(buffer[at : at + 4])
-        if rest in (b"\r", b"\r\n", b"\r\n\r"):
-            return at
         while at < len(buffer) and buffer[at] in _LINE_ENDS:
-            at += 1
+            rest = bytes(buffer[at : at + 4])
+            if rest == b"\r\n\r\n":
+                events.append(Ping())
+                at += 4
+            elif rest in (b"\r", b"\r\n", b"\r\n\r"):
+                break
+            else:
+                at += 1
         return at
 
     def _message_end(self, at: int, events: list[Event]) -> int:

@@ -84,9 +84,15 @@ class Message(Index):
 
     @property
     def top_via(self) -> Via:
-        """The first Via entry, which is the previous hop's in a request and our own in a response."""
+        """The first Via entry, which is the previous hop's in a request and our own in a response.
+
+        Raises ParseError in what was salvaged from a malformed message.
+        """
         if self.via_memo is None:
-            self.via_memo = parse_via(self.items("Via")[0])
+            entries = self.items("Via")
+            if not entries:
+                raise ParseError("missing", header="Via")
+            self.via_memo = parse_via(entries[0])
         memo: Via = self.via_memo
         return memo
 

@@ -66,7 +66,8 @@ def show_display(display: str) -> str:
     """A display name as it stands before `<`: quoted where it is more than tokens, "" where it is empty."""
     if not display:
         return ""
-    return f"{display} " if _TOKENS.fullmatch(display) else f"{quote(display)} "
+    plain = _TOKENS.fullmatch(display) and display == display.strip(" ")
+    return f"{display} " if plain else f"{quote(display)} "
 
 
 def show_params(params: Mapping[str, str | None]) -> str:

@@ -31,6 +31,12 @@ def test_nonsense_is_skipped_and_what_follows_is_understood():
     assert requests.feed(b'{"broken: \n\n{"method": "core.ps"}') == [{"method": "core.ps"}]
 
 
+@pytest.mark.parametrize("value", [b"9" * 5000, b"[" * 100_000])
+def test_what_no_reader_can_take_is_skipped(value):
+    requests = FifoRequests()
+    assert requests.feed(b'{"id": ' + value + b'}\n{"method": "core.ps"}\n') == [{"method": "core.ps"}]
+
+
 def test_a_request_without_end_is_forgotten():
     requests = FifoRequests()
     for _ in range(20):

@@ -119,3 +119,8 @@ def test_names_have_one_usual_spelling():
     assert same("k", "supported")
     assert same("X-a", "x-A")
     assert not same("t", "f")
+
+
+@pytest.mark.parametrize("display", [" A", "A ", "A  B", " ", 'A "B" ', "\\"])
+def test_a_display_name_keeps_its_spaces(display):
+    assert parse_name_addr(str(NameAddr(display, "sip:a@b"))).display == display

@@ -135,3 +135,19 @@ def test_an_unknown_algorithm_proves_nothing():
 
 def test_octets_that_are_no_utf8_are_hashed_as_they_came():
     assert digest.ha1("\udce4", "r", "p") == digest.ALGORITHMS["MD5"](b"\xe4:r:p")
+
+
+@pytest.mark.parametrize("more", ["ot her=1", 'x=a"b', '"x"=1', 'x="a"b'])
+def test_a_parameter_that_is_none_makes_credentials_malformed(more):
+    with pytest.raises(ParseError):
+        digest.parse_credentials(
+            f'Digest username="a", realm="r", nonce="n", uri="sip:x", response="0", {more}'
+        )
+
+
+def test_what_needs_quotes_gets_them():
+    text = 'Digest username="a", realm="r", nonce="n", uri="sip:x", response="0", algorithm="a b"'
+    read = digest.parse_credentials(text)
+    assert digest.parse_credentials(str(read)) == read
+    asked = digest.parse_challenge('Digest realm="r", nonce="n", algorithm="a, b"')
+    assert digest.parse_challenge(str(asked)) == asked

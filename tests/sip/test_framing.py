@@ -115,3 +115,10 @@ def test_the_torture_messages_are_cut_as_they_are():
         if path.stem in ("clerr", "dblreq", "insuf", "badinv01"):
             continue
         assert feed(Framer(), path.read_bytes(), 7) == [path.read_bytes()], path.stem
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+def test_a_ping_behind_stray_line_ends_is_heard_however_it_arrives(size):
+    assert feed(Framer(), b"\n\r\n\r\n" + OPTIONS + b"\r\r\n\r\n" + OPTIONS, size) == [
+        Ping(), OPTIONS, Ping(), OPTIONS,
+    ]  # fmt: skip

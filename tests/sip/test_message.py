@@ -213,3 +213,10 @@ def test_the_malformed_archives_parse_or_raise_parse_error():
             statuses.append(error.status)
     assert len(statuses) > 100
     assert set(statuses) <= {400, 501, 505, 513}
+
+
+def test_what_was_salvaged_with_an_empty_via_has_no_top_via():
+    request = salvage(b"OPTIONS sip:a SIP/2.0\r\nVia: \r\nTo: <sip:a>\r\n\r\n")
+    assert request is not None
+    with pytest.raises(ParseError):
+        _ = request.top_via

@@ -109,7 +109,7 @@ class AuthDb(Module):
             row = subscribers.find(credentials.user, domain, self.server.now())
             # The same work is done for one who is not there: see Auth.authenticate.
             if row is None:
-                self._idle(credentials)
+                self._idle(subscribers, credentials, domain)
                 return None
             return self._secret(subscribers, row, credentials)
 
@@ -141,9 +141,13 @@ class AuthDb(Module):
         other = subscribers.other_hash(credentials.user, row.domain, algorithm)
         return other[1 if with_domain else 0] or None if other else None
 
-    def _idle(self, credentials: Claim) -> None:
+    def _idle(self, subscribers: Subscribers, credentials: Claim, domain: str) -> None:
+        """What `_secret` does for a row."""
+        algorithm = algorithm_of(credentials)
         if self.calculate_ha1:
-            ha1(credentials.username, credentials.realm, "nobody", algorithm_of(credentials))
+            ha1(credentials.username, credentials.realm, "nobody", algorithm)
+        elif (algorithm == "MD5") == (subscribers.password_size == SHA256_LENGTH):
+            subscribers.other_hash(credentials.user, domain, algorithm)
 
     def _generate_avps(self, ctx: Context, row: Subscriber) -> None:
         for (variable, _), value in zip(self._loads, row.extra, strict=True):

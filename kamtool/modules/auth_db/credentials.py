@@ -1,7 +1,8 @@
 """The rows of `subscriber` that authentication asks for, kept in memory while they cannot have changed.
 
 A row is read again when anybody has committed to the file since it was read, so that a new password counts on
-the next request. Who is not there is never remembered.
+the next request. Who is not there is remembered as long and by the same rule, apart from the rows: whoever asks
+for many names must not tell from the time it takes which of them exist, nor push the rows out.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from kamtool.store.database import Database
 
 LOOK_EVERY = 0.005  # seconds between looks at the file's generation
 MOST = 50_000  # users kept
+MOST_ABSENT, LONGEST_ABSENT = 10_000, 64  # names kept that are nobody's, and their octets
 FILL = 25_000  # rows read ahead
 
 Key = tuple[str, str]
@@ -44,6 +46,9 @@ class Subscriber(NamedTuple):
     extra: tuple[Any, ...]
 
 
+NOBODY = ("", "", "", "", "")
+
+
 class Subscribers:
     """The rows of one table by user, or by user and domain. Raises StoreError where it does not fit."""
 
@@ -51,6 +56,11 @@ class Subscribers:
         self._database = database
         self._use_domain = use_domain
         self._kept: dict[Key, tuple[int, list[Subscriber]]] = {}
+        self._absent: dict[Key, int] = {}
+        self._whole = -1
+        """The generation of which every row has been read."""
+        self.password_size = 0
+        """The length of the passwords in the table, as the last row had it."""
         self._generation = -1
         self._looked_at = -1.0
         present = {row[1] for row in database.read(f"PRAGMA table_info({table})")}
@@ -96,7 +106,8 @@ class Subscribers:
     def forget(self) -> None:
         """Read every row again when it is next wanted."""
         self._kept.clear()
-        self._looked_at = -1.0
+        self._absent.clear()
+        self._looked_at, self._whole = -1.0, -1
 
     async def fill(self) -> None:
         """Read the first `FILL` rows ahead, from a reader thread, so that no request waits for them."""
@@ -114,6 +125,9 @@ class Subscribers:
             del rows[next(reversed(rows))]  # there may be more of them
         for key, entries in rows.items():  # what has been read meanwhile is no older
             self._kept.setdefault(key, (generation, entries))
+            self.password_size = len(entries[0].password)
+        if len(found) <= FILL:
+            self._whole = generation
 
     def _rows(self, key: Key, now: float) -> list[Subscriber]:
         if now - self._looked_at >= LOOK_EVERY:
@@ -121,14 +135,27 @@ class Subscribers:
         kept = self._kept.get(key)
         if kept is not None and kept[0] == self._generation:
             return kept[1]
+        if self._whole == self._generation or self._absent.get(key, -1) == self._generation:
+            return []
+        return self._read(key)
+
+    def _read(self, key: Key) -> list[Subscriber]:
         user, domain = key
         arguments = (_bound(user), _bound(domain)) if self._use_domain else (_bound(user),)
         rows = [_subscriber(row) for row in self._database.read(self._select, arguments)]
         self._kept.pop(key, None)
+        self._absent.pop(key, None)
         if rows:
             if len(self._kept) >= MOST:
                 del self._kept[next(iter(self._kept))]
             self._kept[key] = (self._generation, rows)
+            self.password_size = len(rows[0].password)
+        else:
+            _subscriber(NOBODY)  # as much work as for a row
+            if len(user) + len(domain) <= LONGEST_ABSENT:
+                if len(self._absent) >= MOST_ABSENT:
+                    del self._absent[next(iter(self._absent))]
+                self._absent[key] = self._generation
         return rows
 
 

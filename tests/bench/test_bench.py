@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tests.bench import __main__ as command
-from tests.bench import live, replay, scripts, secure
+from tests.bench import flood, live, replay, scripts, secure
 from tests.bench.live import Counts
 
 SMALL = Counts(paced=20, saturated=20, rate=200, runs=1, settle=0.1)
@@ -95,3 +95,15 @@ def test_tls_is_measured_without_an_error(measure):
     assert row["count"] == 8
     assert "could not" not in secure.line(row)
     json.dumps(row)
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("row", flood.ROWS)
+def test_a_flood_bans_every_scanner_and_nobody_else_and_the_phones_go_on(row):
+    if row == "kamailio" and not shutil.which(row):
+        pytest.skip("kamailio is not installed")
+    found = flood.measure(row, flood.SHORT)
+    assert found["exact"], found
+    if row != "kamailio":  # its receive queue is as small as the system's
+        assert found["succeeded"] >= flood.WANTED, found
+    json.dumps(found)

@@ -7,6 +7,8 @@
     python -m tests.bench replay --profile     where the time of the offline replay goes
     python -m tests.bench replay --callgrind   instructions per call, the number that CI may compare
     python -m tests.bench memory
+    python -m tests.bench scale           the location table with many users; some of its rows:
+                                    register-1k register-100k storm lookup-1 lookup-10 memory start flash
     python -m tests.bench script          what a script costs per message, plain and watched by a debugger
 
 Nothing here is a test: a machine that is busy with something else gives other figures. Run it on an idle
@@ -31,6 +33,13 @@ domain that needs none. The budget is 35 us. `letting go` is what the timers cos
 transactions end.
 
 *memory*: growth of the process by so many contacts, ringing calls and idle TCP connections, per thing.
+
+*scale*: location.cfg, both servers in turn. `register-1k` and `register-100k` are REGISTER with digest of so
+many accounts in SQLite, one after the other; `storm` is every phone refreshing at once with the nonce it has;
+`lookup-1` and `lookup-10` a request that is answered once its user's contacts are found. `memory` is the
+growth per contact (limit 1024 bytes), `start` what one row of the location table costs at start-up, with
+db_mode 2; `flash` (kamtool alone) what 10,000 phones that refresh every 5 minutes write in a simulated day
+(limit 50 MB).
 
 *script*: µs of CPU per message for the request_route of cfg/default.cfg and one of 62 statements, from the
 bytes to the end of the route; `bare` is a route that only exits. `attached` has an observer that asks for no

@@ -8,21 +8,24 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kamtool import speed
-from tests.bench import live, memory, replay, scripts, secure
+from tests.bench import live, memory, replay, scale, scripts, secure
 from tests.bench.callgrind import callgrind
 
-PARTS = ("live", "replay", "memory", "tls", "script")
+PARTS = ("live", "replay", "memory", "scale", "tls", "script")
 LIVE_CASES = ("options", "register", "register-db", "call")
 
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="CPU and memory, measured.")
     parser.add_argument("part", nargs="?", choices=(*PARTS, "all"), default="all")
-    parser.add_argument("case", nargs="*", help=f"of live: {' '.join(LIVE_CASES)}")
+    parser.add_argument(
+        "case", nargs="*", help=f"of live: {' '.join(LIVE_CASES)}; of scale: {' '.join(scale.NAMES)}"
+    )
     parser.add_argument("--quick", action="store_true", help="short runs")
     parser.add_argument("--server", action="append", choices=("kamailio", "kamtool"), help="only this one")
     parser.add_argument("--runs", type=int, help="runs of each measurement")
@@ -87,6 +90,13 @@ def run_memory(options: argparse.Namespace, result: dict[str, Any]) -> None:
     result["memory"] = memory.figures(names, amounts, print, {})
 
 
+def run_scale(options: argparse.Namespace, result: dict[str, Any]) -> None:
+    amounts = scale.QUICK if options.quick else scale.Amounts()
+    amounts = replace(amounts, runs=options.runs or amounts.runs)
+    names = options.server or ["kamailio", "kamtool"]
+    result["scale"] = scale.figures(options.case or scale.NAMES, names, amounts, print, {})
+
+
 def run_tls(options: argparse.Namespace, result: dict[str, Any]) -> None:
     names = options.server or ["kamtool", "kamailio"]
     result["tls"] = secure.figures(names, 500 if options.quick else 4000, print, {})
@@ -109,6 +119,7 @@ def main(words: list[str] | None = None) -> int:
         ("replay", run_replay),
         ("live", run_live),
         ("memory", run_memory),
+        ("scale", run_scale),
         ("tls", run_tls),
         ("script", run_script),
     ):

@@ -71,6 +71,12 @@ def first_line(data: bytes) -> str:
     return data[: data.find(b"\r\n")].decode(errors="replace")[:60]
 
 
+def nonce_of(challenge: bytes) -> bytes:
+    """The nonce of a 401."""
+    at = challenge.find(b'nonce="') + 7
+    return challenge[at : challenge.find(b'"', at)]
+
+
 class Options(Case):
     """OPTIONS to the server itself, answered 200 by the script."""
 
@@ -111,9 +117,11 @@ class Register(Case):
     name = "register"
     complete = 3
 
-    def __init__(self, *args, start: int = 0, with_digest: bool = True) -> None:
+    def __init__(self, *args, start: int = 0, with_digest: bool = True, users: int = 0) -> None:
         super().__init__(*args)
         self.start = start
+        self.users = users or start + self.total
+        """How many accounts there are: after the last comes the first again."""
         if not with_digest:
             self.complete = 2
         self.template = (
@@ -131,7 +139,8 @@ class Register(Case):
         self.ha2 = md5(b"REGISTER:sip:" + DOMAIN).hexdigest().encode()
 
     def begin(self, i: int) -> bytes:
-        return self.template % {b"i": i, b"cseq": 1, b"user": self.start + i, b"credentials": b""}
+        user = (self.start + i) % self.users
+        return self.template % {b"i": i, b"cseq": 1, b"user": user, b"credentials": b""}
 
     def client(self, data: bytes) -> None:
         i = self.number(data)
@@ -147,16 +156,19 @@ class Register(Case):
 
     def answer(self, i: int, challenge: bytes) -> bytes:
         """The second REGISTER, with the digest of RFC 2617 without qop, as the script's challenge asks."""
-        at = challenge.find(b'nonce="') + 7
-        nonce = challenge[at : challenge.find(b'"', at)]
-        user = b"u%07d" % (self.start + i)
+        return self.authorized(i, nonce_of(challenge), 2)
+
+    def authorized(self, i: int, nonce: bytes, cseq: int) -> bytes:
+        """A REGISTER with credentials for this nonce."""
+        number = (self.start + i) % self.users
+        user = b"u%07d" % number
         ha1 = md5(user + b":" + DOMAIN + b":pw-" + user).hexdigest().encode()
         response = md5(ha1 + b":" + nonce + b":" + self.ha2).hexdigest().encode()
         credentials = (
             b'Authorization: Digest username="%s", realm="%s", nonce="%s", uri="sip:%s", '
             b'response="%s", algorithm=MD5\r\n' % (user, DOMAIN, nonce, DOMAIN, response)
         )
-        return self.template % {b"i": i, b"cseq": 2, b"user": self.start + i, b"credentials": credentials}
+        return self.template % {b"i": i, b"cseq": cseq, b"user": number, b"credentials": credentials}
 
 
 # What the caller and the callee of a call have seen, a bit each.

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tests.bench import __main__ as command
-from tests.bench import flood, live, replay, scripts, secure
+from tests.bench import flood, live, replay, scale, scripts, secure
 from tests.bench.live import Counts
 
 SMALL = Counts(paced=20, saturated=20, rate=200, runs=1, settle=0.1)
@@ -23,6 +23,32 @@ def test_a_live_case_runs_without_an_error(server, case):
     assert [row["regime"] for row in rows] == ["paced", "saturated"], said
     assert all(row["valid_runs"] == 1 and row["cpu_us"] > 0 for row in rows), said
     json.dumps(rows)
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("server", ["kamtool", "kamailio"])
+@pytest.mark.parametrize("name", ["register-1k", "storm", "lookup-1", "lookup-10", "memory", "start"])
+def test_a_row_of_the_location_table_is_measured_without_an_error(server, name):
+    if not shutil.which(server) and server == "kamailio":
+        pytest.skip("kamailio is not installed")
+    said = []
+    amounts = scale.Amounts(operations=50, runs=1, phones=20, contacts=(50,), rows=200)
+    (row,) = scale.figures([name], [server], amounts, said.append, {})
+    assert "unavailable" not in row, said
+    assert row.get("valid_runs", 1) == 1, said
+    json.dumps(row)
+
+
+def test_flash_mode_is_measured_without_an_error():
+    (row,) = scale.figures(["flash"], ["kamtool"], scale.Amounts(flash_phones=3), print, {})
+    assert row["met"]
+
+
+def test_a_ratio_of_scale_is_of_one_row_of_both_servers():
+    ours, theirs = ({"what": "start", "server": name, "value": 3.0} for name in ("kamtool", "kamailio"))
+    assert scale.ratios([{**ours, "value": 6.0}, theirs]) == [{"what": "start", "ratio": 2.0, "met": False}]
+    assert scale.ratios([{**ours, "value": 6.0, "met": True}, theirs])[0]["met"]
+    assert scale.ratios([ours, {**theirs, "what": "storm"}]) == []
 
 
 @pytest.mark.parametrize("kind", ["inbound", "caller"])

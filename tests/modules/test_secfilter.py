@@ -37,10 +37,12 @@ request_route {
     secf_check_dst($rU); $var(f) = $rc;
     secf_check_country($hdr(X-C)); $var(g) = $rc;
     secf_check_sqli_hdr($hdr(X-S)); $var(h) = $rc;
-    $var(x) = "ip=$var(a) ua=$var(b) from=$var(c) to=$var(d) contact=$var(e) dst=$var(f)";
-    sl_send_reply("200", "$var(x) country=$var(g) sqli=$var(h)");
+    sl_send_reply("200", "VERDICTS");
 }
-"""
+""".replace(
+    "VERDICTS",
+    "ip=$var(a) ua=$var(b) from=$var(c) to=$var(d) contact=$var(e) dst=$var(f) country=$var(g) sqli=$var(h)",
+)
 USUAL = {
     "method": "OPTIONS", "ua": "x", "from": "<sip:a@h>", "to": "<sip:b@h>", "contact": "<sip:a@h>",
     "dst": "u", "country": "de", "sqli": "ok",

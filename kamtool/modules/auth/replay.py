@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from collections import OrderedDict
 from contextlib import suppress
 from typing import Any
 
@@ -48,7 +49,7 @@ class Uses:
 
     def __init__(self, size: int) -> None:
         self._size = max(1, size)
-        self._last: dict[tuple[int, int], int] = {}
+        self._last: OrderedDict[tuple[int, int], int] = OrderedDict()
         self._forgotten = (0, 0)
 
     def use(self, created: int, number: int, count: int) -> bool:
@@ -59,8 +60,7 @@ class Uses:
             if key <= self._forgotten:
                 return False
             if len(self._last) >= self._size:
-                oldest = next(iter(self._last))
-                del self._last[oldest]
+                oldest, _ = self._last.popitem(last=False)
                 self._forgotten = max(self._forgotten, oldest)
         elif count <= last:
             return False

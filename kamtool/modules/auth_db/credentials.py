@@ -1,22 +1,24 @@
 """The rows of `subscriber` that authentication asks for, kept in memory while they cannot have changed.
 
 A row is read again when anybody has committed to the file since it was read, so that a new password counts on
-the next request. Who is not there is remembered as long and by the same rule, apart from the rows: whoever asks
+the next request. Who is not there is remembered as long and by the same rule, apart from the rows: who asks
 for many names must not tell from the time it takes which of them exist, nor push the rows out.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from sys import intern
 from typing import Any, NamedTuple
 
 from kamtool.errors import StoreError
 from kamtool.store.database import Database
 
 LOOK_EVERY = 0.005  # seconds between looks at the file's generation
-MOST = 50_000  # users kept
+MOST = 200_000  # users kept, about half a KiB each
 MOST_ABSENT, LONGEST_ABSENT = 10_000, 64  # names kept that are nobody's, and their octets
 FILL = 25_000  # rows read ahead
 
@@ -55,8 +57,9 @@ class Subscribers:
     def __init__(self, database: Database, table: str, columns: Columns, *, use_domain: bool) -> None:
         self._database = database
         self._use_domain = use_domain
-        self._kept: dict[Key, tuple[int, list[Subscriber]]] = {}
-        self._absent: dict[Key, int] = {}
+        # Ordered: a plain dict looks for its first key among all the places of those that went before.
+        self._kept: OrderedDict[Key, tuple[int, list[Subscriber]]] = OrderedDict()
+        self._absent: OrderedDict[Key, int] = OrderedDict()
         self._whole = -1
         """The generation of which every row has been read."""
         self.password_size = 0
@@ -147,22 +150,29 @@ class Subscribers:
         self._absent.pop(key, None)
         if rows:
             if len(self._kept) >= MOST:
-                del self._kept[next(iter(self._kept))]
+                self._kept.popitem(last=False)
             self._kept[key] = (self._generation, rows)
             self.password_size = len(rows[0].password)
         else:
             _subscriber(NOBODY)  # as much work as for a row
             if len(user) + len(domain) <= LONGEST_ABSENT:
                 if len(self._absent) >= MOST_ABSENT:
-                    del self._absent[next(iter(self._absent))]
+                    self._absent.popitem(last=False)
                 self._absent[key] = self._generation
         return rows
 
 
 def _subscriber(row: Sequence[Any]) -> Subscriber:
     domain, password, password_2, ha1, ha1b, *extra = row
+    password, password_2, ha1, ha1b = _text(password), _text(password_2), _text(ha1), _text(ha1b)
+    # Mostly the password is HA1: one text for both.
     return Subscriber(
-        _text(domain), _text(password), _text(password_2), _text(ha1), _text(ha1b), tuple(extra)
+        intern(_text(domain)),
+        password,
+        password_2,
+        password if ha1 == password else ha1,
+        password_2 if ha1b == password_2 else ha1b,
+        tuple(extra),
     )
 
 

@@ -38,32 +38,40 @@ _ESCAPED = {
     # What some readers take for the end of a line, and what makes a line read from right to left.
     **{code: f"\\u{code:04x}" for code in (0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))},
 }
-CONTINUED = "\t"
-"""What every line but the first of a text begins with: no record begins so."""
+CONTINUED = "\n\t"
+"""How a text goes on in another line: no record begins so."""
+_LIKE_A_RECORD = re.compile(
+    rf"\n(?=[ \t]*(?:[0-9]+\([0-9]+\)|<[0-9]|[\w.-]+\[[0-9]+\]|(?:{'|'.join(NAMES.values())}):))"
+)
+"""In a stream, where a message is printed as it is: what a line of ours, or a journal's level, begins with."""
 
 
-def shown(text: str) -> str:
-    """A text that may hold what a peer wrote, as it is safe to log: it moves no cursor and is one record."""
+def shown(text: str, *, as_is: bool = False) -> str:
+    """A text that may hold what a peer wrote, as it is safe to log: it moves no cursor and forges no record.
+
+    Every further line begins with a tab; with `as_is`, only one that could be taken for a record.
+    """
     if text.isprintable():
         return text
     escaped = text.translate(_ESCAPED).replace("\\x0d\n", "\r\n").rstrip("\r\n")
-    return escaped.replace("\n", f"\n{CONTINUED}")
+    return _LIKE_A_RECORD.sub(CONTINUED, escaped) if as_is else escaped.replace("\n", CONTINUED)
 
 
 class KamailioFormatter(logging.Formatter):
     """Lines as Kamailio writes them: ` 0(8053) ERROR: registrar: what happened`.
 
-    What a text holds beyond its first line follows behind a tab, so that each record begins its own line.
+    What a text holds beyond its first line looks like no record: `shown` says how. For a `stream` lines stay
+    as they are where they can, and so do the colours of a script.
     """
 
-    def __init__(self, *, coloured: bool = False, prefix: str = "", script_colours: bool = False) -> None:
+    def __init__(self, *, coloured: bool = False, prefix: str = "", stream: bool = False) -> None:
         super().__init__()
-        self.coloured, self.prefix, self.script_colours = coloured, prefix, script_colours
+        self.coloured, self.prefix, self.stream = coloured, prefix, stream
 
     def format(self, record: logging.LogRecord) -> str:
         """One line and, after an exception of ours, its traceback."""
-        text = shown(record.getMessage())
-        if self.script_colours or getattr(record, "force_color", False):
+        text = shown(record.getMessage(), as_is=self.stream)
+        if self.stream or getattr(record, "force_color", False):
             text = _SCRIPT_COLOUR.sub("\x1b\\1", text)
         level = getattr(record, "level_name", "") or NAMES.get(record.levelno, record.levelname)
         # The module xlog lets a site choose what its texts begin with.
@@ -73,7 +81,7 @@ class KamailioFormatter(logging.Formatter):
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
         if record.exc_text:
-            line = f"{line}\n{CONTINUED}{shown(record.exc_text)}"
+            line += shown(f"\n{record.exc_text}", as_is=self.stream)
         colour = _COLOURS.get(record.levelno) if self.coloured else None
         return f"\x1b[{colour}m{line}\x1b[0m" if colour else line
 
@@ -94,9 +102,7 @@ def _place(logger: str) -> str:
 def to_stream(stream: TextIO | None = None, *, coloured: bool = False) -> logging.Handler:
     """Log to stderr, or to a stream."""
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(
-        KamailioFormatter(coloured=coloured, prefix=f" 0({os.getpid()}) ", script_colours=True)
-    )
+    handler.setFormatter(KamailioFormatter(coloured=coloured, prefix=f" 0({os.getpid()}) ", stream=True))
     return handler
 
 

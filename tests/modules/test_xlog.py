@@ -134,7 +134,7 @@ async def test_only_the_colours_of_a_script_reach_the_terminal(runtime, caplog):
     runtime.call(ctx, "xerr", text)
     plain, forced = caplog.records
     shown = "ERROR: <script>: \x1b[0;31;49m\\x1b[2J\x1b[0;39;49m"
-    assert KamailioFormatter(script_colours=True).format(plain) == shown
+    assert KamailioFormatter(stream=True).format(plain) == shown
     assert KamailioFormatter().format(forced) == shown
     assert "\x1b" not in KamailioFormatter().format(plain)
 

@@ -61,6 +61,27 @@ def test_what_ends_a_line_or_turns_it_for_some_readers_is_escaped(text):
     assert line("kamtool.script", logging.INFO, text).partition("<script>: ")[2].startswith("\\")
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        " 0(1) CRITICAL: <core>: x",
+        "0(1) ",
+        "\t 7(19) INFO: x",
+        "<2>",
+        "kamtool[1]: x",
+        "ERROR: x",
+        "NOTICE: x",
+    ],
+)
+def test_in_a_stream_only_lines_that_could_be_records_are_set_apart(start):
+    formatter = KamailioFormatter(prefix=" 0(1) ", stream=True)
+    text = f"INVITE sip:x SIP/2.0\r\nSubject: a\r\n{start}\r\n\r\n"
+    record = logging.LogRecord("kamtool.script", logging.INFO, __file__, 1, text, (), None)
+    assert formatter.format(record) == (
+        f" 0(1) INFO: <script>: INVITE sip:x SIP/2.0\r\nSubject: a\r\n\t{start}"
+    )
+
+
 def test_what_an_exception_quotes_forges_no_line():
     try:
         raise ValueError("bad\n 0(1) CRITICAL: <core>: forged \x1b[2J")

@@ -52,7 +52,9 @@ def stop(file: Path, go_on: bool, socket: Path) -> None:
 
     earlier = Coverage.read(file) if file.exists() else Coverage({})
     counted = control.ask(socket, "debug.coverage", ["show" if go_on else "off"], 10.0)
-    earlier.merged(Coverage.of(counted)).write(file)
+    for each in counted if isinstance(counted, list) else [counted]:  # one a worker
+        earlier.merged(Coverage.of(each))
+    earlier.write(file)
 
 
 def _all(files: tuple[Path, ...]) -> Coverage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -14,12 +15,25 @@ if TYPE_CHECKING:
     from kamtool.server.handover import Estate
     from kamtool.server.workers import Team
 
+log = logging.getLogger("kamtool.server")
+
 
 def size_of(wanted: str, settings: Settings) -> int:
     """How many workers: as said, or with `auto` the cfg's `children` but no more than there are CPUs."""
     if wanted != "auto":
         return int(wanted)
     return max(1, min(settings.number("children"), len(os.sched_getaffinity(0))))
+
+
+def tell_apart(flight_recorder: str, history: int) -> None:
+    """Say what every worker keeps for itself."""
+    if flight_recorder:
+        log.warning(
+            "--flight-recorder: every worker has one; `kamtool trace --before` shows that of worker 0, "
+            "with `-s SOCKET.1` that of worker 1"
+        )
+    if history:
+        log.info("--history: every worker keeps %d; `kamtool why` and `explain` ask them all", history)
 
 
 def make(size: int, dispatch: str, loaded: Script, estate: Estate | None = None) -> Team:

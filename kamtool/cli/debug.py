@@ -29,11 +29,16 @@ FORMATS = ("text", "json")
     help="Text for people, or a JSON object a line.",
 )  # fmt: skip
 @click.option("--tui", is_flag=True, help="Use the whole terminal: source, stack, watches, message, prompt.")
+@click.option(
+    "--worker", type=click.IntRange(0), metavar="N",
+    help="Watch only this one of several workers, from 0; else all are watched.",
+)  # fmt: skip
 @socket_option
 @click.pass_context
 def command(
-    ctx: click.Context, execute: Path | None, dap: str | None, output: str, tui: bool, socket: Path
-) -> int:
+    ctx: click.Context, execute: Path | None, dap: str | None, output: str, tui: bool, worker: int | None,
+    socket: Path,
+) -> int:  # fmt: skip
     """Attach a debugger to the running server.
 
     A message that meets a breakpoint stops; all others flow on. It can be looked into and changed, stepped
@@ -49,14 +54,19 @@ def command(
     if dap is not None:
         from kamtool.debug.dap import serve
 
-        return serve(socket, dap)
+        return serve(socket, dap, worker)
     if execute is not None and not execute.is_file():
         raise UsageError(f"no file {execute}", exit_code=3)
-    from kamtool.debug.client import Client
+    from kamtool.debug.crowd import Crowd
     from kamtool.repl.shell import run
 
     return run(
-        Client(), socket, script=execute, as_json=output == "json", coloured=coloured(sys.stdout), full=tui
+        Crowd(worker),
+        socket,
+        script=execute,
+        as_json=output == "json",
+        coloured=coloured(sys.stdout),
+        full=tui,
     )
 
 

@@ -53,6 +53,8 @@ def command(
             time.sleep(seconds)
         finally:
             facts = control.ask(socket, "debug.profile", ["off"], 10.0)
+    if isinstance(facts, list):  # one a worker
+        facts = Profile.joined(map(Profile.of, facts)).facts()
     profile = Profile.of(facts)
     if write is not None:
         write.write_text(json.dumps(facts))

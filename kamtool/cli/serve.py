@@ -368,6 +368,7 @@ def serve(wishes: Wishes) -> None:
                 raise UsageError(f"the running server has {len(estate.rows)} workers", hint="say --workers")
             process.run(live(wishes, loaded, database, ready, estate=estate))
             return
+        crew.tell_apart(wishes.flight_recorder, wishes.history)
         team = crew.make(size, wishes.dispatch, loaded, estate)
 
         def work(member: Team, tell: Callable[[], None]) -> int:
@@ -463,7 +464,10 @@ async def live(
     reloader = Reloader(server, lambda: load_again(wishes))
     reloader.register(server.rpc)
     reloader.on_reloaded.append(lambda script: set_log_level(wishes, script.settings))
-    rpc = control.ControlSocket(server.rpc, wishes.control_socket())
+    place = wishes.control_socket()
+    if server.worker:  # who asks one worker asks them all; a debugger goes to each
+        place = place.with_name(f"{place.name}.{server.worker}")
+    rpc = control.ControlSocket(server.rpc, place)
     rpc.takers[b'"core.hand_over"'] = partial(handover.give, server)
     rpc.takers[b'"debug.attach"'] = partial(talk, "kamtool.debug.attach", server)
     rpc.takers[b'"trace.attach"'] = partial(talk, "kamtool.tools.trace.feed", server)
@@ -482,8 +486,7 @@ async def live(
         if wishes.coverage:
             await watching.coverage("on")
         start_recorder(wishes, server)
-        if not server.worker:  # who asks one worker asks them all
-            await rpc.start(patience=5.0 if estate is not None else 0.0)
+        await rpc.start(patience=5.0 if estate is not None or server.worker else 0.0)
 
         def running() -> None:
             if team is None:
@@ -523,8 +526,11 @@ async def talk(
     import asyncio
     from importlib import import_module
 
-    if server.team is not None:
-        log.warning("who attaches sees worker 0 of %d: start with one worker to see all", server.team.size)
+    if server.team is not None and module != "kamtool.debug.attach":
+        log.warning(
+            "who attaches sees worker %d of %d; with .1 behind the control socket's name it is worker 1",
+            server.worker, server.team.size,
+        )  # fmt: skip
     attach = await asyncio.get_running_loop().run_in_executor(None, import_module, module)
     await attach.converse(server, first, reader, writer)
 

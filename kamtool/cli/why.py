@@ -25,7 +25,8 @@ def command(status: str, last: int, socket: Path, output: str) -> None:
 
     Example: kamtool why 403
     """
-    show(control.ask(socket, "debug.why", [status, last], 10.0), output)
+    found = control.ask(socket, "debug.why", [status, last], 10.0)
+    show(sorted(found, key=lambda story: -story["began"])[:last], output)  # each worker has told its last
 
 
 def show(stories: list[dict[str, object]], output: str) -> None:

@@ -53,7 +53,8 @@ class Commands(Past):
 
         script = self.server.script
         return {
-            "version": __version__, "pid": os.getpid(), "cfg": script.name,
+            "version": __version__, "pid": os.getpid(), "cfg": script.name, "worker": self.server.worker,
+            "workers": self.server.team.size if self.server.team else 1,
             "files": list(script.text.files),
             "paths": {file: os.path.abspath(file) for file in script.text.files},
             "listening": [f"{each.transport}:{each.address}" for each in self.server.sockets],

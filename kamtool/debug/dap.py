@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from kamtool.debug.client import Client, Gone
+from kamtool.debug.client import Gone
+from kamtool.debug.crowd import Crowd
 from kamtool.debug.dap_scopes import Scopes
 from kamtool.debug.dap_stops import Stops
 from kamtool.debug.words import Mistake
@@ -69,10 +70,10 @@ async def read(reader: asyncio.StreamReader) -> Json | None:
 class Adapter(Stops, Scopes):
     """One editor. `write` puts bytes on its way."""
 
-    def __init__(self, socket: Path, write: Callable[[bytes], None]) -> None:
+    def __init__(self, socket: Path, write: Callable[[bytes], None], worker: int | None = None) -> None:
         super().__init__()
         self.socket, self._write = socket, write
-        self.client = Client()
+        self.client = Crowd(worker)
         self.client.on_event = self.heard
         self._sequence = 0
         self.done = False
@@ -150,20 +151,20 @@ class Adapter(Stops, Scopes):
     on_terminate = on_disconnect
 
 
-def serve(socket: Path, where: str) -> int:
+def serve(socket: Path, where: str, worker: int | None = None) -> int:
     """Serve editors over stdio, or on `HOST:PORT` until interrupted; the exit code."""
     with contextlib.suppress(KeyboardInterrupt):
         if where == "stdio":
-            asyncio.run(_over_stdio(socket))
+            asyncio.run(_over_stdio(socket, worker))
         else:
             host, colon, port = where.rpartition(":")
             if not colon or not port.isdigit():
                 raise UsageError(f"{where!r} is no address", hint="--dap 127.0.0.1:4711, or --dap for stdio")
-            asyncio.run(_over_tcp(socket, host.strip("[]") or "127.0.0.1", int(port)))
+            asyncio.run(_over_tcp(socket, host.strip("[]") or "127.0.0.1", int(port), worker))
     return 0
 
 
-async def _over_stdio(socket: Path) -> None:
+async def _over_stdio(socket: Path, worker: int | None) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
@@ -173,10 +174,10 @@ async def _over_stdio(socket: Path) -> None:
         out.write(data)
         out.flush()
 
-    await Adapter(socket, write).run(reader)
+    await Adapter(socket, write, worker).run(reader)
 
 
-async def _over_tcp(socket: Path, host: str, port: int) -> None:
+async def _over_tcp(socket: Path, host: str, port: int, worker: int | None) -> None:
     if host not in ("127.0.0.1", "::1", "localhost"):
         # Whoever can connect can read and change calls: there is no password in this protocol.
         raise UsageError(
@@ -185,7 +186,7 @@ async def _over_tcp(socket: Path, host: str, port: int) -> None:
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
-            await Adapter(socket, writer.write).run(reader)
+            await Adapter(socket, writer.write, worker).run(reader)
             writer.close()
             await writer.wait_closed()
 

@@ -44,7 +44,8 @@ class Session:
         self._pending: dict[int, tuple[str, Breakpoint | None]] = {}
         self._seen: dict[tuple[int, int], Any] = {}
         self._every = False
-        self._count = 0
+        self._workers = server.team.size if server.team else 1
+        self._count = 1 + server.worker - self._workers
         self._numbers: dict[Key, int] = {}
         self._last_breakpoint = 0
 
@@ -319,7 +320,7 @@ class Session:
         """A call keeps its number from stop to stop, unless another of its routes is stopped already."""
         number = self._numbers.get(key)
         if number is None or number in self.parked:
-            self._count += 1
+            self._count += self._workers  # a number of one worker is none of another
             number = self._numbers[key] = self._count
             if len(self._numbers) > 1000:
                 del self._numbers[next(iter(self._numbers))]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +30,12 @@ class Watching:
         self._teller: Any = None
         self.counting: Counting | None = None
         self.timing: Timing | None = None
-        for name, method in (
-            ("debug.history", self.history), ("debug.explain", self.explain), ("debug.why", self.why),
-            ("debug.coverage", self.coverage), ("debug.profile", self.profile),
+        for name, method, workers in (
+            ("debug.history", self.history, "sum"), ("debug.explain", self.explain, "join"),
+            ("debug.why", self.why, "join"), ("debug.coverage", self.coverage, "join"),
+            ("debug.profile", self.profile, "join"),
         ):  # fmt: skip
-            server.rpc.register(name, method)
+            server.rpc.register(name, method, workers=workers)
 
     async def history(self, keep: int | None = None) -> dict[str, int]:
         """Keep the last KEEP runs of routes for `kamtool explain` and `why`; 0 keeps none."""
@@ -125,10 +129,11 @@ class Watching:
             return
         from kamtool.debug.coverage.record import Coverage
 
-        earlier = Coverage({})
-        with suppress(UsageError):
-            earlier = Coverage.read(coverage)
-        earlier.merged(self.counting.coverage(), newest=True).write(coverage)
+        with _alone_in(coverage.absolute().parent):  # several workers end at the same time
+            earlier = Coverage({})
+            with suppress(UsageError):
+                earlier = Coverage.read(coverage)
+            earlier.merged(self.counting.coverage(), newest=True).write(coverage)
 
     def _kept(self) -> Chronicle:
         if self.chronicle is None:
@@ -137,6 +142,17 @@ class Watching:
                 "`kamtool rpc debug.history 1000`"
             )  # fmt: skip
         return self.chronicle
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """No other process that asks for this is in it at the same time."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _known(command: str) -> None:

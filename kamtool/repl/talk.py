@@ -42,8 +42,16 @@ class Talk:
             self.source.files[found["file"]] = found["text"].removesuffix("\n").split("\n")
         self.history = (await self.client.call("options", history=HISTORY))["history"]
         where = ", ".join(hello["listening"])
+        who = f"process {hello['pid']}"
+        if hello["workers"] > 1:
+            one = getattr(self.client, "worker", None)
+            who = (
+                f"worker {one} of {hello['workers']}"
+                if one is not None
+                else f"all {hello['workers']} workers"
+            )
         return [
-            f"attached to kamtool {hello['version']}, process {hello['pid']}, on {where}",
+            f"attached to kamtool {hello['version']}, {who}, on {where}",
             f"{hello['cfg']}: what you stop waits, all else flows.",
             "`help` shows what to type, `quit` leaves no trace.",
         ]
@@ -74,6 +82,12 @@ class Talk:
         if event == "budget":
             self._gone(facts["id"])
             return [self.paint(f"{facts['id']} was parked {facts['seconds']:g} s and goes on", "yellow")]
+        if event == "lost":
+            size = self.client.hello["workers"]
+            for number in [each for each in self.parked if (each - 1) % size == facts["worker"]]:
+                self._gone(number)
+            text = f"worker {facts['worker']} has ended: attach anew to see what takes its place"
+            return [self.paint(text, "red")]
         if event == "passed":
             return [self.paint(f"{facts['parked']} messages are parked already: one passed", "yellow")]
         if event == "reloaded":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -62,6 +63,19 @@ class Profile:
             for (routes, file, line, name), held in self.stacks.items()
         ]
         return {"format": FORMAT, "runs": self.runs, "wall_ns": self.wall_ns, "stacks": rows}
+
+    @staticmethod
+    def joined(profiles: Iterable[Profile]) -> Profile:
+        """Those of several workers as one."""
+        found = Profile()
+        for each in profiles:
+            found.runs += each.runs
+            found.wall_ns += each.wall_ns
+            for stack, (spent, count) in each.stacks.items():
+                held = found.stacks.setdefault(stack, [0, 0])
+                held[0] += spent
+                held[1] += count
+        return found
 
     @staticmethod
     def of(facts: Any) -> Profile:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("kamtool.modules.corex")
 
 _DOMAIN = re.compile(r"(?:(udp|tcp|tls|ws|wss):)?([A-Za-z0-9][A-Za-z0-9.-]*)(?::([0-9]{1,5}))?")
+_SENT_BY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9A-Fa-f:.]+\]")
+"""A host name or address; an IPv6 one in brackets."""
 _IFLAGS = {"USE_UAC_FROM": 0, "USE_UAC_TO": 1, "UAC_AUTH": 2}
 
 
@@ -61,6 +63,24 @@ class ViaParameters:
         if record is not None:
             parts += [f";{name}={values[-1]}" for name, values in reversed(record.fields.items())]
         return to_octets("".join(parts).replace("\r", "").replace("\n", ""))
+
+
+class ViaFields:
+    """The sent-by of our Via: kamtool.server.outgoing asks it for each branch."""
+
+    __slots__ = ("record",)
+
+    def __init__(self, record: str) -> None:
+        self.record = record
+
+    def __call__(self, ctx: Context, host: str, port: int) -> tuple[str, int]:
+        record = ctx.avps.xavps.record(self.record)
+        if record is None:
+            return host, port
+        address, given = (str(record.fields.get(name, [""])[-1]) for name in ("address", "port"))
+        if not _SENT_BY.fullmatch(address):
+            address = host
+        return address, int(given) if given.isdigit() and 0 < int(given) < 65536 else port
 
 
 class Corex(Module):
@@ -219,6 +239,15 @@ class Corex(Module):
     def via_add_xavp_params(self, ctx: Context, on: int) -> int:
         """Put the fields of the record that `xavp_via_params` names into our Via of this request."""
         return self._via(ctx, "xavp", on)
+
+    @function("via_use_xavp_fields", routes=ANY)
+    def via_use_xavp_fields(self, ctx: Context, on: int) -> int:
+        """Take the address and port in our Via of this request from the fields `address` and `port` of the
+        record that `xavp_via_fields` names; what is no such field stays as it is.
+        """
+        name = cast("Server", self.server).settings.text("xavp_via_fields")
+        ctx.scratch["core.via_fields"] = ViaFields(name) if on and name else None
+        return 1
 
     def _via(self, ctx: Context, part: str, on: int) -> int:
         held = ctx.scratch.get("core.via")

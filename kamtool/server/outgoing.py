@@ -114,7 +114,10 @@ def build(server: Server, ctx: Context, flow: Flow, branch: str) -> bytes:
     if outbound is None:
         raise TransportError(f"{flow.transport}:{flow.local}: the socket is closed")
     host, port = outbound.advertised or outbound.address
-    via = via_start(outbound.transport, ctx.advertised_host or host, ctx.advertised_port or port)
+    host, port = ctx.advertised_host or host, ctx.advertised_port or port
+    if ctx._scratch is not None and (fields := ctx._scratch.get("core.via_fields")) is not None:
+        host, port = fields(ctx, host, port)
+    via = via_start(outbound.transport, host, port)
     rport_wanted = ctx.add_local_rport or server.local_rport
     prefix = b"%b%b%b" % (via, branch.encode(), b";rport\r\n" if rport_wanted else b"\r\n")
     if ctx._scratch is not None and (more := ctx._scratch.get("core.via")) is not None:
@@ -129,6 +132,12 @@ def build(server: Server, ctx: Context, flow: Flow, branch: str) -> bytes:
         at = msg.first_line_end
         edits = [(at, at, ctx.record_route.lines(inbound, outbound)), *edits]
     return speed.forward(msg, prefix, uri, -1, received, rport, edits)
+
+
+def sent(server: Server, ctx: Context, flow: Flow) -> None:
+    """The request is on its way: set_forward_close() ends the connection behind it."""
+    if ctx._scratch is not None and "core.forward_close" in ctx._scratch and flow.connection:
+        server.transports.finish(flow)
 
 
 def stateless_branch(ctx: Context) -> str:

@@ -144,6 +144,8 @@ class Relay(Cancelling):
             client.status, client.is_local = SEND_ERROR, True
             tx.error = SEND_ERROR
             return -SEND_ERROR
+        if own._scratch is not None:
+            outgoing.sent(server, own, client.flow)
         tx.script_running = False
         return 1
 
@@ -233,7 +235,9 @@ class Relay(Cancelling):
         if program.onsend_route is not None and not await self.onsend(ctx, flow, data):
             return False
         server.count("core:fwd_requests")
-        return server.send(flow, data)
+        is_sent = server.send(flow, data)
+        outgoing.sent(server, ctx, flow)
+        return is_sent
 
     async def replicate(self, ctx: Context, uri: str, transport: str) -> bool:
         """t_replicate: send a copy with a transaction whose responses go nowhere."""
@@ -340,6 +344,7 @@ class Relay(Cancelling):
                 return True
             tx.error = SEND_ERROR
             return False
+        outgoing.sent(server, own, client.flow)
         return True
 
     def _first(

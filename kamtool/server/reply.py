@@ -91,7 +91,10 @@ class Replies:
             sent = server.transports.send(flow, data)
         else:
             back = reply_flow(msg, flow, server.transports, ctx.force_rport)
-            sent = server.send_reply_by(back, msg, data)
+            if ctx._scratch and "core.reply_no_connect" in ctx._scratch:
+                sent = server.transports.send(back, data)
+            else:
+                sent = server.send_reply_by(back, msg, data)
         stats = server.stats
         if sent:
             of_class, of_status = _counted(status)

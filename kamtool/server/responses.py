@@ -353,6 +353,8 @@ class Responses(Answering):
         """The connection of a request is gone: its response goes by a new one (§18.2.2)."""
         if tx.reply_flow.transport == "udp":
             return False
+        if tx.ctx is not None and tx.ctx._scratch is not None and "core.reply_no_connect" in tx.ctx._scratch:
+            return False
         transports = self.server.transports
         try:
             tx.reply_flow = via_flow(Response(data).top_via, transports, transports.socket_of(tx.reply_flow))

@@ -128,3 +128,25 @@ def test_limits_come_from_the_cfg():
     found = tcp_options(lambda name, default: script.settings.values.get(name, default))
     assert (found.send_timeout, found.connect_timeout, found.read_bytes) == (3, 4, 8192)
     assert (found.backlog, found.max_total_bytes, found.max_tls_connections) == (64, 99_999, 7)
+
+
+@pytest.mark.parametrize("send", ["t_relay", "forward"])
+async def test_set_forward_close_closes_behind_the_request(kamtool, peer, send):
+    server = await kamtool(f"{PRE}request_route {{ set_forward_close(); {send}(); }}")
+    alice, bob = await peer(), await peer(tcp=0)
+    alice.send(alice.request("MESSAGE", bob.uri), port_of(server))
+    await bob.expect("MESSAGE")
+    await asyncio.wait_for(bob.closed.wait(), SOON)
+
+
+@pytest.mark.parametrize(("before", "answered"), [("", True), ("set_reply_no_connect();", False)])
+async def test_set_reply_no_connect_answers_by_the_connection_or_not_at_all(kamtool, peer, before, answered):
+    """The connection of the request is gone: without it a new one is made (RFC 3261 18.2.2)."""
+    server = await kamtool(f"{PRE}request_route {{ {before} t_relay(); }}")
+    alice, bob, back = await peer(tcp=port_of(server, "tcp")), await peer(), await peer(tcp=0)
+    alice.send(alice.request("MESSAGE", bob.uri, via=f"127.0.0.1:{back.port}"))
+    asked = await bob.expect("MESSAGE")
+    await alice.close()
+    await until(lambda: not server.transports.tcp.connections)
+    bob.send(bob.answer(asked, 200), port_of(server))
+    await (back.expect("200") if answered else back.silence())

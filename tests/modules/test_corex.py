@@ -5,6 +5,7 @@ import pytest
 from kamtool.sip.flow import Address
 from tests.support.messages import PLAIN_INVITE
 from tests.support.runtime import Runtime
+from tests.support.server import port_of
 
 
 @pytest.fixture
@@ -93,3 +94,33 @@ def test_parts_of_a_socket(runtime, ctx, name, result):
     assert runtime.get(ctx, f"$(var(s){{sock.{name}}})") == result
     runtime.set(ctx, "$var(s)", "nonsense")
     assert runtime.get(ctx, f"$(var(s){{sock.{name}}})") == ""
+
+
+SENT_BY = [
+    ("$xavp(v=>address) = '1.2.3.4'; $xavp(v[0]=>port) = '5099';", "1.2.3.4:5099"),
+    ("$xavp(v=>address) = 'sip.example.com';", "sip.example.com:5070"),
+    ("$xavp(v=>port) = 5099;", "9.9.9.9:5099"),
+    ("$xavp(v=>address) = 'a b'; $xavp(v[0]=>port) = '70000';", "9.9.9.9:5070"),
+    ("", "9.9.9.9:5070"),
+]
+
+
+@pytest.mark.parametrize(("values", "sent_by"), SENT_BY)
+def test_the_sent_by_of_our_via_comes_from_an_xavp(script, values, sent_by):
+    """As Kamailio's manual has it. 5.6.3 itself was seen to leave its Via as it is."""
+    start = 'loadmodule "corex.so"\nxavp_via_fields="v"\n'
+    run = script(start + f'request_route {{ via_use_xavp_fields("1"); {values} }}')
+    ctx = run().ctx
+    host, port = ctx.scratch["core.via_fields"](ctx, "9.9.9.9", 5070)
+    assert f"{host}:{port}" == sent_by
+
+
+async def test_the_next_hop_sees_that_sent_by(kamtool, peer):
+    cfg = (
+        'xavp_via_fields="v"\nloadmodule "pv.so"\nloadmodule "tm.so"\nloadmodule "corex.so"\nrequest_route {'
+        ' $xavp(v=>address) = "192.0.2.1"; $xavp(v[0]=>port) = "5099"; via_use_xavp_fields(1); t_relay(); }'
+    )
+    server = await kamtool(cfg)
+    alice, bob = await peer(), await peer()
+    alice.send(alice.request("OPTIONS", bob.uri), port_of(server))
+    assert (await bob.expect("OPTIONS")).items("Via")[0].startswith("SIP/2.0/UDP 192.0.2.1:5099;")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.timeout(900)  # pip and a compiler, on a machine that may be busy
 
 
 def run(*command, **environment):

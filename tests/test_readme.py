@@ -14,6 +14,7 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```|`(\./run [^`]+)`", README, re.DOTALL | re.MULTILINE)
 SHOWN = list(dict.fromkeys(line for block in BLOCKS for line in "\n".join(block).split("\n") if line.strip()))
 WHOLE_SUITE = "./run test"
+pytestmark = pytest.mark.timeout(900)  # many commands, one after the other
 
 
 def test_the_readme_opens_with_the_two_commands():

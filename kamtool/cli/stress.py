@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from kamtool.tools.stress.report import Report
 
 NAMES = (
-    "options", "register", "invite", "message", "subscribe", "mixed", "uac", "uas", "conn",
+    "options", "register", "invite", "message", "subscribe", "mixed", "uac", "uas", "conn", "replay",
     "torture", "fuzz", "slow-loris", "fragments", "brute-force", "storm",
 )  # fmt: skip
-"""The loads by name. Those after `conn` are abuse packs. (Held against the tools' own lists by a test.)"""
+"""The loads by name. Those after `replay` are abuse packs. (Held against the tools' own lists by a test.)"""
 SHOWN = ("options", "register", "invite", "message", "subscribe", "uac", "uas")
 
 TRANSPORTS = ("udp", "tcp", "tls", "ws", "wss")
@@ -119,6 +119,16 @@ _OPTIONS = (
         show_default=True,
         help="Give up when nothing at all is answered for so long.",
     ),
+    click.option("--capture", type=IN, help="replay: the capture file, pcap or pcapng."),
+    click.option(
+        "--speed", default=1.0, show_default=True, help="replay: how many times as fast as captured."
+    ),
+    click.option(
+        "--server",
+        default="",
+        metavar="HOST:PORT",
+        help="replay: whose place the target takes. [default: found]",
+    ),
     click.option("--scenario", "-f", "-sf", type=IN, help="Run a SIPp scenario file."),
     click.option("--sn", type=click.Choice(("uac", "uas")), help="SIPp's built-in scenario of that name."),
     click.option("--inf", type=IN, multiple=True, help="SIPp's CSV users for --scenario."),
@@ -183,9 +193,10 @@ def command(words: tuple[str, ...], **given: Any) -> int:
     """Put load on a SIP server: calls begin when they are due, whether it keeps up or not.
 
     SCENARIO is one of options, register, invite, message, subscribe, mixed (all of them), uac and uas
-    (SIPp's), conn (sockets opened and closed), or an abuse pack: torture, fuzz, slow-loris, fragments,
-    brute-force, storm. TARGET is host:port, tls:host:port or sip:host;transport=tcp. The callees of invite,
-    message and mixed are registered first and answer the calls that come through the target.
+    (SIPp's), conn (sockets opened and closed), replay (of a capture: `replay FILE TARGET`), or an abuse pack:
+    torture, fuzz, slow-loris, fragments, brute-force, storm. TARGET is host:port, tls:host:port or
+    sip:host;transport=tcp. The callees of invite, message and mixed are registered first and answer the calls
+    that come through the target.
 
     Response times count from when a call was meant to begin. A result that the generator itself spoilt says
     so.
@@ -231,6 +242,8 @@ def _who(words: tuple[str, ...], given: dict[str, Any]) -> tuple[str, str]:
     name = given["sn"] or (Path(given["scenario"]).stem if given["scenario"] else "")
     if rest and rest[0] in NAMES and not name:
         name = rest.pop(0)
+    if name == "replay" and rest and not given["capture"] and Path(rest[0]).is_file():
+        given["capture"] = Path(rest.pop(0))
     target = rest.pop(0) if rest else ""
     if rest and name:
         raise UsageError(f"too many words: {rest[0]!r}", hint="kamtool stress SCENARIO TARGET")

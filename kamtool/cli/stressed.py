@@ -49,7 +49,9 @@ def plan_of(name: str, target_text: str, given: Mapping[str, Any]) -> Plan:
     if name in ("slow-loris", "fragments"):
         transport = transport or "tcp"
     target = parse_target(target_text or f"{local.host or '127.0.0.1'}:{local.port or 5060}", transport)
-    load = _load(given, is_server)
+    if name == "replay":
+        _check_replay(given)
+    load = _load(given, is_server or name == "replay")
     permit(target, given["i_own_target"], load)
     password = _password(given["password_file"])
     return Plan(
@@ -76,8 +78,20 @@ def plan_of(name: str, target_text: str, given: Mapping[str, Any]) -> Plan:
         tls=Tls(str(given["cert"] or ""), str(given["cert_key"] or ""), str(given["ca"] or "")),
         commands=given["allow_commands"],
         connections=given["connections"],
+        capture=str(given["capture"] or ""),
+        speed=given["speed"],
+        server=given["server"],
         tick=parse_time(given["tick"]) if given["tick"] else None,
     )
+
+
+def _check_replay(given: Mapping[str, Any]) -> None:
+    if not given["capture"]:
+        raise UsageError("no capture given", hint="kamtool stress replay FILE.pcapng 127.0.0.1:5060")
+    if not 0 < given["speed"] <= 1000:
+        raise UsageError(f"no speed: {given['speed']:g}", hint="more than 0, at most 1000")
+    if given["workers"] > 1:
+        raise UsageError("a replay is one process", hint="its calls meet at each other's sockets")
 
 
 def _domain(target: Target) -> str:

@@ -61,6 +61,11 @@ class Plan:
     commands: bool = False
     expires: int = 3600
     connections: int = 100
+    capture: str = ""
+    """A capture to send again, `speed` times as fast, to the target in the place of its `server`."""
+    speed: float = 1.0
+    server: str = ""
+    most_sockets: int = 500
     tick: float | None = None
     """Seconds between two looks at the sockets, 0.0 for none, None: as the rate wants it."""
 

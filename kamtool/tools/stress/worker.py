@@ -24,7 +24,7 @@ from kamtool.tools.stress.sockets import Sockets
 from kamtool.tools.stress.stats import Row, Second
 
 REGISTER_RATE = 500.0
-LOADS = ("conn", *PACKS)
+LOADS = ("conn", "replay", *PACKS)
 """What is no scenario."""
 
 
@@ -120,10 +120,29 @@ def _other(plan: Plan, part: int, report: Callable[[Second], bool], facts: Facts
             f"{sockets.cycles} rounds of {share} connections, at most {sockets.peak} open at once"
         )
         return
+    if plan.name == "replay":
+        _replay(plan, report, facts)
+        return
     one = replace(plan, seed=plan.seed + part, load=plan.load.share(part, plan.workers))
     abuse = Abuse(one, report)
     abuse.run()
     facts.logs.append(f"{abuse.answers} of {abuse.probes} probes beside the load were answered")
+
+
+def _replay(plan: Plan, report: Callable[[Second], bool], facts: Facts) -> None:
+    """A capture sent again."""
+    from kamtool.tools.stress.replay.play import replay
+
+    played, endpoints = replay(plan, report)
+    capture = played.capture
+    requests = sum(len(part.requests) for part in capture.parts)
+    facts.logs.append(
+        f"{requests} requests of {len(capture.peers)} peers to {capture.server}, {capture.span:.1f} s as"
+        f" captured, {plan.speed:g} times as fast, from {len(endpoints)} sockets"
+    )
+    facts.logs += [f"not sent again: {count} × {what}" for what, count in capture.ignored.most_common()]
+    facts.stop_reason = played.stop_reason
+    facts.refusals = sum(endpoint.refusals for endpoint in endpoints)
 
 
 def _register(plan: Plan, part: int, setting: Any, callees: list[Endpoint]) -> str:

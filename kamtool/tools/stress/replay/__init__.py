@@ -1,0 +1,1 @@
+"""A capture sent again: `capture` reads what there is to send, `rewrite` makes it fit, `play` sends it."""

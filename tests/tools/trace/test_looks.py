@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from kamtool.errors import UsageError
-from kamtool.repl.ladder.view import COMPARE, LADDER, LIST, MESSAGE, SDP, View
+from kamtool.repl.ladder.state import COMPARE, LADDER, LIST, MESSAGE, SDP
+from kamtool.repl.ladder.view import View
 from kamtool.sip.flow import Address
 from kamtool.tools.captured import Captured, Place
 from kamtool.tools.ladder import html, markdown, mermaid, svg, text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +24,7 @@ from kamtool.server import control
 
 if TYPE_CHECKING:
     import asyncio
+    import socket
 
     from kamtool.script.program import Script
     from kamtool.script.settings import Settings
@@ -58,6 +59,7 @@ class Wishes:
     pid_file: Path | None
     pgid_file: Path | None
     workdir: Path | None
+    chroot: Path | None
     runtime_folder: Path | None
     user: str
     group: str
@@ -144,6 +146,7 @@ PATH = click.Path(path_type=Path)
 @click.option("-P", "--pid-file", type=PATH, metavar="FILE", help="Write the process number to FILE.")
 @click.option("-G", "--pgid-file", type=PATH, metavar="FILE", help="Write the process group to FILE.")
 @click.option("-w", "--workdir", type=PATH, metavar="DIR", help="Change to DIR once the cfg is read.")
+@click.option("-t", "--chroot", type=PATH, metavar="DIR", help="See only DIR once sockets are bound.")
 @click.option("-Y", "--runtime-folder", type=PATH, metavar="DIR", help="Put the control socket into DIR.")
 @click.option("-u", "--user", default="", metavar="USER", help="Run as USER.")
 @click.option("-g", "--group", default="", metavar="GROUP", help="Run as GROUP.")
@@ -348,9 +351,10 @@ def serve(wishes: Wishes) -> None:
         else None
     )
     install_log(wishes, loaded.settings)
-    process.become(wishes.user, wishes.group)
-    database = prepare_database(wishes)
     apply(wishes, loaded.settings)
+    size = crew.size_of(wishes.workers, loaded.settings)
+    bound, bound_team = give_up_root(wishes, loaded, size)
+    database = prepare_database(wishes)
     tell_limits(loaded)
     if wishes.workdir:
         os.chdir(wishes.workdir)
@@ -360,16 +364,15 @@ def serve(wishes: Wishes) -> None:
         if wishes.pgid_file
         else nullcontext(),
     ):
-        size = crew.size_of(wishes.workers, loaded.settings)
         recording.alone(wishes.record, size)
         estate = handover.ask(wishes.control_socket()) if wishes.take_over else None
         if size == 1:
             if estate is not None and len(estate.rows) != 1:
                 raise UsageError(f"the running server has {len(estate.rows)} workers", hint="say --workers")
-            process.run(live(wishes, loaded, database, ready, estate=estate))
+            process.run(live(wishes, loaded, database, ready, estate=estate, bound=bound))
             return
         crew.tell_apart(wishes.flight_recorder, wishes.history)
-        team = crew.make(size, wishes.dispatch, loaded, estate)
+        team = bound_team or crew.make(size, wishes.dispatch, loaded, estate)
 
         def work(member: Team, tell: Callable[[], None]) -> int:
             return crew.guarded(lambda: process.run(live(wishes, loaded, database, tell, member, estate)))
@@ -383,6 +386,31 @@ def serve(wishes: Wishes) -> None:
         code = Parent(team, work, running, notify, partial(process.successor, notify.path)).run()
     if code:
         raise SystemExit(code)
+
+
+def give_up_root(
+    wishes: Wishes, loaded: Script, size: int
+) -> tuple[Mapping[Socket, socket.socket], Team | None]:
+    """With -u, -g or -t: bind first, then be another. What was bound, for one server or for several."""
+    from kamtool.cli import crew
+    from kamtool.server import listen, privileges
+    from kamtool.transport.tcp_options import tcp_options
+
+    who = privileges.identity(wishes.user, wishes.group)
+    bound: Mapping[Socket, socket.socket] = {}
+    team = None
+    if (wishes.user or wishes.group or wishes.chroot) and not wishes.take_over:
+        if size == 1:
+            options = tcp_options(lambda name, default: loaded.settings.values.get(name, default))
+            bound = privileges.bind_early(listen.wanted_by(loaded, []), options)
+        else:
+            team = crew.make(size, wishes.dispatch, loaded)
+    if wishes.chroot or who.uid:
+        privileges.bring(load.name for load in loaded.loads)
+    if wishes.chroot:
+        privileges.enter(wishes.chroot)
+    privileges.become(who)
+    return bound, team
 
 
 def apply(wishes: Wishes, settings: Settings) -> None:
@@ -432,6 +460,7 @@ async def live(
     ready: Callable[[], None] | None,
     team: Team | None = None,
     estate: Estate | None = None,
+    bound: Mapping[Socket, socket.socket] | None = None,
 ) -> None:
     """One server, or one worker of it, from start to orderly stop."""
     import asyncio
@@ -453,7 +482,7 @@ async def live(
             clock=recorder.clock if recorder else None,
             team=team,
             estate=None if team is not None and team.is_late else estate,
-            bound={} if estate is None or team is not None else dict(estate.bound(wanted_by(loaded, []))),
+            bound=bound or ({} if estate is None or team else dict(estate.bound(wanted_by(loaded, [])))),
             drain=wishes.drain,
             gather=wishes.gather / 1000,
             overload_late=wishes.overload_late / 1000,

@@ -17,7 +17,7 @@ WHY = {
     "auto_aliases": "names of the listening addresses are not looked up: write `alias=`",
     "bind_ipv6_link_local": "a link-local address needs a zone, which SIP cannot write",
     "check_via": "responses are matched by the branch of our own Via (RFC 3261 §17.1.3)",
-    "chroot": "start kamtool in a container or by systemd instead",
+    "chroot": "`kamtool serve -t DIR` does it",
     "dns_cache_rec_pref": "a new answer takes the place of the old one",
     "enable_sctp": "there is no SCTP",
     "http_reply_parse": "a stream is HTTP only where the module xhttp is loaded",

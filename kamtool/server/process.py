@@ -1,12 +1,10 @@
-"""A server as a process of the system: signals, pid file, background, another user."""
+"""A server as a process of the system: signals, pid file, background."""
 
 from __future__ import annotations
 
 import asyncio
-import grp
 import logging
 import os
-import pwd
 import signal
 import subprocess
 import sys
@@ -136,37 +134,3 @@ def _leave_when_ready(reading: int, child: int) -> NoReturn:
         os._exit(0)
     _, status = os.waitpid(child, 0)
     os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
-
-
-def become(user: str, group: str) -> None:
-    """Give up root for another user and group, names or numbers; "" keeps what is. Raises UsageError."""
-    try:
-        account = _account(user) if user else None
-        if account is not None and account.pw_uid == os.getuid() != 0:
-            return  # a successor of one that has given up root already
-        number = _group(group) if group else account.pw_gid if account else None
-        if number is not None:
-            os.setgroups([])
-            os.setgid(number)
-        if account:
-            os.initgroups(account.pw_name, account.pw_gid if number is None else number)
-            os.setuid(account.pw_uid)
-            os.environ["HOME"] = account.pw_dir
-    except KeyError as error:
-        raise UsageError(f"no user or group {error.args[0]!r}") from None
-    except PermissionError as error:
-        raise UsageError(f"cannot become {user or group}: only root can", exit_code=6) from error
-
-
-def _account(user: str) -> pwd.struct_passwd:
-    try:
-        return pwd.getpwuid(int(user)) if user.isdigit() else pwd.getpwnam(user)
-    except KeyError:
-        raise KeyError(user) from None
-
-
-def _group(group: str) -> int:
-    try:
-        return int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
-    except KeyError:
-        raise KeyError(group) from None

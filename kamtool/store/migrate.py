@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from kamtool.errors import StoreError
@@ -43,7 +44,7 @@ class Migration:
     def statements(self) -> Iterator[str]:
         """Its statements, without their comments' lines around them."""
         pending = ""
-        for line in self.path.read_text(encoding="utf-8").splitlines(keepends=True):
+        for line in _text_of(self.path).splitlines(keepends=True):
             pending += line
             if sqlite3.complete_statement(pending):
                 yield pending
@@ -51,7 +52,7 @@ class Migration:
 
     def tables(self) -> list[str]:
         """The tables it creates."""
-        return re.findall(r"^CREATE TABLE (\w+)", self.path.read_text(encoding="utf-8"), re.MULTILINE)
+        return re.findall(r"^CREATE TABLE (\w+)", _text_of(self.path), re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,27 @@ class Status:
 
 def migrations(folder: Path | None = None) -> list[Migration]:
     """All migrations in the order they are applied: `standard` first, then by module and number."""
-    files = sorted((folder or sql_folder()).glob("*/[0-9][0-9][0-9][0-9]_*.sql"))
+    return list(_own() if folder is None else _found(folder))
+
+
+@cache
+def _own() -> tuple[Migration, ...]:
+    """Those of kamtool, read once: who gives up root, or its root folder, may not be able to again."""
+    own = _found(sql_folder())
+    for migration in own:
+        _text_of(migration.path)
+    return own
+
+
+def _found(folder: Path) -> tuple[Migration, ...]:
+    files = sorted(folder.glob("*/[0-9][0-9][0-9][0-9]_*.sql"))
     found = [Migration(file.parent.name, file) for file in files]
-    return sorted(found, key=lambda m: (m.module != "standard", m.module, m.name))
+    return tuple(sorted(found, key=lambda m: (m.module != "standard", m.module, m.name)))
+
+
+@cache
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
 def status(path: Path, folder: Path | None = None) -> Status:

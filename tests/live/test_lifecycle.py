@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import socket
@@ -254,6 +255,23 @@ def test_the_unit_is_one_that_systemd_understands(tmp_path):
     )
     said = [line for line in done.stderr.splitlines() if "kamtool.service" in line]
     assert not [line for line in said if "Unknown" in line or "Failed" in line or "Invalid" in line], said
+
+
+def test_the_unit_is_as_closed_as_it_says():
+    checker = shutil.which("systemd-analyze")
+    if not checker:
+        pytest.skip("systemd-analyze is not here")
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [checker, "security", "--offline=true", "--no-pager", root / "cfg/kamtool.service"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    found = re.search(r"exposure level for kamtool.service: ([0-9.]+) ", done.stdout)
+    if not found:
+        pytest.skip("this systemd-analyze cannot look at a file")
+    assert float(found[1]) <= 1.8, done.stdout
+    for place in ("cfg/kamtool.service", "SECURITY.md"):
+        assert "1.8" in (root / place).read_text()
 
 
 def test_the_units_command_line_is_one_that_serve_understands():

@@ -28,7 +28,9 @@ SLICE = 0.005
 MAX_FRUITLESS = 1024
 """Records in a row that carry no data (key updates, alerts) before a peer is taken for hostile."""
 MAX_HANDSHAKES = 1024
-CROWDED_AGE = 1.0
+"""Handshakes under way that are no crowd yet."""
+SILENT_AGE, SLOW_AGE = 1.0, 8.0
+"""Seconds that a peer in a crowd may take to say hello, and to end its handshake."""
 
 
 class Profile(Protocol):
@@ -74,17 +76,32 @@ class Handshakes:
         self._is_armed = False
         self.open: dict[int, TlsConnection] = {}
         """Every connection whose handshake has not ended, by number, the oldest first."""
+        self.silent: dict[int, TlsConnection] = {}
+        """Those of them that have not said hello."""
 
     def begin(self, connection: TlsConnection) -> None:
-        """One more. In a crowd the oldest gives way: a slow peer holds the place of a quick one."""
+        """One more. In a crowd the oldest gives way: a slow peer holds the place of a quick one.
+
+        Who has said hello is given time: when all phones come back at once, it is we who are slow.
+        """
         if len(self.open) >= MAX_HANDSHAKES:
-            oldest = next(iter(self.open.values()))
-            if self._loop.time() - oldest.stalled_at > CROWDED_AGE:
-                oldest.close("handshake too slow in a crowd")
+            now = self._loop.time()
+            for waiting, age in ((self.silent, SILENT_AGE), (self.open, SLOW_AGE)):
+                oldest = next(iter(waiting.values()), None)
+                if oldest is not None and not oldest.is_waiting and now - oldest.stalled_at > age:
+                    oldest.close("handshake too slow in a crowd")
+                    break
         self.open[connection.flow.connection] = connection
+        if not connection.is_outgoing:
+            self.silent[connection.flow.connection] = connection
+
+    def heard(self, connection: TlsConnection) -> None:
+        """It has said hello."""
+        self.silent.pop(connection.flow.connection, None)
 
     def end(self, connection: TlsConnection) -> None:
         self.open.pop(connection.flow.connection, None)
+        self.silent.pop(connection.flow.connection, None)
 
     def add(self, connection: TlsConnection) -> None:
         """Let `connection` do its next step soon."""
@@ -239,6 +256,7 @@ class TlsConnection(Connection):
             return False
         self.sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVLOWAT, 1)
         self.server_name = hello.server_name
+        cast(TlsOwner, self.owner).handshakes.heard(self)
         profiles = cast(TlsOwner, self.owner).profiles
         self.profile = profiles.server_profile(self.flow.local, hello.server_name) if profiles else None
         if self.profile is None:

@@ -1,0 +1,98 @@
+"""Clients that mean harm: what they can make a TLS server do is bounded."""
+
+import asyncio
+import shutil
+
+import pytest
+
+from kamtool.transport import tls
+from tests.fuzz.hello import client_hello
+from tests.live.test_tls_live import HERE, ask, is_closed, port_of, raw
+from tests.support.until import until
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture
+def crowded(monkeypatch):
+    """Two handshakes are a crowd, and nobody in it may be silent."""
+    monkeypatch.setattr(tls, "MAX_HANDSHAKES", 2)
+    monkeypatch.setattr(tls, "SILENT_AGE", -1.0)
+
+
+async def test_in_a_crowd_the_silent_give_way_and_who_has_said_hello_stays(crowded, tls_server, tls_peer):
+    server = await tls_server(HERE)
+    port = port_of(server, "tls")
+    handshakes = server.transports.tcp.handshakes
+    begun = []
+    for count in range(1, 5):
+        begun.append(raw(port, client_hello("sip.example.com")))
+        await until(lambda count=count: len(handshakes.open) == count and not handshakes.silent)
+    silent = [raw(port) for _ in range(4)]
+    for sock in silent[:-1]:
+        assert await is_closed(sock)
+    await ask(await tls_peer(port), port)  # the last silent one has gone for it
+    assert await is_closed(silent[-1])
+    assert len(handshakes.open) == 4
+    for sock in begun:
+        sock.setblocking(False)
+        assert sock.recv(4096)[:1] == b"\x16"  # our half of the handshake, and no end of it
+        sock.close()
+    await until(lambda: not handshakes.open)
+
+
+async def test_in_a_crowd_a_handshake_that_never_ends_gives_way_too(
+    crowded, monkeypatch, tls_server, tls_peer
+):
+    monkeypatch.setattr(tls, "SLOW_AGE", -1.0)
+    server = await tls_server(HERE)
+    port = port_of(server, "tls")
+    handshakes = server.transports.tcp.handshakes
+    begun = []
+    for _ in range(6):
+        begun.append(raw(port, client_hello("sip.example.com")))
+        await until(lambda: handshakes.open and not handshakes.silent)
+        assert len(handshakes.open) <= 2
+    await ask(await tls_peer(port), port)
+    for sock in begun:
+        sock.close()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+async def test_a_client_cannot_make_us_shake_hands_again(tls_server, tls_peer):
+    """A renegotiation costs the server ten times what it costs the client."""
+    server = await tls_server(HERE)
+    port = port_of(server, "tls")
+    client = await asyncio.create_subprocess_exec(
+        "openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_2", "-servername", "sip.example.com",
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    assert client.stdin is not None
+    assert client.stdout is not None
+    await asyncio.wait_for(client.stdout.readuntil(b"Verify return code"), 20)
+    client.stdin.write(b"R\n")
+    said = await asyncio.wait_for(client.stdout.read(), 20)
+    assert b"RENEGOTIATING" in said
+    assert b"no renegotiation" in said.lower() or b"no_renegotiation" in said.lower(), said
+    await client.wait()
+    await until(lambda: server.transports.tcp.tls_count == 0)
+    await ask(await tls_peer(port), port)
+
+
+@pytest.mark.parametrize(
+    "flight", [b"\x14\x03\x03\x00\x01\x01", b"\x15\x03\x03\x00\x02\x01\x00", b"\x16\x03\x03\x40\x00"]
+)
+async def test_nonsense_in_the_middle_of_a_handshake_ends_it(tls_server, tls_peer, flight):
+    server = await tls_server(HERE, settings="tls_handshake_timeout=2")
+    port = port_of(server, "tls")
+    sock = raw(port, client_hello("sip.example.com"))
+    loop = asyncio.get_running_loop()
+    assert (await loop.sock_recv(sock, 4096))[:1] == b"\x16"
+    for _ in range(50):
+        try:
+            await loop.sock_sendall(sock, flight)
+        except ConnectionError:
+            break
+    assert await is_closed(sock)
+    assert not server.transports.tcp.handshakes.open
+    await ask(await tls_peer(port), port)

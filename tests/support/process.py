@@ -14,8 +14,8 @@ KAMTOOL = [sys.executable, "-m", "kamtool.cli.main"]
 class Served:
     """A running `kamtool serve`. Its database, control socket and log stand in `folder`."""
 
-    def __init__(self, folder, port):
-        self.folder, self.port, self.process = folder, port, None
+    def __init__(self, folder, port, address="127.0.0.1"):
+        self.folder, self.port, self.address, self.process = folder, port, address, None
         self.environment = {
             **os.environ,
             "KAMTOOL_DB": str(folder / "kamtool.db"),
@@ -26,7 +26,8 @@ class Served:
 
     def start(self, *arguments, limit=30):
         """Start it and wait until it answers on its control socket."""
-        command = [*KAMTOOL, "serve", "-l", f"udp:127.0.0.1:{self.port}", "-l", f"tcp:127.0.0.1:{self.port}"]
+        listen = [word for kind in ("udp", "tcp") for word in ("-l", f"{kind}:{self.address}:{self.port}")]
+        command = [*KAMTOOL, "serve", *listen]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, *map(str, arguments)],

@@ -131,6 +131,16 @@ _OPTIONS = (
     ),
     click.option("--scenario", "-f", "-sf", type=IN, help="Run a SIPp scenario file."),
     click.option("--sn", type=click.Choice(("uac", "uas")), help="SIPp's built-in scenario of that name."),
+    click.option(
+        "--3pcc",
+        "twin",
+        default="",
+        metavar="HOST:PORT",
+        help="Where the twin scenario is, or comes (SIPp's -3pcc).",
+    ),
+    click.option("--master", default="", metavar="NAME", help="Our name in --slave-cfg, as who begins."),
+    click.option("--slave", default="", metavar="NAME", help="Our name in --slave-cfg."),
+    click.option("--slave-cfg", type=IN, help="Names and addresses of all twins: name;host:port a line."),
     click.option("--inf", type=IN, multiple=True, help="SIPp's CSV users for --scenario."),
     click.option(
         "--key",

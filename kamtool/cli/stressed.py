@@ -18,6 +18,7 @@ from rich.text import Text
 from kamtool.cli.output import coloured, printable
 from kamtool.errors import UsageError
 from kamtool.sip.flow import Address
+from kamtool.tools.sippxml.model import Scenario, SendCmd
 from kamtool.tools.sippxml.scenario import read_scenario
 from kamtool.tools.sippxml.users import Users, read_users
 from kamtool.tools.stress import files, process, worker
@@ -30,6 +31,7 @@ from kamtool.tools.stress.plan import Plan, Tls, default_users
 from kamtool.tools.stress.schedule import Load, parse_ramp, parse_rate, parse_time
 from kamtool.tools.stress.target import PORTS, Target, parse_target, permit
 from kamtool.tools.stress.threshold import Threshold, compare, parse_threshold
+from kamtool.tools.stress.twin import read_peers
 
 FAILED, UNREACHABLE, INVALID, CROSSED = 1, 5, 10, 99
 HOUR = 3600.0
@@ -53,6 +55,7 @@ def plan_of(name: str, target_text: str, given: Mapping[str, Any]) -> Plan:
         _check_replay(given)
     load = _load(given, is_server or name == "replay")
     permit(target, given["i_own_target"], load)
+    twins, own_twin = _twins(scenario, given)
     password = _password(given["password_file"])
     return Plan(
         name,
@@ -80,9 +83,37 @@ def plan_of(name: str, target_text: str, given: Mapping[str, Any]) -> Plan:
         connections=given["connections"],
         capture=str(given["capture"] or ""),
         speed=given["speed"],
+        twins=twins,
+        own_twin=own_twin,
         server=given["server"],
         tick=parse_time(given["tick"]) if given["tick"] else None,
     )
+
+
+def _twins(scenario: Scenario | None, given: Mapping[str, Any]) -> tuple[dict[str, Address], Address | None]:
+    """The twins of a scenario with commands, and where we listen for them. Raises UsageError."""
+    first = scenario.first_command if scenario is not None else None
+    name = given["master"] or given["slave"]
+    if first is None:
+        if name or given["twin"]:
+            raise UsageError("the scenario has no command for a twin", hint="<sendCmd> or <recvCmd>")
+        return {}, None
+    if given["workers"] > 1:
+        raise UsageError("a scenario with twins is one process")
+    if given["twin"]:
+        host, colon, port = given["twin"].rpartition(":")
+        if not colon or not port.isdigit():
+            raise UsageError(f"no address: {given['twin']!r}", hint="--3pcc HOST:PORT")
+        place = Address(host.strip("[]"), int(port))
+        return ({"": place}, None) if first is SendCmd else ({}, place)
+    if not name or not given["slave_cfg"]:
+        raise UsageError(
+            "who is the twin?", hint="--3pcc HOST:PORT, or --master/--slave NAME with --slave-cfg FILE"
+        )
+    peers = read_peers(given["slave_cfg"])
+    if name not in peers:
+        raise UsageError(f"{given['slave_cfg']} has no {name!r}", hint=", ".join(peers))
+    return peers, peers[name]
 
 
 def _check_replay(given: Mapping[str, Any]) -> None:

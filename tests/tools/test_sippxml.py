@@ -12,8 +12,8 @@ from kamtool.tools.sippxml.scenario import parse_scenario
 from kamtool.tools.sippxml.tree import read_xml
 from kamtool.tools.sippxml.users import parse_users
 from kamtool.tools.stress import builtin
-from kamtool.tools.stress.program import Program
 from kamtool.tools.stress.pieces import Setting
+from kamtool.tools.stress.program import Program
 from kamtool.tools.stress.template import split_message
 
 
@@ -31,9 +31,9 @@ SEND = "<send><![CDATA[\nOPTIONS sip:x SIP/2.0\nCall-ID: [call_id]\n\n]]></send>
 
 
 def test_what_is_not_supported_is_named_with_its_line_and_all_at_once():
-    found = complaints(f"{SEND}\n<sendCmd/>\n<recv/>\n<nop><action><closecon/></action></nop>")
+    found = complaints(f"{SEND}\n<rtpCmd/>\n<recv/>\n<nop><action><closecon/></action></nop>")
     assert [message for _, message in found] == [
-        "the element <sendCmd> is not supported", "<recv> needs either 'response' or 'request'",
+        "the element <rtpCmd> is not supported", "<recv> needs either 'response' or 'request'",
         "the action <closecon> is not supported",
     ]  # fmt: skip
     assert [line for line, _ in found] == [7, 8, 9]

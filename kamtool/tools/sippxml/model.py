@@ -90,6 +90,23 @@ class Timewait(Step):
 
 
 @dataclass(slots=True)
+class SendCmd(Step):
+    """A command to the twin, or to the one named `dest` (third-party call control)."""
+
+    text: str = ""
+    text_line: int = 0
+    dest: str = ""
+
+
+@dataclass(slots=True)
+class RecvCmd(Step):
+    """A command to wait for."""
+
+    timeout: float = 0.0
+    ontimeout: str = ""
+
+
+@dataclass(slots=True)
 class Scenario:
     """A whole file. `warnings` tells what is read but does nothing here (media)."""
 
@@ -106,3 +123,15 @@ class Scenario:
         """Whether the first thing of the scenario is to wait for a message."""
         first = next((step for step in self.steps if isinstance(step, Send | Recv)), None)
         return isinstance(first, Recv)
+
+    @property
+    def is_begun_by_command(self) -> bool:
+        """Whether a twin's command begins each call."""
+        kinds = Send | Recv | SendCmd | RecvCmd
+        return isinstance(next((step for step in self.steps if isinstance(step, kinds)), None), RecvCmd)
+
+    @property
+    def first_command(self) -> type[SendCmd] | type[RecvCmd] | None:
+        """What the first command is, None without one: who sends first connects, the other listens."""
+        first = next((step for step in self.steps if isinstance(step, SendCmd | RecvCmd)), None)
+        return type(first) if first is not None else None

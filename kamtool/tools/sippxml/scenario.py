@@ -8,7 +8,19 @@ from pathlib import Path
 from kamtool.errors import ConfigError, ConfigErrors
 from kamtool.tools.sippxml.actions import read_action
 from kamtool.tools.sippxml.keywords import unknown_keywords
-from kamtool.tools.sippxml.model import Action, Label, Nop, Pause, Recv, Scenario, Send, Step, Timewait
+from kamtool.tools.sippxml.model import (
+    Action,
+    Label,
+    Nop,
+    Pause,
+    Recv,
+    RecvCmd,
+    Scenario,
+    Send,
+    SendCmd,
+    Step,
+    Timewait,
+)
 from kamtool.tools.sippxml.tree import Element, mistake, read_xml
 
 SILENT = (
@@ -31,6 +43,8 @@ OF_STEP = {
     "pause": ("milliseconds", "variable", "distribution", "min", "max", "mean", "stdev", "value", "lambda",
               "k", "x_m", "n", "p", "theta", "sanity_check"),
     "nop": ("milliseconds",),
+    "sendCmd": ("dest",),
+    "recvCmd": ("src",),
     "label": ("id",),
     "timewait": ("milliseconds", "variable", "distribution", "min", "max", "value", "mean", "stdev"),
 }  # fmt: skip
@@ -102,8 +116,7 @@ class _Reader:
                 self._common(element, step)
                 self.scenario.steps.append(step)
         elif name not in SILENT:
-            hint = "a scenario of two controllers (3PCC)" if name in ("sendCmd", "recvCmd") else ""
-            self.complain(f"the element <{name}> is not supported", element.line, hint)
+            self.complain(f"the element <{name}> is not supported", element.line)
 
     def _common(self, element: Element, step: Step) -> None:
         known = (*COMMON, *OF_STEP[element.name])
@@ -145,10 +158,7 @@ class _Reader:
             self.complain("<send> without a message", element.line)
             return None
         get = element.attributes.get
-        for keyword, line in unknown_keywords(element.text, element.text_line, self.keys):
-            word = keyword.split()[0]
-            hint = f"if it is yours, give it a value: --key {word} VALUE" if word.isidentifier() else ""
-            self.complain(f"no keyword [{keyword}]", line, hint)
+        self._check_keywords(element)
         return Send(
             element.line,
             text=element.text,
@@ -158,6 +168,30 @@ class _Reader:
             start_txn=get("start_txn", ""),
             ack_txn=get("ack_txn", ""),
         )
+
+    def send_command(self, element: Element) -> SendCmd | None:
+        if "call-id:" not in element.text.lower():
+            self.complain("<sendCmd> without a Call-ID: no twin could tell its call", element.line)
+            return None
+        self._check_keywords(element)
+        return SendCmd(
+            element.line,
+            text=element.text,
+            text_line=element.text_line,
+            dest=element.attributes.get("dest", ""),
+        )
+
+    def receive_command(self, element: Element) -> RecvCmd:
+        return RecvCmd(
+            element.line, timeout=self._number(element, "timeout", 0.0) / 1000,
+            ontimeout=element.attributes.get("ontimeout", ""),
+        )  # fmt: skip
+
+    def _check_keywords(self, element: Element) -> None:
+        for keyword, line in unknown_keywords(element.text, element.text_line, self.keys):
+            word = keyword.split()[0]
+            hint = f"if it is yours, give it a value: --key {word} VALUE" if word.isidentifier() else ""
+            self.complain(f"no keyword [{keyword}]", line, hint)
 
     def recv(self, element: Element) -> Recv | None:
         get = element.attributes.get
@@ -241,6 +275,7 @@ DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
 READERS: dict[str, Callable[[_Reader, Element], Step | None]] = {
     "send": _Reader.send, "recv": _Reader.recv, "pause": _Reader.pause, "nop": _Reader.nop,
     "label": _Reader.label, "timewait": _Reader.timewait,
+    "sendCmd": _Reader.send_command, "recvCmd": _Reader.receive_command,
 }  # fmt: skip
 
 

@@ -9,19 +9,21 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from kamtool.errors import TransportError
 from kamtool.tools.stress import received
 from kamtool.tools.stress.actions import Failed, number_of, perform
 from kamtool.tools.stress.call import Call
 from kamtool.tools.stress.defaults import give_up
 from kamtool.tools.stress.endpoint import Endpoint
 from kamtool.tools.stress.pauses import pause
-from kamtool.tools.stress.program import NOP, PAUSE, RECV, SEND, TIMEWAIT, Program, Step
+from kamtool.tools.stress.program import NOP, PAUSE, RECV, RECV_CMD, SEND, SEND_CMD, TIMEWAIT, Program, Step
 from kamtool.tools.stress.schedule import Load
 from kamtool.tools.stress.stats import Recorder
 from kamtool.tools.stress.template import variable
 
 if TYPE_CHECKING:
     from kamtool.tools.stress.quick import Quick
+    from kamtool.tools.stress.twin import Twins
 
 T2 = 4.0
 FINISHED = 32.0
@@ -68,6 +70,9 @@ class Calls:
         self.stopping = self.abandon = False
         self.stop_reason = ""
         self.own = 0
+        self.twins: Twins | None = None
+        self.commands: dict[bytes, list[bytes]] = {}
+        """Commands that came before their call waited for one."""
         self.quick: Quick | None = None
         """The kernel's share, once the engine runs."""
 
@@ -171,6 +176,25 @@ class Calls:
                     call.paused = True
                     self.record.sent += sent
                     return
+            elif kind == RECV_CMD:
+                call.at, call.since = at, now
+                if not call.armed:
+                    call.armed = True
+                    self._ticks.append((now + self._tick, call))
+                self.record.sent += sent
+                self.commanded(call, now)
+                return
+            elif kind == SEND_CMD:
+                step.count += 1
+                try:
+                    self.twins.send(step.written.dest, step.command.render(call))  # type: ignore[union-attr,attr-defined]
+                except (TransportError, AttributeError) as error:
+                    self.record.sent += sent
+                    self._fail(
+                        call, f"no command sent: {error}" if self.twins else "no twin to command: --3pcc"
+                    )
+                    return
+                at = at + 1 if step.next_index < 0 else self._next(call, step)
             elif kind == NOP:
                 step.count += 1
                 at = at + 1 if step.next_index < 0 else self._next(call, step)
@@ -201,7 +225,7 @@ class Calls:
         if written.start_rtd:
             call.rtds = call.rtds or {}
             call.rtds.setdefault(written.start_rtd, now)
-        if step.kind in (SEND, NOP, PAUSE):
+        if step.kind in (SEND, NOP, PAUSE, SEND_CMD):
             self._stop_timer(call, step, now)
             if step.actions:
                 try:
@@ -269,6 +293,10 @@ class Calls:
         elif load.calls and self.program.is_server and self.number >= load.calls and not self.under_way:
             self.stopping = True
 
+    def commanded(self, call: Call, now: float) -> None:
+        """Go on with a command that has already come."""
+        raise NotImplementedError
+
     # Time
 
     def _sweep(self, now: float) -> None:
@@ -299,7 +327,7 @@ class Calls:
             call.armed = False
             return
         step = call.program.awaited(call.at)
-        limit = step.timeout or (self.timeout if step.status > 0 else NEVER)
+        limit = step.timeout or (self.timeout if step.status > 0 or step.kind == RECV_CMD else NEVER)
         ends = call.since + limit
         if now >= ends:
             self._timed_out(call, step, now)

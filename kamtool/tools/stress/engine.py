@@ -21,6 +21,7 @@ from kamtool.tools.stress.program import Program
 from kamtool.tools.stress.quick import quick
 from kamtool.tools.stress.schedule import Load, intended
 from kamtool.tools.stress.stats import Second
+from kamtool.tools.stress.twin import Twins
 
 BURST = 128
 """Calls begun at once before the sockets are looked at again."""
@@ -57,15 +58,16 @@ class Engine(Messages):
 
     def __init__(
         self, program: Program, endpoints: Sequence[Endpoint], load: Load, *, part: int = 0, parts: int = 1,
-        patience: float = 10.0, tick: float | None = None, report: Callable[[Second], bool] | None = None,
+        patience: float = 10.0, tick: float | None = None,
+        twins: Twins | None = None, report: Callable[[Second], bool] | None = None,
         **more: Any,
     ) -> None:  # fmt: skip
         super().__init__(program, endpoints, load, part=part, **more)
         self.patience, self.part, self.parts, self.report, self.tick = patience, part, parts, report, tick
+        self.twins = twins
         self._give_up_at = NEVER
         self._lone: list[int] | None = None
         self._streams = any(endpoint.reliable for endpoint in (*self.endpoints, *self.callees))
-        self._heard = False
         self.grid = 0.0
         """Seconds between two looks at the sockets; 0.0: every message wakes us."""
 
@@ -96,7 +98,10 @@ class Engine(Messages):
         poller = select.epoll()
         for fd in files:
             poller.register(fd, select.EPOLLIN)
-        few = not self._streams and len(every) <= 4 and max(files) < FD_SETSIZE
+        twins = self.twins
+        for fd in twins.files if twins is not None else ():
+            poller.register(fd, select.EPOLLIN)
+        few = twins is None and not self._streams and len(every) <= 4 and max(files) < FD_SETSIZE
         self._lone = list(files) if few else None
         self.start = start = clock()
         due = self._due()
@@ -233,6 +238,9 @@ class Engine(Messages):
                 pause_for = 0
             events = poller.poll(max(min(pause_for, 1.0), 0))
         for fd, _ in events:
+            if fd not in files:
+                self._command(fd, poller)
+                continue
             endpoint = files[fd]
             if self.quick is not None:
                 self._drain(endpoint)
@@ -254,6 +262,17 @@ class Engine(Messages):
                 self._lost(endpoint)
         for endpoint in self._unsent(files) if self._streams else ():
             endpoint.flush()
+
+    def _command(self, fd: int, poller: select.epoll) -> None:
+        """What a twin has sent; or a twin that comes, or goes."""
+        assert self.twins is not None
+        before = set(self.twins.files)
+        for data in self.twins.receive(fd):
+            self.command(data, clock())
+        for fresh in set(self.twins.files) - before:
+            poller.register(fresh, select.EPOLLIN)
+        if self.twins.closed and not self.stopping:
+            self.stopping, self.stop_reason = True, self.twins.closed
 
     def _tick_on(self, poller: select.epoll, files: dict[int, Endpoint]) -> None:
         """Sleep until the next tick and look at every socket, or at those that have something."""

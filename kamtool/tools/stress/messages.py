@@ -8,11 +8,14 @@ from kamtool.tools.stress.call import Call
 from kamtool.tools.stress.calls import Calls
 from kamtool.tools.stress.defaults import answer_unasked
 from kamtool.tools.stress.endpoint import Arrived, Endpoint
-from kamtool.tools.stress.program import RECV, Program, Step
+from kamtool.tools.stress.program import RECV, RECV_CMD, Program, Step
 
 
 class Messages(Calls):
     """Gives each message that comes to its call, and begins the calls of strangers."""
+
+    _heard = False
+    """Whether anything has come at all."""
 
     def _receive(self, batch: Arrived, endpoint: Endpoint, now: float) -> None:
         calls = endpoint.calls
@@ -104,6 +107,52 @@ class Messages(Calls):
         if step.written.optional:  # type: ignore[attr-defined]
             return
         self._advance(call, at, now, now)
+
+    def command(self, data: bytes, now: float) -> None:
+        """A command of a twin: for a call that is here, or the beginning of one."""
+        self._heard = True
+        call_id = received.call_id(data)
+        call = self.calls.get(call_id)
+        if call is None and self.program.scenario.is_begun_by_command and not self.stopping and call_id:
+            self.number += 1
+            endpoint = self.endpoints[self.number % len(self.endpoints)]
+            users = self.program.setting.rows() if self.program.setting.users else None
+            row = users.take(self.choice) if users else self.number - 1
+            call = Call(self.number, call_id, endpoint, endpoint.target, self.program, row)
+            call.began, call.own = now, True
+            self.calls[call_id] = call
+            self.own += 1
+            self.record.due += 1
+            self.record.started += 1
+            self.commands.setdefault(call_id, []).append(data)
+            self._advance(call, 0, now, now)
+        elif call is None:
+            self.record.codes["commands for no call"] += 1
+        else:
+            self.commands.setdefault(call_id, []).append(data)
+            self.commanded(call, now)
+
+    def commanded(self, call: Call, now: float) -> None:
+        step = call.program.steps[call.at]
+        waiting = self.commands.get(call.call_id)
+        if step.kind != RECV_CMD or call.paused or not waiting:
+            return
+        data = waiting.pop(0)
+        if not waiting:
+            del self.commands[call.call_id]
+        step.count += 1
+        call.again_at = 0.0
+        self._stop_timer(call, step, now)
+        jump = -1
+        if step.actions:
+            try:
+                jump = perform(self, call, step.actions, data)
+            except Failed as reason:
+                self._fail(call, str(reason)) if str(reason) else self._succeed(call, now)
+                return
+        if jump < 0:
+            jump = self._next(call, step) if step.next_index >= 0 else step.index + 1
+        self._advance(call, jump, now, now)
 
     def _by_pattern(self, program: Program, call: Call, data: bytes) -> Step | None:
         for step in program.tables[call.at].values():

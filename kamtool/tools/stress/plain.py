@@ -37,10 +37,10 @@ def is_plain(program: Program) -> bool:
 
 def _is_plain_step(step: Step) -> bool:
     written = step.written
-    if (
-        written.actions or written.test or written.condition or written.chance < 1.0 or written.start_rtd
-        or written.rtd or step.lost or step.pattern or step.timeout
-    ):  # fmt: skip
+    if step.kind in (steps.SEND_CMD, steps.RECV_CMD) or step.lost or step.pattern or step.timeout:
+        return False
+    timed = written.start_rtd or written.rtd
+    if timed or written.actions or written.test or written.condition or written.chance < 1.0:
         return False
     if isinstance(written, model.Recv):
         return written.optional != "global" and bool(step.measure or step.status < 200 or written.auth)

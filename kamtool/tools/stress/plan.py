@@ -66,6 +66,9 @@ class Plan:
     speed: float = 1.0
     server: str = ""
     most_sockets: int = 500
+    twins: dict[str, Address] = field(default_factory=dict)
+    """Where commands go, by name; "" is the only twin. `own_twin` is where they come."""
+    own_twin: Address | None = None
     tick: float | None = None
     """Seconds between two looks at the sockets, 0.0 for none, None: as the rate wants it."""
 

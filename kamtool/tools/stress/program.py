@@ -8,12 +8,23 @@ import re
 from collections.abc import Iterator
 
 from kamtool.errors import ConfigError, Span
-from kamtool.tools.sippxml.model import Action, Label, Nop, Pause, Recv, Scenario, Send, Timewait
+from kamtool.tools.sippxml.model import (
+    Action,
+    Label,
+    Nop,
+    Pause,
+    Recv,
+    RecvCmd,
+    Scenario,
+    Send,
+    SendCmd,
+    Timewait,
+)
 from kamtool.tools.sippxml.model import Step as Written
 from kamtool.tools.stress.pieces import Setting
 from kamtool.tools.stress.template import Message, Template
 
-SEND, RECV, PAUSE, NOP, TIMEWAIT, END = range(6)
+SEND, RECV, PAUSE, NOP, TIMEWAIT, END, SEND_CMD, RECV_CMD = range(8)
 UNANSWERED = ("ACK", "CANCEL")
 """Methods that begin no transaction of their own to be timed."""
 
@@ -23,6 +34,7 @@ class Step:
 
     __slots__ = (
         "actions",
+        "command",
         "condition",
         "count",
         "final",
@@ -55,6 +67,7 @@ class Step:
     def __init__(self, index: int, kind: int, written: Written, what: str) -> None:
         self.index, self.kind, self.written, self.what = index, kind, written, what
         self.message: Message | None = None
+        self.command: Template | None = None
         self.measure = ""
         self.methods: tuple[bytes, ...] = ()
         self.status = self.next_index = self.ontimeout = -1
@@ -78,7 +91,7 @@ class Program:
     def __init__(self, scenario: Scenario, setting: Setting, name: str = "") -> None:
         self.scenario, self.setting = scenario, setting
         self.name = name or scenario.name or "scenario"
-        self.is_server = scenario.is_server
+        self.is_server = scenario.is_server or scenario.is_begun_by_command
         self.texts: dict[str, Template] = {}
         setting.global_names = setting.global_names | frozenset([*scenario.globals, *scenario.users])
         labels: dict[str, int] = {}
@@ -114,6 +127,15 @@ class Program:
             self.steps.append(self._recv(index, written))
         elif isinstance(written, Pause):
             self.steps.append(Step(index, PAUSE, written, "pause"))
+        elif isinstance(written, SendCmd):
+            step = Step(index, SEND_CMD, written, "command")
+            lines = [line.strip() for line in written.text.strip().splitlines()]
+            step.command = Template("\r\n".join(lines), self.setting, index)
+            self.steps.append(step)
+        elif isinstance(written, RecvCmd):
+            step = Step(index, RECV_CMD, written, "command")
+            step.timeout = written.timeout
+            self.steps.append(step)
         elif isinstance(written, Timewait):
             self.steps.append(Step(index, TIMEWAIT, written, "timewait"))
         else:

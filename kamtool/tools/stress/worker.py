@@ -22,6 +22,7 @@ from kamtool.tools.stress.program import RECV, SEND, Program
 from kamtool.tools.stress.schedule import Load
 from kamtool.tools.stress.sockets import Sockets
 from kamtool.tools.stress.stats import Row, Second
+from kamtool.tools.stress.twin import Twins
 
 REGISTER_RATE = 500.0
 LOADS = ("conn", "replay", *PACKS)
@@ -64,6 +65,7 @@ def work(plan: Plan, part: int, report: Callable[[Second], bool]) -> Facts:
     facts = Facts()
     endpoints: list[Endpoint] = []
     callees: list[Endpoint] = []
+    twins: Twins | None = None
     begun, cpu = time.monotonic(), time.process_time()
     try:
         if plan.name in LOADS:
@@ -86,7 +88,8 @@ def work(plan: Plan, part: int, report: Callable[[Second], bool]) -> Facts:
             else []
         )
         if not facts.error:
-            _drive(plan, part, program, endpoints, answering, callees, mix, report, facts)
+            twins = _twins(plan)
+            _drive(plan, part, program, endpoints, answering, callees, mix, report, facts, twins)
         if plan.pairs and not facts.error and facts.stop_reason in ("", "stopped"):
             # What stays registered would get calls at ports where nobody listens any more.
             for endpoint in (*callees, *endpoints):
@@ -100,6 +103,8 @@ def work(plan: Plan, part: int, report: Callable[[Second], bool]) -> Facts:
     except KamtoolError as error:
         facts.error = str(error)
     finally:
+        if twins is not None:
+            twins.close()
         for endpoint in (*endpoints, *callees):
             if endpoint.transport == "udp":
                 facts.drops += process.drops(endpoint.local.port)
@@ -127,6 +132,15 @@ def _other(plan: Plan, part: int, report: Callable[[Second], bool], facts: Facts
     abuse = Abuse(one, report)
     abuse.run()
     facts.logs.append(f"{abuse.answers} of {abuse.probes} probes beside the load were answered")
+
+
+def _twins(plan: Plan) -> Twins | None:
+    """The connections to those who command our calls, None without."""
+    if not plan.twins and plan.own_twin is None:
+        return None
+    twins = Twins(plan.twins, plan.own_twin, plan.patience)
+    twins.connect()
+    return twins
 
 
 def _replay(plan: Plan, report: Callable[[Second], bool], facts: Facts) -> None:
@@ -173,6 +187,7 @@ def _register(plan: Plan, part: int, setting: Any, callees: list[Endpoint]) -> s
 def _drive(
     plan: Plan, part: int, program: Program, endpoints: list[Endpoint], answering: Program | None,
     callees: list[Endpoint], mix: list[tuple[Program, int]], report: Callable[[Second], bool], facts: Facts,
+    twins: Twins | None,
 ) -> None:  # fmt: skip
     def say(text: str) -> None:
         if len(facts.logs) < 1000:
@@ -191,6 +206,7 @@ def _drive(
         timeout=plan.timeout,
         patience=plan.patience,
         tick=plan.tick,
+        twins=twins,
         hold=plan.hold,
         report=report,
         say=say,

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tests.bench import __main__ as command
-from tests.bench import flood, live, replay, scale, scripts, secure
+from tests.bench import flood, hiding, live, replay, scale, scripts, secure
 from tests.bench.live import Counts
 
 SMALL = Counts(paced=20, saturated=20, rate=200, runs=1, settle=0.1)
@@ -133,3 +133,14 @@ def test_a_flood_bans_every_scanner_and_nobody_else_and_the_phones_go_on(row):
     if row != "kamailio":  # its receive queue is as small as the system's
         assert found["succeeded"] >= flood.WANTED, found
     json.dumps(found)
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("server", ["kamtool", "kamailio"])
+def test_the_cost_of_hiding_the_topology_is_measured_without_an_error(server, tmp_path):
+    if server == "kamailio" and not shutil.which(server):
+        pytest.skip("kamailio is not installed")
+    row = hiding.compare(server, SMALL, tmp_path)
+    assert row["valid"], row
+    assert min(row["with"], row["without"]) > 0
+    assert server in hiding.line(row)

@@ -7,6 +7,7 @@ import select
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from kamtool import speed
@@ -202,16 +203,21 @@ class StreamEndpoint(Endpoint):
         self.closed = error.strerror or str(error)
 
 
+Maker = Callable[[socket.socket, Address, str, str], StreamEndpoint]
+
+
 class Listener(Endpoint):
     """A listening TCP socket; its connections wait in `accepted`."""
 
     reliable = True
     transport = "tcp"
 
-    def __init__(self, sock: socket.socket, transport: str, context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, sock: socket.socket, transport: str, context: ssl.SSLContext | None, make: Maker
+    ) -> None:
         self.transport = transport
         super().__init__(sock, Address(*sock.getsockname()[:2]), sock.getsockname()[0])
-        self.context = context
+        self.context, self.make = context, make
 
     def flush(self) -> None:
         self.out = []
@@ -226,15 +232,17 @@ class Listener(Endpoint):
                     sock = self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
                 sock.setblocking(False)
                 remote = Address(*address[:2])
-                self.accepted.append(StreamEndpoint(sock, remote, remote.host, self.transport))
+                self.accepted.append(self.make(sock, remote, remote.host, self.transport))
         return []
 
 
-def listen(transport: str, local: Address, certificate: str = "", key: str = "") -> Listener:
-    """A socket that takes connections. Raises TransportError."""
+def listen(
+    transport: str, local: Address, certificate: str = "", key: str = "", make: Maker | None = None
+) -> Listener:
+    """A socket that takes connections; `make` is what each becomes. Raises TransportError."""
     context = None
     try:
-        if transport == "tls":
+        if transport in ("tls", "wss"):
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate, key or None)
         family = socket.AF_INET6 if ":" in local.host else socket.AF_INET
@@ -242,7 +250,7 @@ def listen(transport: str, local: Address, certificate: str = "", key: str = "")
     except OSError as error:
         raise TransportError(f"{transport} {local}: {error.strerror or error}") from error
     sock.setblocking(False)
-    return Listener(sock, transport, context)
+    return Listener(sock, transport, context, make or StreamEndpoint)
 
 
 def open_udp(local: Address, remote: Address, host: str = "") -> UdpEndpoint:

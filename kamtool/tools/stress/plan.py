@@ -7,12 +7,12 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from kamtool.errors import TransportError, UsageError
+from kamtool.errors import TransportError
 from kamtool.sip.flow import Address
 from kamtool.tools.sippxml.model import Scenario
 from kamtool.tools.sippxml.users import Users
 from kamtool.tools.stress import builtin
-from kamtool.tools.stress.endpoint import Endpoint, listen, open_stream, open_udp, tls_context
+from kamtool.tools.stress.endpoint import Endpoint, Maker, listen, open_stream, open_udp, tls_context
 from kamtool.tools.stress.pieces import Setting
 from kamtool.tools.stress.program import Program
 from kamtool.tools.stress.schedule import Load
@@ -119,10 +119,13 @@ class Plan:
             context = tls_context(self.tls.ca, self.tls.certificate, self.tls.key, bool(self.tls.ca))
         hosts = [*self.more_hosts] or [self.local.host]
         if self.is_server and not callees and self.transport != "udp":
+            make: Maker | None = None
             if self.transport in ("ws", "wss"):
-                raise UsageError("a callee over WebSocket is not built", hint="udp, tcp or tls")
+                from kamtool.tools.stress.websocket import accepted
+
+                make = accepted
             local = Address(self.local.host or target.address.host, self.local.port or target.address.port)
-            return [listen(self.transport, local, self.tls.certificate, self.tls.key)]
+            return [listen(self.transport, local, self.tls.certificate, self.tls.key, make)]
         for number in range(count):
             first = self.local.port or (target.address.port if self.is_server else 0)
             port = first + number + part * count if first and not callees else 0

@@ -50,6 +50,8 @@ class WebSocketEndpoint(StreamEndpoint):
                     if event.message_finished:
                         made.append((bytes(self.half), self.target))
                         self.half.clear()
+                elif isinstance(event, Request):
+                    self.pending += self.link.send(_welcome(event))
                 elif isinstance(event, Ping):
                     self.pending += self.link.send(event.response())
                 elif isinstance(event, CloseConnection):
@@ -57,6 +59,18 @@ class WebSocketEndpoint(StreamEndpoint):
         except (RemoteProtocolError, LocalProtocolError) as error:
             self.closed = f"no WebSocket: {error}"
         return made
+
+
+def accepted(sock: socket.socket, remote: Address, host: str, transport: str) -> WebSocketEndpoint:
+    """A connection to us: the handshake is answered as it comes."""
+    return WebSocketEndpoint(sock, remote, host, transport, WSConnection(ConnectionType.SERVER))
+
+
+def _welcome(request: Request) -> AcceptConnection | RejectConnection:
+    """RFC 7118 §4: who does not offer `sip` is no SIP client."""
+    if "sip" not in request.subprotocols:
+        return RejectConnection(status_code=400)
+    return AcceptConnection(subprotocol="sip")
 
 
 def open_websocket(stream: StreamEndpoint, patience: float) -> WebSocketEndpoint:

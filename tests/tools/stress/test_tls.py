@@ -56,19 +56,20 @@ def listening(port):
     )
 
 
-def test_calls_and_sockets_over_tls(certificate, tmp_path, free_port):
+@pytest.mark.parametrize("transport", ["tls", "ws", "wss"])
+def test_calls_and_sockets_over_connections(certificate, tmp_path, free_port, transport):
     cert, key = certificate
     port = free_port()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     callee = subprocess.Popen(
-        [*STRESS, "uas", "-l", f"127.0.0.1:{port}", "--transport", "tls", "--cert", cert, "--cert-key", key,
-         "-t", "60s"], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        [*STRESS, "uas", "-l", f"127.0.0.1:{port}", "--transport", transport, "--cert", cert,
+         "--cert-key", key, "-t", "60s"], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
 
     def stress(*words):
         report = tmp_path / "r.json"
         subprocess.run(
-            [*STRESS, words[0], f"tls:127.0.0.1:{port}", *map(str, words[1:]), "--ca", cert,
+            [*STRESS, words[0], f"{transport}:127.0.0.1:{port}", *map(str, words[1:]), "--ca", cert,
              "--json", report], cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=False,
         )  # fmt: skip
         return json.loads(report.read_text())
@@ -81,6 +82,8 @@ def test_calls_and_sockets_over_tls(certificate, tmp_path, free_port):
             time.sleep(0.05)
         report = stress("uac", "-r", "50/s", "-m", 30, "--sources", 3)
         assert report["calls"]["succeeded"] == 30, report["reasons"]
+        if transport != "tls":
+            return
         report = stress("conn", "--connections", 100, "--hold", "100ms", "-t", "200ms")
         assert report["calls"]["failed"] == 0, report["reasons"]
         assert report["measures"]["handshake"]["response"]["count"] >= 100

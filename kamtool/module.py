@@ -163,6 +163,11 @@ class Param(Generic[T]):
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
+    @property
+    def is_ignored(self) -> bool:
+        """Whether it changes nothing here: its doc begins so, and goes on with the reason."""
+        return self.doc.startswith(("accepted", "ignored"))
+
     @overload
     def __get__(self, instance: None, owner: type) -> Param[T]: ...
     @overload

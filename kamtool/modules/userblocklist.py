@@ -44,7 +44,9 @@ class Userblocklist(Module):
     globalblocklist_id_col = Param("id", "its column with the number of the row")
     globalblocklist_prefix_col = Param("prefix", "its column with the prefix")
     globalblocklist_allowlist_col = Param("allowlist", "its column that is 1 for what is allowed")
-    globalblocklist_description_col = Param("description", "its column with what people say of it; not read")
+    globalblocklist_description_col = Param(
+        "description", "accepted: its column with what people say of it is not read"
+    )
     use_domain = Param(0, "1: a user is found by name and domain")
     match_mode = Param(
         DIGITS, "10: prefixes are of digits, all else in a number is left out; 128: of any text"

@@ -55,7 +55,7 @@ class Xlog(Module):
     prefix = Param("<script>: ", "what every text begins with")
     log_facility = Param("", "the syslog facility for the script's texts, e.g. LOG_LOCAL3")
     log_colors = Param(
-        "", "colours of levels, `L_ERR=cr`: accepted, the server colours its log itself", repeat=True
+        "", "accepted: colours of levels, `L_ERR=cr`; the server colours its log itself", repeat=True
     )
     prefix_mode = Param(0, "1: `prefix` holds variables, expanded for each text")
     methods_filter = Param(-1, "xlogm() is silent for these methods: their numbers, summed")

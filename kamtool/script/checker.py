@@ -182,6 +182,10 @@ class Checker:
         self.settings.set(item.name, item.value)
         if parameter is not None and parameter.honour is Honour.OLD:
             self.warn(f"`{item.name}` is of Kamailio 3 and older: it does nothing", item.name_span, "KT1302")
+        if item.name == "cfgengine" and item.value not in ("", "native", "default") and not self.missing:
+            self.error(
+                f"no module here runs routes in {item.value!r}", item.span, "KT1205", "routes are native"
+            )
         if item.name == "log_prefix":
             try:
                 self.scope_of_all().template(str(item.value))

@@ -101,38 +101,39 @@ PARAMETERS: dict[str, Parameter] = {
         *_rows(
             Takes.WORD,
             Honour.PART,
-            "log_facility udp_mtu_try_proto async_nonblock",
+            "log_facility udp_mtu_try_proto",
         ),
         *_rows(
             Takes.STRING,
             Honour.PART,
-            "log_name log_engine_type log_engine_data cfgengine async_workers_group "
-            "uri_host_extra_chars hdr_name_extra_chars",
+            "log_name cfgengine",
         ),
         *_rows(
             Takes.NUMBER,
             Honour.PART,
-            "add_local_rport "
-            "received_route_mode onsend_route_reply async_workers "
-            "tcp_buf_write "
-            "dns_srv_loadbalancing "
-            "tls_method tls_verify tls_require_certificate tls_verify_client "
-            "tls_verify_server tls_require_client_certificate tls_send_timeout "
-            "max_ws_message",
-        ),
-        *_rows(
-            Takes.STRING,
-            Honour.PART,
-            "tls_certificate tls_private_key tls_ca_list",
+            "add_local_rport tcp_buf_write dns_srv_loadbalancing",
         ),
         *_rows(
             Takes.ANY,
-            Honour.PART,
-            "tos poll_method xavp_via_params xavp_via_fields tls_domain",
+            _FULL,
+            "tos xavp_via_params xavp_via_fields",
+        ),
+        *_rows(
+            Takes.NUMBER,
+            Honour.NONE,
+            "received_route_mode onsend_route_reply async_workers tls_verify tls_require_certificate "
+            "tls_send_timeout",
+        ),
+        *_rows(
+            Takes.STRING,
+            Honour.NONE,
+            "log_engine_type log_engine_data async_workers_group uri_host_extra_chars hdr_name_extra_chars "
+            "tls_certificate tls_private_key tls_ca_list",
         ),
         *_rows(
             Takes.WORD,
             Honour.NONE,
+            "async_nonblock tls_method "
             "user uid group gid chroot workdir wdir rundir run_dir mcast udp4_raw_iface",
         ),
         *_rows(
@@ -194,7 +195,7 @@ PARAMETERS: dict[str, Parameter] = {
             Honour.OLD,
             "fifo fifo_mode syn_branch loop_checks unix_sock unix_sock_children unix_tx_timeout "
             "fifo_db_url fifo_user fifo_group fifo_dir statistics tls_connection_match_domain fifo_perm "
-            "use_fifo",
+            "use_fifo tls_verify_client tls_verify_server tls_require_client_certificate",
         ),
     ]
 }

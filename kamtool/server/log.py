@@ -43,7 +43,7 @@ CONTINUED = "\n\t"
 _LIKE_A_RECORD = re.compile(
     rf"\n(?=[ \t]*(?:[0-9]+\([0-9]+\)|<[0-9]|[\w.-]+\[[0-9]+\]|(?:{'|'.join(NAMES.values())}):))"
 )
-"""In a stream, where a message is printed as it is: what a line of ours, or a journal's level, begins with."""
+"""In a stream, where a message is printed as it is: what a line of ours or a journal's level begins with."""
 
 
 def shown(text: str, *, as_is: bool = False) -> str:

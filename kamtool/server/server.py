@@ -157,6 +157,7 @@ class Server:
             ignored.tell(self.settings)
             self._make_modules()
             self._set_params()
+            ignored.tell_params(self.script, self.modules)
             self.program = self.script.link(self)
             bound = self.team.own_bound if self.team and self.team.bound else self.options.bound
             if self.link is not None:

@@ -39,9 +39,9 @@ class Debugger(Levels, Module):
     log_facility = Param("", "the syslog facility of the trace, e.g. LOG_LOCAL3")
     log_prefix = Param("*** cfgtrace:", "what every line of the trace begins with")
     log_assign = Param(0, "1: log what every assignment sets, at level L_DBG")
-    step_usleep = Param(100000, "taken and not used: nothing sleeps and polls here")
-    step_loops = Param(200, "taken and not used, as step_usleep")
-    cfgpkgcheck = Param(0, "taken and not used: there is no pool of memory to check")
+    step_usleep = Param(100000, "accepted: nothing sleeps and polls here")
+    step_loops = Param(200, "accepted, as step_usleep")
+    cfgpkgcheck = Param(0, "accepted: there is no pool of memory to check")
     cfgtest = Param(0, "1 is refused: it needs the module cfgt")
     reset_msgid = Param(0, "1: the RPC dbg.reset_msgid may set `$mi` back")
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from kamtool.module import Host, Module, Param, declaration
+from kamtool.module import Host, Module, Param
 from kamtool.modules.tm.arming import Arming
 from kamtool.modules.tm.asking import Asking
 from kamtool.modules.tm.contacts import Contacts
@@ -143,7 +143,6 @@ class Tm(Relaying, Replying, Requesting, Arming, Asking, Contacts, Control, Modu
 
     async def start(self) -> None:
         self._apply()
-        self._say_ignored()
         server = cast("Server", self.server)
         if self.fr_timer_avp or self.fr_inv_timer_avp:
             server.relay.timer_variables = (
@@ -198,13 +197,6 @@ class Tm(Relaying, Replying, Requesting, Arming, Asking, Contacts, Control, Modu
         responses.disable_6xx = bool(self.disable_6xx_block)
         responses.remap_503 = bool(self.remap_503_500)
         responses.on_sl_reply = self.on_sl_reply[-1] if self.on_sl_reply else ""
-
-    def _say_ignored(self) -> None:
-        """Once, of each parameter that the cfg sets to something else and that changes nothing."""
-        for name in sorted(self.given):
-            declared = declaration(type(self)).params[name]
-            if declared.doc.startswith("ignored: ") and getattr(self, name) != declared.default:
-                log.warning("modparam tm %s is %s", name, declared.doc)
 
     @property
     def given(self) -> set[str]:

@@ -1,16 +1,22 @@
 """What the debugger costs a message: plain, attached, with breakpoints that do not match, with history.
 
     python -m tests.bench.debugging [rounds]
+    python -m tests.bench.debugging record [rounds]     what `serve --record` adds to a message
 
 One process, no sockets: OPTIONS go in at `Server.receive` and their answers end in a list. µs of CPU each,
-the best of the rounds, in turns so that a noisy machine troubles all alike.
+the best of the rounds, in turns so that a noisy machine troubles all alike. A recorder changes the clock of
+its process: with and without it run in processes of their own.
 """
 
 import asyncio
+import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 from kamtool.debug.commands import Commands
+from kamtool.debug.record.recorder import Recorder
 from kamtool.debug.session import Session
 from kamtool.script import load
 from kamtool.server.options import Options
@@ -90,7 +96,55 @@ async def run(rounds):
     return best
 
 
+async def recorded(path):
+    """µs a message of a server that is recorded into `path`, or is not."""
+    recorder = Recorder(path) if path else None
+    settings = Options(
+        clock=recorder.clock if recorder else None, listens=[Socket("udp", Address("127.0.0.1", 0))],
+        freeze=False,
+    )  # fmt: skip
+    server = Server(load(CFG), options=settings)
+    if recorder:
+        recorder.attach(server, "bench.cfg", {})
+    await server.start()
+    flow, best = Flow("udp", server.sockets[0].address, Address("127.0.0.1", 9)), 1e9
+    for turn in range(8):
+        messages = [options(f"{turn}-{number}") for number in range(MESSAGES)]
+        began = time.process_time()
+        for message in messages:
+            server.receive(message, flow)
+        best = min(best, (time.process_time() - began) / MESSAGES * 1e6)
+        await asyncio.sleep(0.1)  # the sweep hands it to the thread that writes
+    await server.stop()
+    if recorder:
+        recorder.close()
+    return best
+
+
+def alternate(rounds):
+    """Plain and recorded in turns: the least of each, in µs."""
+    found = {"plain": [], "recorded": []}
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(rounds):
+            for name, path in (("plain", ""), ("recorded", f"{folder}/bench.rec")):
+                done = subprocess.run(
+                    [sys.executable, "-m", "tests.bench.debugging", "once", path], check=True,
+                    capture_output=True, text=True,
+                )  # fmt: skip
+                found[name].append(float(done.stdout))
+    return {name: min(each) for name, each in found.items()}
+
+
 def main():
+    what, *rest = sys.argv[1:] or [""]
+    if what == "once":
+        print(asyncio.run(recorded(Path(rest[0]) if rest[0] else None)))
+        return
+    if what == "record":
+        best = alternate(int(rest[0]) if rest else 5)
+        spent = best["recorded"] - best["plain"]
+        print(f"a request and its answer: {spent:+.2f} µs, {spent / 10:.2f} % of a core at 1,000 a second")
+        return
     best = asyncio.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else 7))
     plain = best["plain"]
     print(f"{2 * STATEMENTS + 4} statements a message")

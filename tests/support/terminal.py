@@ -126,13 +126,19 @@ class Terminal:
 
     def shows(self, *wishes, limit=30):
         """Read until every one of `wishes` stands on the screen; its rows."""
+        self.when(
+            lambda: all(any(wish in line for line in self.glass.lines) for wish in wishes), wishes, limit
+        )
+        return self.glass.lines
+
+    def when(self, holds, wish="what is waited for", limit=30):
+        """Read until this holds."""
         end = time.monotonic() + limit
-        while not all(any(wish in line for line in self.glass.lines) for wish in wishes):
+        while not holds():
             try:
-                self._read(end, wishes)
+                self._read(end, wish)
             except AssertionError as error:
                 raise AssertionError("\n".join([str(error)[:200], *self.glass.lines])) from None
-        return self.glass.lines
 
     def ends(self, keys=b"", limit=30):
         """Its exit code; what it still writes is read away. `keys` are pressed until it heeds them."""

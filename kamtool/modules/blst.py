@@ -14,7 +14,7 @@ from kamtool.module import (
     Module,
     function,
 )
-from kamtool.server.blocklist import ADMIN, ALL, BUSY, IGNORED, REPLY_IGNORED, Blocklist
+from kamtool.server.blocklist import ADMIN, ALL, BUSY, IGNORED, Blocklist
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
@@ -91,13 +91,13 @@ class Blst(Module):
 
     @function("blst_rpl_set_ignore", routes=_REPLY)
     def blst_rpl_set_ignore(self, ctx: Context, flags: int = ALL) -> int:
-        """As blst_set_ignore, for the replies to this request that are sent here."""
-        return _set(ctx, REPLY_IGNORED, flags, True)
+        """Accepted: a reply that cannot be sent never puts its destination on the list here."""
+        return 1
 
     @function("blst_rpl_clear_ignore", routes=_REPLY)
     def blst_rpl_clear_ignore(self, ctx: Context, flags: int = ALL) -> int:
-        """Undo blst_rpl_set_ignore for these events."""
-        return _set(ctx, REPLY_IGNORED, flags, False)
+        """Accepted, as blst_rpl_set_ignore."""
+        return 1
 
 
 def _set(ctx: Context, where: str, flags: int, ignore: bool) -> int:

@@ -24,6 +24,8 @@ logger = logging.getLogger("kamtool.modules.http_async_client")
 WISHES, OUTCOME = "http_async_client.request", "http_async_client.outcome"
 MOST: Final = 10_000
 """Requests under way at most."""
+BASIC: Final = 1
+"""Of the bits of `$http_req(authmethod)`."""
 METHODS: Final = ("GET", "POST", "PUT", "DELETE")
 KEYS: Final = (
     "all", "hdr", "body", "method", "timeout", "tls_client_cert", "tls_client_key", "tls_ca_path",
@@ -96,6 +98,7 @@ class HttpAsyncClient(Module):
     def http_req(self, ctx: Context, inner: str) -> Value:
         """The next request: `method`, `hdr` (assign several times), `body`, `timeout` in milliseconds,
         `username`, `password`, `suspend` 0 to go on at once, `tls_…`. Assign `$null` to `all` to begin anew.
+        `authmethod` must allow 1, basic: there is no other. `tcp_keepalive` is accepted and changes nothing.
         """
         wishes: Wishes | None = ctx._scratch.get(WISHES) if ctx._scratch else None
         return None if wishes is None else wishes.values.get(inner)
@@ -125,6 +128,8 @@ class HttpAsyncClient(Module):
         method = text("method", "POST" if body else "GET").upper()
         if method not in METHODS:
             raise ScriptError(f"$http_req(method): {method!r} is none of {', '.join(METHODS)}")
+        if not number("authmethod", BASIC) & BASIC:
+            raise ScriptError("$http_req(authmethod): only 1, basic, is known")
         tls = Tls(
             bool(number("tls_verify_peer", self.tls_verify_peer)),
             bool(number("tls_verify_host", self.tls_verify_host)),

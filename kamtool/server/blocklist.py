@@ -11,7 +11,7 @@ from kamtool.errors import TransportError
 SEND, CONNECT, ICMP, TIMEOUT, BUSY, ADMIN = 2, 4, 8, 16, 32, 64
 """Why a place is on the list, as bits; what `imask` parameters and blst_set_ignore take."""
 ALL = 0xFF
-IGNORED, REPLY_IGNORED = "blst.ignore", "blst.rpl_ignore"
+IGNORED = "blst.ignore"
 """Where a context's scratch holds the events that do not count for it, and for its replies."""
 ENTRY_BYTES = 250
 METHODS = (

@@ -400,3 +400,14 @@ async def test_a_gateway_that_stops_answering_is_closed_and_comes_back(kamtool, 
     await ping(200)
     assert [each.letters for _, each in found.all(1)] == ["AP", "AP"]
     assert table.get("up") == gateway.uri
+
+
+def test_an_unknown_algorithm_takes_the_first_and_is_told_of(load, caplog):
+    """As Kamailio does with one that it does not have; here `check` says so, and the log once."""
+    run = load('$var(a) = 64; ds_select_dst("1", "$var(a)");')
+    assert ports(run, OPTIONS, OPTIONS) == ["7002", "7002"]
+    assert caplog.text.count("there is no algorithm 64 here") == 1
+    run = load('ds_select_dst("1", "64");')
+    assert [str(warning).rpartition("warning: ")[2] for warning in run.script.warnings] == [
+        "there is no algorithm 64 here: the first destination is taken"
+    ]

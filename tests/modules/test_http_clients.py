@@ -159,6 +159,13 @@ async def test_a_query_that_need_not_be_waited_for(ask, web):
     assert (await ask(statements, routes=ASYNC)).reason == "1 1"
 
 
+async def test_a_way_to_log_in_that_is_not_there_is_an_error(ask, caplog):
+    statements = """$http_req(authmethod) = 2;
+      if (!http_async_query("WEB/q", "BACK")) sl_send_reply("404", "No");"""
+    assert (await ask(statements, routes=ASYNC)).status == 404
+    assert "only 1, basic, is known" in caplog.text
+
+
 async def test_a_route_that_is_not_there_is_an_error(ask):
     statements = 'if (!http_async_query("WEB/q", "NOWHERE")) sl_send_reply("404", "No");'
     assert (await ask(statements)).status == 404

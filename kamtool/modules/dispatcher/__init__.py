@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +14,20 @@ from kamtool.errors import ConfigError, KamtoolError
 from kamtool.module import Host, Module, Param, Variable
 from kamtool.modules.db_sqlite import open_database
 from kamtool.modules.dispatcher.base import USER_ONLY
-from kamtool.modules.dispatcher.choosing import Chooser
+from kamtool.modules.dispatcher.choosing import LATENCY, Chooser
 from kamtool.modules.dispatcher.destination import Destination, Set
 from kamtool.modules.dispatcher.functions import DispatcherFunctions
 from kamtool.modules.dispatcher.load import Loads
 from kamtool.modules.dispatcher.loading import Row, keep_states, read_sets, rows_of
 from kamtool.modules.dispatcher.pinger import Pinger, accepted
 from kamtool.modules.dispatcher.rpc import DispatcherRpc
+from kamtool.script.nodes import Number, String
 from kamtool.server.listen import event_context
 from kamtool.store.databases import require_version
 from kamtool.store.select import select
 
 if TYPE_CHECKING:
+    from kamtool.script.program import Script
     from kamtool.sip.flow import Socket
     from kamtool.store.database import Database
 
@@ -104,6 +107,17 @@ class Dispatcher(DispatcherFunctions, Pinger, DispatcherRpc, Module):
         self._reloaded_at: float | None = None
         self.setid_variable: Variable | None = None
         self.attrs_variable: Variable | None = None
+
+    def verify(self, script: Script) -> Iterable[ConfigError]:
+        """One that is not there takes the first destination, as in Kamailio: hardly what is meant."""
+        for call in script.calls("ds_select_dst", "ds_select_domain", "ds_select"):
+            given = call.arguments[1]
+            value = str(given.value) if isinstance(given, Number | String) else ""
+            if value.isdigit() and int(value) > LATENCY:
+                yield ConfigError(
+                    f"there is no algorithm {value} here: the first destination is taken",
+                    given.span, code="KT1151", hint="0 to 13 are known", severity="warning",
+                )  # fmt: skip
 
     async def start(self) -> None:
         """Read the list, start the timers. Raises ConfigError or StoreError."""

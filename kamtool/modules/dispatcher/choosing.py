@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from kamtool.sip.uri import parse_uri
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
+logger = logging.getLogger("kamtool.modules.dispatcher")
 
 (
     CALL_ID, FROM, TO, RURI, ROUND_ROBIN, AUTH_USER, RANDOM, VARIABLE, FIRST, WEIGHT, LOAD, RELATIVE,
@@ -26,6 +28,7 @@ class Chooser:
 
     def __init__(self, user_only: bool, use_default: bool, variable: Callable[[Context], str] | None) -> None:
         self.user_only, self.use_default, self.variable = user_only, use_default, variable
+        self._said: set[int] = set()
 
     def order(self, ctx: Context, group: Set, algorithm: int) -> list[Destination]:
         """The open destinations of a set in the order they should be tried; empty when all are closed."""
@@ -68,6 +71,9 @@ class Chooser:
         if algorithm == RELATIVE and group.relative:
             group.next_relative = (group.next_relative + 1) % len(group.relative)
             return group.relative[group.next_relative]
+        if not 0 <= algorithm <= LATENCY and algorithm not in self._said:
+            self._said.add(algorithm)
+            logger.warning("there is no algorithm %d here: the first destination is taken", algorithm)
         return 0
 
     def _by_latency(self, group: Set) -> list[Destination]:

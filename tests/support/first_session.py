@@ -72,8 +72,9 @@ def played(folder, port):
                 terminal.when(lambda: counted(terminal, seen) > before)  # noqa: B023  # it is asked at once
                 if not number:
                     phone.asks()
+                    seen = "append_to_reply("
                 prompt = "kamtool>" if line == "continue" else "(1)"
-                terminal.when(lambda: prompt in terminal.glass.lines)  # noqa: B023
+                terminal.when(lambda: is_below(terminal, prompt, seen))  # noqa: B023
             assert "Hello: alice" in phone.hears()
         terminal.type("quit")
         terminal.ends()
@@ -89,6 +90,12 @@ def played(folder, port):
 def counted(terminal, text):
     """How many rows of the screen hold it."""
     return sum(text in line for line in terminal.glass.lines)
+
+
+def is_below(terminal, prompt, text):
+    """Whether the prompt waits, and this stands above it."""
+    lines = terminal.glass.lines
+    return prompt in lines and any(text in line for line in lines[: lines.index(prompt)])
 
 
 def text_of(row):

@@ -16,6 +16,7 @@ Ask of an error: whose mistake is it, and what can they do? Our own mistakes are
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -115,3 +116,27 @@ class UsageError(KamtoolError):
     def __init__(self, message: str, *, exit_code: int = 2, hint: str = "") -> None:
         super().__init__(message)
         self.exit_code, self.hint = exit_code, hint
+
+
+_SECRETS = re.compile(
+    r"""(?ix)
+    (?: \b[a-z][a-z0-9+.-]*:/{1,3} [^\s/:@"']* : | \bsips?: [^\s:@;"']+ : ) ([^\s/@"']+) (?=@)
+    | \b(?: response | rspauth ) \s*=\s*["\\]* ([0-9a-f]{16,})
+    | \bmodparam \s*\( [^,]* , \s*"[^"]*(?: sec[rt] | pass | credential | token | _key\b | key_ )[^"]*"
+      \s*,\s*" ([^"]+)
+    """
+)
+"""The password of a URL, a digest's answer, and what a cfg gives a parameter that is named for a secret."""
+
+
+def veiled(text: str, *, same_width: bool = False) -> str:
+    """A text as it may be shown or logged: what it holds of secrets is starred."""
+    if "@" not in text and "esponse" not in text and "modparam" not in text and "rspauth" not in text:
+        return text
+    return _SECRETS.sub(lambda found: _starred(found, same_width), text)
+
+
+def _starred(found: re.Match[str], same_width: bool) -> str:
+    start, end = found.span(found.lastindex or 0)
+    stars = "*" * (end - start if same_width else 3)
+    return f"{found.string[found.start() : start]}{stars}{found.string[end : found.end()]}"

@@ -13,7 +13,7 @@ import click
 
 import kamtool.cli
 from kamtool.cli.version import version
-from kamtool.errors import ConfigError, ConfigErrors, KamtoolError, RpcError, UsageError
+from kamtool.errors import ConfigError, ConfigErrors, KamtoolError, RpcError, UsageError, veiled
 
 
 class Commands(click.Group):
@@ -128,6 +128,7 @@ def _wants_json(arguments: list[str]) -> bool:
 
 
 def _report(message: str, hint: str, code: int, as_json: bool) -> int:
+    message = veiled(message)
     if as_json:
         click.echo(json.dumps({"error": {"code": code, "message": message, "hint": hint}}), err=True)
         return code

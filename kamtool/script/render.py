@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from kamtool.errors import ConfigError, ConfigErrors, Span
+from kamtool.errors import ConfigError, ConfigErrors, Span, veiled
 from kamtool.script.source import Text
 
 WIDEST = 160
@@ -24,7 +24,7 @@ def render(finding: ConfigError, text: Text | None = None) -> str:
         return "\n".join(render(one, finding.text or text) for one in finding.errors)
     span = finding.span
     place = f"{span.file}:{span.line}:{span.column}: " if span.file and span.line else ""
-    lines = [f"{place}{finding.severity}: {finding.message} [{finding.code}]"]
+    lines = [f"{place}{finding.severity}: {veiled(finding.message)} [{finding.code}]"]
     source = _line(span, text)
     if source is not None:
         lines += _excerpt(span, source)
@@ -88,7 +88,7 @@ def _excerpt(span: Span, source: str) -> list[str]:
     length = span.end_column - span.column if span.end_line == span.line else len(source) - start
     length = max(1, min(length, max(len(source) - start, 1)))
     cut = max(0, start - WIDEST // 3) if len(source) > WIDEST else 0
-    shown = source[cut : cut + WIDEST]
+    shown = veiled(source, same_width=True)[cut : cut + WIDEST]
     start -= cut
     length = max(1, min(length, WIDEST - start))
     number = str(span.line)

@@ -8,6 +8,7 @@ import re
 import sys
 from typing import TextIO
 
+from kamtool.errors import veiled
 from kamtool.script.levels import ALERT, BUG, python_level
 
 NOTICE = 25
@@ -70,7 +71,10 @@ class KamailioFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line and, after an exception of ours, its traceback."""
-        text = shown(record.getMessage(), as_is=self.stream)
+        is_script = _place(record.name) == SCRIPT
+        said = record.getMessage()
+        # What a script logs is its author's to decide; nobody else has a secret to tell.
+        text = shown(said if is_script else veiled(said), as_is=self.stream)
         if self.stream or getattr(record, "force_color", False):
             text = _SCRIPT_COLOUR.sub("\x1b\\1", text)
         level = getattr(record, "level_name", "") or NAMES.get(record.levelno, record.levelname)
@@ -81,11 +85,12 @@ class KamailioFormatter(logging.Formatter):
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
         if record.exc_text:
-            line += shown(f"\n{record.exc_text}", as_is=self.stream)
+            line += shown(f"\n{veiled(record.exc_text)}", as_is=self.stream)
         colour = _COLOURS.get(record.levelno) if self.coloured else None
         return f"\x1b[{colour}m{line}\x1b[0m" if colour else line
 
 
+SCRIPT = "<script>"
 _CORE = frozenset(
     ("", "control", "receive", "relay", "server", "sip", "speed", "store", "tcp", "transport", "udp")
 )
@@ -95,7 +100,7 @@ def _place(logger: str) -> str:
     """The module's name as Kamailio shows it; what belongs to no module is `<core>`."""
     room, _, name = logger.removeprefix("kamtool").lstrip(".").partition(".")
     if room in ("script", "xlog"):
-        return "<script>"
+        return SCRIPT
     return "<core>" if room in _CORE else name.partition(".")[0] if room == "modules" else room
 
 

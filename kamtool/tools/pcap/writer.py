@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections import deque
 from collections.abc import Iterable
@@ -122,7 +123,7 @@ class Ring:
         if self.limit or self.seconds:
             self._number += 1
             path = path.with_name(f"{path.stem}_{self._number:05d}{path.suffix}")
-        self._writer = Writer(path.open("wb"), self.format, self.encap)
+        self._writer = Writer(_ours_alone(path), self.format, self.encap)
         self._began = at
         self.made.append(path)
         while self.files and len(self.made) > self.files:
@@ -158,3 +159,8 @@ def write_all(file: BinaryIO, messages: Iterable[Captured], format: Format = "pc
         writer.write(seen)
     writer.flush()
     return writer.count
+
+
+def _ours_alone(path: Path) -> BinaryIO:
+    """A capture holds what people said to each other, and the answers to challenges."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")

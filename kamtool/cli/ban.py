@@ -214,24 +214,21 @@ def rm(addresses: tuple[str, ...], everything: bool, socket: Path) -> None:
 
 
 @command.command("import")
-@click.argument("file", type=click.File("r", encoding="utf-8"))
+@click.argument("file", type=click.File("r", encoding="utf-8", errors="surrogateescape"))
 @click.option("--replace", is_flag=True, help="Lift the bans that are not in the file.")
 @click.option("--dry-run", is_flag=True, help="Only read the file.")
 @socket_option
 def import_(file: Any, replace: bool, dry_run: bool, socket: Path) -> None:
     """Ban the addresses of FILE (`-` is stdin): `ADDRESS TIME REASON` a line, `#` begins a comment.
 
-    A line that is wrong is named, and then none is imported.
+    A line that is wrong is named, and then none is imported. Of two lines for one address the later counts.
 
     Example: kamtool ban import bans.txt
     """
-    try:
-        bans = list(read_bans(file, file.name))
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{file.name}: not UTF-8 at octet {error.start}", exit_code=1) from None
+    bans = {ban.address: ban for ban in read_bans(file, file.name)}
     if not dry_run:
-        gone = {row["address"] for row in _bans(socket)} - {ban.address for ban in bans} if replace else set()
-        for ban in bans:
+        gone = {row["address"] for row in _bans(socket)} - bans.keys() if replace else set()
+        for ban in bans.values():
             _put(socket, ban)
         for address in sorted(gone):
             _ask(socket, "htable.delete", "ban", address)

@@ -140,3 +140,11 @@ async def test_an_account_counts_from_the_next_request_on_and_a_changed_password
     assert done.returncode == 0, done.stderr
     late = await baresip("late", account("alice", server, "udp", "wonderland"), ALICE_TONE)
     assert (await late.hears("REGISTER_OK", "REGISTER_FAIL"))["type"] == "REGISTER_FAIL"
+
+
+async def test_it_gives_up_when_it_is_offered_sha_256_beside_md5(served, baresip):
+    """Why default.cfg does so only when told. Once a newer one does not, the default may change."""
+    server = staffed(served().start("-A", "SHA256"))
+    alice = await baresip("alice", account("alice", server, "udp", "wonderland"), ALICE_TONE)
+    await alice.hears("REGISTER_FAIL")
+    assert contacts(server) == []

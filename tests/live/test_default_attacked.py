@@ -137,7 +137,9 @@ async def test_sha_256_is_offered_beside_md5_where_it_is_asked_for(tmp_path, fre
     server.add_user("alice", "wonderland")
     alice = await phone("alice", Address("127.0.0.1", server.port))
     challenges = (await alice.register()).headers("WWW-Authenticate")
-    assert ["SHA-256" in challenge for challenge in challenges] == [False, True]
+    assert ["SHA-256" in challenge for challenge in challenges] == [True, False]
+    alice.password = "wonderland"
+    assert (await alice.register()).status == 200
     assert server.end() == 0
 
 
@@ -178,6 +180,22 @@ async def test_a_bad_line_is_named_and_nothing_is_imported(office, tmp_path, lin
     assert f"{file}:2:" in done.stderr
     assert said in done.stderr
     assert await bans(office) == {}
+
+
+@pytest.mark.parametrize("line", [b"192.0.2.9 1h \xff\xfe", b"192.0.2.\xff 1h x", b"192.0.2.9 1\xff x"])
+async def test_a_line_that_is_no_text_is_named_too(office, tmp_path, line):
+    file = tmp_path / "bans.txt"
+    file.write_bytes(b"192.0.2.1 1h good\n" + line + b"\n")
+    done = office.cli("ban", "import", file)
+    assert (done.returncode, f"{file}:2:" in done.stderr) == (1, True), done.stderr
+    assert await bans(office) == {}
+
+
+async def test_of_two_lines_for_one_address_the_later_counts(office, tmp_path):
+    file = tmp_path / "bans.txt"
+    file.write_text("192.0.2.1 1h first\n192.0.2.1 2h second\n")
+    assert office.cli("ban", "import", file).stderr == "1 bans imported\n"
+    assert await bans(office) == {"192.0.2.1": "second"}
 
 
 def test_lifting_a_ban_that_is_none_says_so(office):

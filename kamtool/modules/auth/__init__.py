@@ -6,45 +6,32 @@ import logging
 import secrets
 import time
 from collections.abc import Iterable
-from typing import Any, Protocol, cast
+from typing import Any
 
 from kamtool.errors import ConfigError, ParseError
 from kamtool.module import FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Module, Param, Variable, function
-from kamtool.modules.auth import challenge
+from kamtool.modules.auth import challenge, passwords
 from kamtool.modules.auth.checking import (
-    OK,
-    STALE,
     UNCHALLENGEABLE,
     Claim,
     Secret,
-    algorithm_of,
     authenticate,
-    binding_of,
     find,
 )
 from kamtool.modules.auth.codes import Code
 from kamtool.modules.auth.identity import matches
 from kamtool.modules.auth.nonce import Nonces
+from kamtool.modules.auth.passwords import qop_of
 from kamtool.modules.auth.replay import SharedUses, Uses
 from kamtool.script.context import Context
 from kamtool.server.workers import Team
 from kamtool.sip.digest import ALGORITHMS, ha1, parse_credentials
-from kamtool.speed import Proof
 
 logger = logging.getLogger("kamtool.auth")
 
 CHALLENGING = REQUEST_ROUTE | FAILURE_ROUTE | ONREPLY_ROUTE
 
 WWW, PROXY = "Authorization", "Proxy-Authorization"
-
-PASSWORD_IS_HA1 = 1
-CHALLENGE_PLAIN, CHALLENGE_AUTH, CHALLENGE_AUTH_INT = 2, 4, 8
-
-
-class Server(Protocol):
-    """What auth asks of the server beyond `Host`."""
-
-    def reply(self, ctx: Context, status: int, reason: str) -> bool: ...
 
 
 class Auth(Module):
@@ -161,40 +148,15 @@ class Auth(Module):
 
     def challenge_headers(self, ctx: Context, name: str, realm: str, qop: str, stale: bool) -> list[str]:
         """The header lines of a challenge."""
-        stale = stale or bool(ctx._scratch and ctx._scratch.get(STALE))
-        nonce = self.nonces.make(int(time.time()), binding_of(self, ctx) if self.checks else b"")
-        if not self.algorithms:
-            return [challenge.header(name, self.stripped(realm), nonce, qop, "", stale)]
-        return [
-            challenge.header(name, self.stripped(realm), nonce, qop, algorithm, stale)
-            for algorithm in self.algorithms
-        ]
+        return challenge.headers(self, ctx, name, realm, qop, stale)
+
+    def challenge_avp(self) -> Variable:
+        """What `challenge_attr` names."""
+        if self._challenge_avp is None:
+            self._challenge_avp = self.server.variable(self.challenge_attr)
+        return self._challenge_avp
 
     # ----- functions
-
-    def _challenge(self, ctx: Context, realm: str, flags: int, status: int) -> int:
-        if not ctx.msg.is_request:
-            logger.error("auth: a reply cannot be challenged")
-            return Code.UNKNOWN_USER  # -3, as Kamailio has it
-        if not realm:
-            logger.error("auth: a challenge needs a realm")
-            if not flags & challenge.NO_500:
-                self._reply(ctx, 500, "Internal Server Error")
-            return Code.ERROR
-        name = self.www_challenge_header if status == 401 else self.proxy_challenge_header
-        qop = challenge.qop_of(flags, self.qop)
-        for line in self.challenge_headers(ctx, name, realm, qop, bool(flags & challenge.WITH_STALE)):
-            ctx.add_reply_header(line)
-        return OK if self._reply(ctx, status, REASON[status]) else Code.ERROR
-
-    def _reply(self, ctx: Context, status: int, reason: str) -> bool:
-        if not self.force_stateless_reply or ctx.transaction is None:
-            return cast(Server, self.server).reply(ctx, status, reason)
-        transaction, ctx.transaction = ctx.transaction, None
-        try:
-            return cast(Server, self.server).reply(ctx, status, reason)
-        finally:
-            ctx.transaction = transaction
 
     @function("www_challenge", routes=CHALLENGING)
     def www_challenge(self, ctx: Context, realm: str, flags: int) -> int:
@@ -202,37 +164,17 @@ class Auth(Module):
 
         `flags`: 1 with qop=auth, 2 with qop=auth-int, 4 no 500 when it fails, 16 with stale=true.
         """
-        return self._challenge(ctx, realm, flags, 401)
+        return challenge.send(self, ctx, realm, flags, 401)
 
     @function("proxy_challenge", routes=CHALLENGING)
     def proxy_challenge(self, ctx: Context, realm: str, flags: int) -> int:
         """Answer 407 with a challenge for `realm`: what a proxy asks. `flags` as for `www_challenge()`."""
-        return self._challenge(ctx, realm, flags, 407)
+        return challenge.send(self, ctx, realm, flags, 407)
 
     @function("auth_challenge", routes=CHALLENGING)
     def auth_challenge(self, ctx: Context, realm: str, flags: int) -> int:
         """`www_challenge()` for REGISTER, `proxy_challenge()` for everything else."""
-        return self._challenge(ctx, realm, flags, 401 if ctx.msg.method == "REGISTER" else 407)
-
-    def _pv(self, ctx: Context, header: str, realm: str, password: str, flags: int, method: str = "") -> int:
-        def secret(credentials: Claim) -> str:
-            if flags & PASSWORD_IS_HA1:
-                return password
-            if type(credentials) is Proof and credentials.is_md5:
-                return credentials.ha1(password)
-            return ha1(credentials.username, credentials.realm, password, algorithm_of(credentials))
-
-        if not realm or not password:
-            return Code.ERROR
-        code, _ = self.authenticate(ctx, realm, header, secret, method)
-        if code < 0 and flags & (CHALLENGE_PLAIN | CHALLENGE_AUTH | CHALLENGE_AUTH_INT):
-            qop = "auth-int" if flags & CHALLENGE_AUTH_INT else "auth" if flags & CHALLENGE_AUTH else ""
-            name = self.www_challenge_header if header == WWW else self.proxy_challenge_header
-            lines = self.challenge_headers(ctx, name, realm, qop, bool(flags & challenge.WITH_STALE))
-            if self._challenge_avp is None:
-                self._challenge_avp = self.server.variable(self.challenge_attr)
-            self._challenge_avp.set(ctx, "".join(f"{line}\r\n" for line in lines))
-        return code
+        return challenge.send(self, ctx, realm, flags, 401 if ctx.msg.method == "REGISTER" else 407)
 
     @function("pv_www_authenticate", routes=REQUEST_ROUTE)
     def pv_www_authenticate(
@@ -244,17 +186,17 @@ class Auth(Module):
         `realm`; -6 the nonce was used. `flags`: 1 the password is HA1; 2, 4, 8 put a challenge (no qop, auth,
         auth-int) into `challenge_attr`; 16 with stale=true. `method` stands in for the request's.
         """
-        return self._pv(ctx, WWW, realm, password, flags, method)
+        return passwords.check(self, ctx, WWW, realm, password, flags, method)
 
     @function("pv_www_authorize", routes=REQUEST_ROUTE)
     def pv_www_authorize(self, ctx: Context, realm: str, password: str, flags: int) -> int:
         """The old name of `pv_www_authenticate()`."""
-        return self._pv(ctx, WWW, realm, password, flags)
+        return passwords.check(self, ctx, WWW, realm, password, flags)
 
     @function("pv_proxy_authenticate", "pv_proxy_authorize", routes=REQUEST_ROUTE)
     def pv_proxy_authenticate(self, ctx: Context, realm: str, password: str, flags: int) -> int:
         """Check Proxy-Authorization as `pv_www_authenticate()` does."""
-        return self._pv(ctx, PROXY, realm, password, flags)
+        return passwords.check(self, ctx, PROXY, realm, password, flags)
 
     @function("pv_auth_check", routes=REQUEST_ROUTE)
     def pv_auth_check(self, ctx: Context, realm: str, password: str, flags: int, checks: int) -> int:
@@ -263,7 +205,7 @@ class Auth(Module):
         `checks` 1 also compares the user with From and To, as `auth_check()` does: -8 when they differ.
         """
         header = WWW if ctx.msg.method == "REGISTER" else PROXY
-        code = self._pv(ctx, header, realm, password, flags)
+        code = passwords.check(self, ctx, header, realm, password, flags)
         if code == Code.OK and checks and ctx.msg.method not in UNCHALLENGEABLE:
             _, credentials = self.find(ctx, realm, header)
             if credentials is None or not matches(ctx, credentials, realm, checks, bool(self.use_domain)):
@@ -273,7 +215,7 @@ class Auth(Module):
     @function("auth_get_www_authenticate", routes=REQUEST_ROUTE)
     def auth_get_www_authenticate(self, ctx: Context, realm: str, flags: int, destination: Variable) -> int:
         """Put the value of a WWW-Authenticate into a variable; `flags` as for `pv_www_authenticate()`."""
-        qop = "auth-int" if flags & CHALLENGE_AUTH_INT else "auth" if flags & CHALLENGE_AUTH else ""
+        qop = qop_of(flags)
         (line, *_) = self.challenge_headers(ctx, "", realm, qop, bool(flags & challenge.WITH_STALE))
         destination.set(ctx, line.removeprefix(": "))
         return Code.OK
@@ -296,6 +238,3 @@ class Auth(Module):
                 if found is not None and (found.nonce, found.response) == (checked.nonce, checked.response):
                     ctx.edit(field.start, field.end, b"")
         return Code.OK if authorized or ctx.msg.method in UNCHALLENGEABLE else Code.ERROR
-
-
-REASON = {401: "Unauthorized", 407: "Proxy Authentication Required"}

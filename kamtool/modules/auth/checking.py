@@ -22,6 +22,7 @@ UNCHALLENGEABLE = frozenset(("ACK", "CANCEL", "PRACK"))
 
 # Looked up once: an enum's members are slow to reach in Python 3.11.
 OK, NO_CREDENTIALS, ERROR = int(Code.OK), int(Code.NO_CREDENTIALS), int(Code.ERROR)
+UNKNOWN_USER = int(Code.UNKNOWN_USER)
 
 STALE = "auth.stale"
 

@@ -15,6 +15,7 @@ from kamtool.modules.db_sqlite import open_database
 from kamtool.modules.usrloc.columns import Columns
 from kamtool.modules.usrloc.connections import Connections
 from kamtool.modules.usrloc.contact import Contact
+from kamtool.modules.usrloc.counting import Count
 from kamtool.modules.usrloc.journal import Journal
 from kamtool.modules.usrloc.keepalive import TICK, Keepalive
 from kamtool.modules.usrloc.location import DbMode, Location
@@ -247,11 +248,11 @@ class Usrloc(LocationRpc, Columns, Module):
                 await require_version(self.database, name, VERSION if name != "aliases" else 8)
             if self.db_load and not location.db_only:
                 keep = self._keeps if self._chooses() else None
-                count = await location.load(max(1, self.fetch_rows), keep=keep)
-                level = logging.INFO if count else logging.DEBUG
-                logger.log(level, "%d contacts loaded from %s", count, name)
+                loaded = await location.load(max(1, self.fetch_rows), keep=keep)
+                level = logging.INFO if loaded else logging.DEBUG
+                logger.log(level, "%d contacts loaded from %s", loaded, name)
         self.locations[name] = location
-        self._counter(location)(Event.INSERTED)
+        Count(self.server.stats, location.table).again()
         return location
 
     def _make(self, name: str) -> Location:
@@ -282,7 +283,7 @@ class Usrloc(LocationRpc, Columns, Module):
         )
         if self.sharing is not None:
             self.sharing.add(location)
-        table.census.append(self._counter(location))
+        table.census.append(Count(self.server.stats, table).heard)
         table.listeners.extend(self.listeners)
         table.census.extend(self.census)
         return location
@@ -304,19 +305,6 @@ class Usrloc(LocationRpc, Columns, Module):
         host, _, port = address.rpartition(":")
         is_myself = getattr(self.server, "is_myself", None)
         return is_myself is None or bool(is_myself(host, int(port) if port.isdigit() else None, transport))
-
-    def _counter(self, location: Location) -> Callable[..., None]:
-        """A listener that keeps the statistics of one table."""
-        stats, table, name = self.server.stats, location.table, location.name
-        users, contacts = f"usrloc:{name}_users", f"usrloc:{name}_contacts"
-        expired, all_users = f"usrloc:{name}_expires", "usrloc:registered_users"
-
-        def count(event: Event, _: Contact | None = None) -> None:
-            now = len(table.records)
-            stats[all_users] += now - stats.get(users, 0)
-            stats[users], stats[contacts], stats[expired] = now, table.count, table.expired
-
-        return count
 
     async def tick(self) -> None:
         """What is done every `timer_interval`: drop expired contacts, write."""

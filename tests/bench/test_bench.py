@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tests.bench import __main__ as command
-from tests.bench import flood, hiding, live, replay, scale, scripts, secure
+from tests.bench import enumeration, flood, hiding, live, replay, scale, scripts, secure
 from tests.bench.live import Counts
 
 SMALL = Counts(paced=20, saturated=20, rate=200, runs=1, settle=0.1)
@@ -144,3 +144,19 @@ def test_the_cost_of_hiding_the_topology_is_measured_without_an_error(server, tm
     assert row["valid"], row
     assert min(row["with"], row["without"]) > 0
     assert server in hiding.line(row)
+
+
+@pytest.mark.interop
+def test_answers_for_users_and_for_nobody_are_alike_and_their_costs_compared():
+    row = enumeration.measure(20)
+    assert row["answers alike"], row
+    assert 0 <= row["cpu"]["area"] <= 1
+    json.dumps(row)
+
+
+def test_the_area_tells_what_can_be_told_apart():
+    assert enumeration.area([1, 2, 3], [1, 2, 3]) == 0.5
+    assert enumeration.area([4, 5], [1, 2]) == 1.0
+    assert enumeration.area([1, 2], [4, 5]) == 0.0
+    assert enumeration.needed(0.5) is None
+    assert enumeration.needed(0.6) > enumeration.needed(0.9)

@@ -115,9 +115,9 @@ def header_at(msg: Any, start: int, text: bytes) -> str:
     return from_octets(text).partition(":")[0].strip()
 
 
-def headers_touched(ctx: Context, edits: Any) -> set[str]:
-    """The names, lower case, of the headers that some edits are about."""
-    return {header_at(ctx.msg, start, text).lower() for start, _, text in edits}
+def edits_of(ctx: Context, name: str) -> tuple[Any, ...]:
+    """The edits that are about the headers of this name, in lower case."""
+    return tuple(each for each in ctx.edits if header_at(ctx.msg, each[0], each[2]).lower() == name)
 
 
 def _added(what: str, old: Any, new: Any, shown: Any) -> list[Effect]:

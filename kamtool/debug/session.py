@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kamtool.debug import stack
 from kamtool.debug.breakpoints import LOOKING, STATIC, Breakpoint, Wish, by_action, make
-from kamtool.debug.effects import headers_touched
+from kamtool.debug.effects import edits_of
 from kamtool.debug.halting import Halting, Tell
 from kamtool.debug.history import key_of
 from kamtool.debug.words import Mistake
@@ -161,8 +161,7 @@ class Session(Halting):
             except (ScriptError, ConfigError):
                 now = None
         else:
-            touched = bool(ctx.edits) and each.what in headers_touched(ctx, ctx.edits)
-            now = tuple(ctx.edits) if touched else None
+            now = edits_of(ctx, each.what) or None
         first = place not in self._seen
         before = self._seen.get(place)
         self._seen[place] = now

@@ -1,6 +1,7 @@
 """What being watched costs a server that is under load.
 
     python -m tests.bench.watched parked [rate] [count]   one INVITE stands still while OPTIONS get their 200
+    python -m tests.bench.watched attach [rate] [count]   a debugger comes and goes under that load
     python -m tests.bench.watched record [rate] [count]   CPU of a server with and without --record
 
 A server of its own on loopback, a client in this process. `dropped` is what the kernel threw away because the
@@ -128,7 +129,7 @@ async def parked(rate, count):
         server = Served(folder)
         load = await client(server.port)
         await load.run(rate, rate)  # warm
-        plain = await load.run(rate, count)
+        before = await load.run(rate, count)
         debugger = Client()
         stopped = asyncio.Event()
         debugger.on_event = lambda name, facts: stopped.set() if name == "stopped" else None
@@ -142,11 +143,45 @@ async def parked(rate, count):
         spent = time.perf_counter() - since
         await debugger.call("release")
         await debugger.close()
+        after = await load.run(rate, count)
         print(f"{count} OPTIONS at {rate}/s, one INVITE parked for {spent:.0f} s")
-        for name, (p50, p99, lost) in (("detached", plain), ("parked", held)):
-            print(f"{name:<10} p50 {p50:6.2f} ms   p99 {p99:6.2f} ms   lost {lost}")
-        print(f"dropped by the kernel: {server.dropped}")
+        show(server, (("before", before), ("parked", held), ("after", after)))
         server.stop()
+
+
+async def attach(rate, count):
+    with tempfile.TemporaryDirectory() as folder:
+        server = Served(folder)
+        load = await client(server.port)
+        await load.run(rate, rate)  # warm
+        before = await load.run(rate, count)
+        times = 0
+
+        async def come_and_go():
+            nonlocal times
+            while True:
+                debugger = Client()
+                await debugger.attach(server.control)
+                await debugger.call("break", text='request_route if $rm == "INVITE"')
+                await asyncio.sleep(0.25)
+                await debugger.close()
+                times += 1
+                await asyncio.sleep(0.25)
+
+        coming = asyncio.ensure_future(come_and_go())
+        watched = await load.run(rate, count)
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+        after = await load.run(rate, count)
+        print(f"{count} OPTIONS at {rate}/s, a debugger came and went {times} times")
+        show(server, (("before", before), ("watched", watched), ("after", after)))
+        server.stop()
+
+
+def show(server, rows):
+    for name, (p50, p99, lost) in rows:
+        print(f"{name:<10} p50 {p50:6.2f} ms   p99 {p99:6.2f} ms   lost {lost}")
+    print(f"dropped by the kernel: {server.dropped}")
 
 
 async def record(rate, count):
@@ -170,8 +205,9 @@ async def record(rate, count):
 
 def main():
     what, *numbers = sys.argv[1:] or ["parked"]
-    rate, count = (*map(int, numbers), *(500, 10_000)[len(numbers) :])
-    asyncio.run({"parked": parked, "record": record}[what](rate, count))
+    usual = (333 if what == "parked" else 500, 10_000)
+    rate, count = (*map(int, numbers), *usual[len(numbers) :])
+    asyncio.run({"parked": parked, "attach": attach, "record": record}[what](rate, count))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ class Editor:
         )
         self.adapter = Adapter(socket, self.inbox.feed_data)
         self.events = asyncio.Queue()
-        self.answers = {}
+        self.answers, self.took = {}, []
         self.running = asyncio.ensure_future(self.adapter.run(self.reader))
         self.reading = asyncio.ensure_future(self._read())
 
@@ -47,8 +48,10 @@ class Editor:
         self.sequence += 1
         answer = self.answers[self.sequence] = asyncio.get_running_loop().create_future()
         body = {"seq": self.sequence, "type": "request", "command": command, "arguments": arguments}
+        began = time.perf_counter()
         self.feed(json.dumps(body).encode())
         found = await asyncio.wait_for(answer, 10)
+        self.took.append((command, time.perf_counter() - began))
         assert found["success"], found.get("message")
         return found["body"]
 
@@ -94,8 +97,9 @@ async def editor(kamtool, tmp_path):
 
 @pytest.mark.skipif(not STOCK.exists(), reason="kamailio is not installed")
 async def test_an_editor_debugs_the_stock_cfg_from_initialize_to_disconnect(
-    editor, peer, tmp_path, monkeypatch
+    editor, peer, tmp_path, monkeypatch, record_property
 ):
+    """With `-rP` pytest prints how long the slowest round trip took: it should be under 200 ms."""
     # Its control sockets have names of their own, so that many of these can run side by side.
     monkeypatch.setattr(Jsonrpcs, "_place", lambda self, name: tmp_path / Path(name).name)
     server, one = await editor(STOCK, listens=[("udp", "127.0.0.1")])
@@ -153,6 +157,9 @@ async def test_an_editor_debugs_the_stock_cfg_from_initialize_to_disconnect(
     await one.ask("continue", threadId=thread)
     assert (await caller.expect()).call_id == "live"
     await one.ask("disconnect")
+    slowest = max(one.took, key=lambda each: each[1])
+    record_property("slowest_round_trip", f"{slowest[0]} {1000 * slowest[1]:.1f} ms of {len(one.took)}")
+    print(f"the slowest of {len(one.took)} round trips: {slowest[0]}, {1000 * slowest[1]:.1f} ms")
     async with asyncio.timeout(10):
         await one.running
         while server.program is not plain:  # noqa: ASYNC110

@@ -8,7 +8,7 @@ from kamtool.debug.words import Mistake
 from kamtool.script import load
 from kamtool.server.reload import Reloader
 from tests.support.debugger import CFG, invite, line_of
-from tests.support.server import port_of
+from tests.support.server import MODULES, port_of
 from tests.support.until import until
 
 pytestmark = pytest.mark.live
@@ -130,6 +130,28 @@ async def test_each_kind_of_breakpoint_stops_where_it_says(scene, place, name):
         await one.ask("clear")
         await one.ask("release")
     await callee.expect("INVITE")
+
+
+async def test_a_header_breakpoint_stops_for_its_header_and_for_no_other(kamtool, peer, debugger):
+    cfg = MODULES + (
+        'request_route { append_hf("X: 1\\r\\n"); append_hf("Y: 1\\r\\n"); append_hf("Z: 1\\r\\n");\n'
+        'append_hf("X: 2\\r\\n"); $var(a) = 1; sl_send_reply("200", "OK"); }\n'
+    )
+    server = await kamtool(cfg)
+    one, caller = await debugger(server), await peer()
+    await one.ask("break", text="header X")
+    caller.send(caller.request("OPTIONS", "sip:127.0.0.1"), port_of(server))
+    first = await one.stops()
+    await one.ask("resume")
+    second = await one.stops()
+    assert [(each["reason"], each["line"]) for each in (first, second)] == [
+        ("header x changed", line_of("append_hf", cfg)),
+        ("header x changed", line_of("$var(a)", cfg)),
+    ]
+    await one.ask("resume")
+    await caller.expect("200")
+    (row,) = await one.ask("breakpoints")
+    assert row["hits"] == 2
 
 
 async def test_a_response_that_arrives_and_one_that_is_made_can_stop(scene):

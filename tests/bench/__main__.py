@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from kamtool import speed
-from tests.bench import live, memory, replay, scale, scripts, secure
+from tests.bench import checking, live, memory, replay, scale, scripts, secure
 from tests.bench.callgrind import callgrind
 
-PARTS = ("live", "replay", "memory", "scale", "tls", "script")
+PARTS = ("live", "replay", "memory", "scale", "tls", "script", "check")
 LIVE_CASES = ("options", "register", "register-db", "call")
 
 
@@ -107,6 +107,10 @@ def run_script(options: argparse.Namespace, result: dict[str, Any]) -> None:
     result["script"] = scripts.figures(count, options.runs or runs, print)
 
 
+def run_check(options: argparse.Namespace, result: dict[str, Any]) -> None:
+    result["check"] = checking.figures(options.runs or (3 if options.quick else 9), print)
+
+
 def part_is_all(options: argparse.Namespace) -> bool:
     return bool(options.part == "all")
 
@@ -122,6 +126,7 @@ def main(words: list[str] | None = None) -> int:
         ("scale", run_scale),
         ("tls", run_tls),
         ("script", run_script),
+        ("check", run_check),
     ):
         if options.part in (name, "all"):
             part(options, result)

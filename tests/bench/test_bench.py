@@ -5,8 +5,9 @@ import shutil
 
 import pytest
 
+from kamtool import script as language
 from tests.bench import __main__ as command
-from tests.bench import enumeration, flood, hiding, live, replay, scale, scripts, secure
+from tests.bench import checking, enumeration, flood, hiding, live, replay, scale, scripts, secure
 from tests.bench.live import Counts
 
 SMALL = Counts(paced=20, saturated=20, rate=200, runs=1, settle=0.1)
@@ -160,3 +161,10 @@ def test_the_area_tells_what_can_be_told_apart():
     assert enumeration.area([1, 2], [4, 5]) == 0.0
     assert enumeration.needed(0.5) is None
     assert enumeration.needed(0.6) > enumeration.needed(0.9)
+
+
+def test_the_cfg_that_is_checked_has_its_lines_and_nothing_wrong():
+    text = checking.cfg()
+    assert text.count("\n") == checking.LINES
+    report = language.check(text)
+    assert report.findings == ()

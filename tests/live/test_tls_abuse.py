@@ -1,7 +1,6 @@
-"""Clients that mean harm: what they can make a TLS server do is bounded."""
+"""Clients that mean harm: what they make a TLS server do is bounded. Renegotiation: interop/test_tls_peers."""
 
 import asyncio
-import shutil
 
 import pytest
 
@@ -56,27 +55,6 @@ async def test_in_a_crowd_a_handshake_that_never_ends_gives_way_too(
     await ask(await tls_peer(port), port)
     for sock in begun:
         sock.close()
-
-
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
-async def test_a_client_cannot_make_us_shake_hands_again(tls_server, tls_peer):
-    """A renegotiation costs the server ten times what it costs the client."""
-    server = await tls_server(HERE)
-    port = port_of(server, "tls")
-    client = await asyncio.create_subprocess_exec(
-        "openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_2", "-servername", "sip.example.com",
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    assert client.stdin is not None
-    assert client.stdout is not None
-    await asyncio.wait_for(client.stdout.readuntil(b"Verify return code"), 20)
-    client.stdin.write(b"R\n")
-    said = await asyncio.wait_for(client.stdout.read(), 20)
-    assert b"RENEGOTIATING" in said
-    assert b"no renegotiation" in said.lower() or b"no_renegotiation" in said.lower(), said
-    await client.wait()
-    await until(lambda: server.transports.tcp.tls_count == 0)
-    await ask(await tls_peer(port), port)
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,15 @@ async def test_a_file_that_is_no_database_is_refused(kamtool, tmp_path, content)
         await kamtool(cfg(path, "exit;"))
 
 
+@pytest.mark.parametrize("define", ["BLOCKED_COUNTRIES", "COUNTRIES"])
+async def test_default_cfg_does_not_start_with_countries_and_no_database(kamtool, tmp_path, define):
+    database = tmp_path / "k.db"
+    migrate(database)
+    defines = {"DBURL": f'"sqlite:///{database}"', define: '"^(DE|AT)$"'}
+    with pytest.raises(ConfigError, match=f"{define} needs GEOIPDB"):
+        await kamtool(Path(__file__).parents[2] / "cfg/default.cfg", defines=defines)
+
+
 @pytest.mark.parametrize(("define", "heard"), [("BLOCKED_COUNTRIES", False), ("COUNTRIES", True)])
 async def test_default_cfg_hears_strangers_of_the_countries_it_was_told(
     kamtool, peer, countries, tmp_path, define, heard

@@ -1,4 +1,4 @@
-"""Clients that mean harm: what they make a TLS server do is bounded. Renegotiation: interop/test_tls_peers."""
+"""Clients that mean harm: what they make a TLS server do is bounded. (Renegotiation: test_tls_peers.)"""
 
 import asyncio
 

@@ -9,6 +9,8 @@ import os
 from typing import TYPE_CHECKING
 
 from kamtool.speed.names import HEADERS, IDS, METHODS, NAMES
+from kamtool.speed.stepping import ENDED
+from kamtool.speed.stepping import step as _step
 
 _PURE = os.environ.get("KAMTOOL_PURE", "") not in ("", "0")
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
         split_params,
         split_uri,
         split_via,
+        step,
     )  # fmt: skip  # isort: skip
 
     NATIVE = bool(os.environ)
@@ -75,10 +78,12 @@ else:
         _twin.read_nonce,
     )
     recv_batch, send_batch = _twin.recv_batch, _twin.send_batch
+    # In a checkout the kernel may have been built before there was one.
+    step = getattr(_twin, "step", _step)
 
 __all__ = [
-    "HEADERS", "IDS", "METHODS", "NAMES", "NATIVE", "Contact", "Index", "Proof", "address_part", "answer",
-    "aor_of", "forward", "make_nonce", "md5_of", "read_nonce", "read_proof", "recv_batch", "register_fields",
-    "relay", "respond", "send_batch", "splice", "split_credentials", "split_list", "split_name_addr",
-    "split_params", "split_uri", "split_via",
+    "ENDED", "HEADERS", "IDS", "METHODS", "NAMES", "NATIVE", "Contact", "Index", "Proof", "address_part",
+    "answer", "aor_of", "forward", "make_nonce", "md5_of", "read_nonce", "read_proof", "recv_batch",
+    "register_fields", "relay", "respond", "send_batch", "splice", "split_credentials", "split_list",
+    "split_name_addr", "split_params", "split_uri", "split_via", "step",
 ]  # fmt: skip

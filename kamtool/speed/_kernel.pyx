@@ -18,6 +18,7 @@ from kamtool.speed.index import Row as _Row
 from kamtool.speed.binding import PLAIN as _PLAIN
 from kamtool.speed.names import HEADERS as _HEADERS, IDS as _IDS, METHODS as _METHODS, NAMES as _NAMES
 from kamtool.speed.scanners import encode as _encode, unfold as _unfold
+from kamtool.speed.stepping import ENDED as _ENDED
 
 cdef extern from "Python.h":
     str PyUnicode_DecodeUTF8(const char* text, Py_ssize_t size, const char* errors)
@@ -34,6 +35,7 @@ include "_values.pxi"
 include "_answer.pxi"
 include "_proof.pxi"
 include "_binding.pxi"
+include "_step.pxi"
 
 if __import__("sys").platform == "linux":
     try:

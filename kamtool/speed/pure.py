@@ -19,6 +19,7 @@ from kamtool.speed.scanners import (
     split_uri,
     split_via,
 )
+from kamtool.speed.stepping import step
 from kamtool.speed.wire import forward, relay, respond, splice
 
 __all__ = [
@@ -45,4 +46,5 @@ __all__ = [
     "split_params",
     "split_uri",
     "split_via",
+    "step",
 ]

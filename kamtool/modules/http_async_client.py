@@ -194,7 +194,7 @@ class HttpAsyncClient(Module):
             own = event_context(server)
             own.route_kind, own.route_name, own.program = Routes.REQUEST, name, program
             own.scratch[OUTCOME] = outcome
-            server.drive(server._event(route, own), own.msg)
+            server.drive(server.running.alone(route, own), own.msg)
 
     # The answer
 

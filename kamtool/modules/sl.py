@@ -10,12 +10,14 @@ from kamtool.module import (
     FAILURE_ROUTE,
     ONREPLY_ROUTE,
     REQUEST_ROUTE,
+    Host,
     Module,
     Param,
     declaration,
     function,
     rpc,
 )  # fmt: skip
+from kamtool.server.reply import Replies
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
@@ -52,15 +54,17 @@ class Sl(Module):
     event_callback_lres_sent = Param("", "ignored: there is no KEMI; event_route[sl:local-response] runs")
 
     def reload(self, program: Any, changed: Mapping[str, Any]) -> Callable[[], None] | None:
-        """rich_redirect is kept where replies are made."""
+        """Some parameters are kept where replies are made."""
 
-        def apply() -> None:
-            self._host.replies.rich_redirect["sl"] = self.rich_redirect
+        return self._tell if changed else None
 
-        return apply if changed else None
+    def _tell(self) -> None:
+        replies = self._host.replies
+        replies.rich_redirect["sl"] = self.rich_redirect
+        replies.otherwise = self.default_code, self.default_reason
 
     async def start(self) -> None:
-        self._host.replies.rich_redirect["sl"] = self.rich_redirect
+        self._tell()
         for name in ("event_callback_fl_ack", "event_callback_lres_sent"):
             if getattr(self, name):
                 log.warning("modparam sl %s is %s", name, declaration(type(self)).params[name].doc)
@@ -69,19 +73,21 @@ class Sl(Module):
         for name in ("sent_replies", "sent_err_replies", "failures", "received_ACKs"):
             self.server.stats.setdefault(f"sl:{name}", 0)
 
+    def __init__(self, server: Host) -> None:
+        super().__init__(server)
+        replies = getattr(server, "replies", None)
+        if isinstance(replies, Replies):
+            # What scripts call, without this module's method around it.
+            vars(self)["sl_send_reply"] = replies.by_script
+
     @property
     def _host(self) -> Server:
         return cast("Server", self.server)
 
-    def _stateless(self, ctx: Context, code: int, reason: str) -> bool:
-        if not 100 <= code < 700:
-            code, reason = self.default_code, self.default_reason
-        return self._host.replies.stateless(ctx, code, reason)
-
     @function("sl_send_reply", "sl_reply", routes=REQUEST_ROUTE)
     def sl_send_reply(self, ctx: Context, code: int, reason: str) -> bool:
         """Answer without a transaction."""
-        return self._stateless(ctx, code, reason)
+        return self._host.replies.by_script(ctx, code, reason)
 
     @function("send_reply", routes=REQUEST_ROUTE | ONREPLY_ROUTE | FAILURE_ROUTE)
     def send_reply(self, ctx: Context, code: int, reason: str) -> bool:

@@ -3,6 +3,9 @@
 A route returns the code of its last statement. Where that is known to be the last one the code is returned on
 the spot, so that nothing is kept for statements whose code nobody asks for. A route in which nothing can wait
 becomes a plain function; one that calls an async function or such a route is `async def`.
+
+`exit` in a request_route or a route[X] returns None, a code of 0 False, and callers hand it on: an exception
+would look for its line in each function that it leaves. All else (`drop`, other blocks) raises `Exit`.
 """
 
 from __future__ import annotations
@@ -269,18 +272,18 @@ class RouteCode(SwitchCode):
             return
         value = fold(node.value) if node.value is not None else None
         if value is None:
-            put({"return": "return 1", "exit": "raise Exit(1)"}.get(node.word, "raise Exit(0, True)"))
+            put({"return": "return 1", "exit": self.end(1)}.get(node.word, "raise Exit(0, True)"))
             return
         number = constant(value)
         if number is not None and node.word == "return":
-            put(f"return {to_int(number)}" if to_int(number) else "raise Exit(0)")
+            put(f"return {to_int(number)}" if to_int(number) else self.end(0))
             return
         held = self.temporary()
         self._computed(held, value)
         if node.word == "return":
             put(f"if {held}:")
             put(f"    return {held}")
-            put("raise Exit(0)")
+            put(self.end(0))
         else:
             put(f"raise Exit({held})" if node.word == "exit" else f"raise Exit({held}, True)")
 

@@ -60,6 +60,8 @@ class CallCode(TestCode):
 
     plans: Plans
     nesting = 0
+    ends_by_code = False
+    """Whether who calls this function looks at what it returns: None for `exit`, False for a code of 0."""
 
     def where(self, span: Span) -> str:
         """A place in the words of a log line."""
@@ -114,7 +116,7 @@ class CallCode(TestCode):
             if self.plans.keeps_rc:
                 self.lines.put(f"ctx.rc = {held}")
             self.lines.put(f"if not {held}:")
-            self.lines.put("    raise Exit(0)")
+            self.lines.put(f"    {self.end(0)}")
         return Operand(held, "code", truth=f"{held} > 0")
 
     def argument(self, parameter: Parameter, node: Expression, call: Span) -> str:
@@ -213,6 +215,17 @@ class CallCode(TestCode):
 
     # Routes -------------------------------------------------------------------------------------------
 
+    def end(self, code: int) -> str:
+        """How the script ends here, with the code 1 or 0. To raise costs as much as a dozen statements."""
+        if not self.ends_by_code:
+            return f"raise Exit({code})"
+        return "return None" if code else "return False"
+
+    def _or_end(self, held: str) -> None:
+        """What a route that was called returns ends the script here, too."""
+        self.lines.put(f"if {held} is None or {held} is False:")
+        self.lines.put(f"    return {held}" if self.ends_by_code else f"    raise Exit(int({held} is None))")
+
     def route_call(self, node: RouteCall) -> Operand:
         """`route(NAME)`: the code it returns, -1 when there is no such route."""
         self.observe(node.span, node.line, "route")
@@ -229,10 +242,13 @@ class CallCode(TestCode):
         if plan is None:
             raise ConfigError(f"there is no route[{name}]", node.name.span, code="KT1153")
         code = f"{'await ' if plan.waits else ''}{plan.python}(ctx)"
-        if not plan.recurs:
-            self.lines.put(f"{'ctx.rc = ' if self.plans.keeps_rc else ''}{held} = {code}")
+        if plan.recurs:
+            self._guarded(held, code, node.span)
             return
-        self._guarded(held, code, node.span)
+        self.lines.put(f"{held} = {code}")
+        self._or_end(held)
+        if self.plans.keeps_rc:
+            self.lines.put(f"ctx.rc = {held}")
 
     def _guarded(self, held: str, code: str, span: Span) -> None:
         levels = self.nesting + 1
@@ -246,6 +262,7 @@ class CallCode(TestCode):
         put(f"        {held} = {code}")
         put("    finally:")
         put(f"        ctx.depth -= {levels}")
+        self._or_end(held)
         put(f"ctx.rc = {held}")
 
     def _dynamic_route(self, held: str, name: str, node: RouteCall) -> None:
@@ -263,6 +280,8 @@ class CallCode(TestCode):
         held = self.temporary()
         name, waits = self.block_function(node)
         self.lines.put(f"{held} = {'await ' if waits else ''}{name}(ctx)")
+        if self.ends_by_code:
+            self._or_end(held)
         return Operand(held, "code", truth=f"{held} > 0")
 
     def block_function(self, node: BlockValue) -> tuple[str, bool]:

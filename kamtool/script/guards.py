@@ -77,7 +77,7 @@ def substituted(ctx: Context, change: Substitution, value: Value) -> Value:
 def is_myself_uri(ctx: Context, uri: str) -> bool:
     """Whether host, port and transport of a URI mean this server (`uri == myself`)."""
     place = _place_of(uri)
-    return place is not None and ctx.host.is_myself(*place)
+    return place is not None and ctx.host.is_myself(place[0], place[1], place[2])
 
 
 @lru_cache(maxsize=4096)

@@ -16,6 +16,7 @@ from kamtool.script.codegen import RouteCode, waits_in
 from kamtool.script.codegen_calls import Plans, RoutePlan, parameter_of
 from kamtool.script.codegen_values import ValueCode
 from kamtool.script.emit import Lines, define, tree_of
+from kamtool.script.entries import entry_of
 from kamtool.script.nodes import Block, Expression, Route
 from kamtool.script.operands import as_str, raw
 from kamtool.script.scope import ROUTE_NAMES, Scope
@@ -126,7 +127,7 @@ class Linker:
     # Code ---------------------------------------------------------------------------------------------
 
     def link(self) -> Entries:
-        """Every block as a coroutine function."""
+        """Every block as a coroutine function that raises Exit; see kamtool.script.entries."""
         for number, (key, routes) in enumerate(self.blocks.items()):
             name = self._python_name(number, key)
             waits = self._waits(key)
@@ -163,7 +164,7 @@ class Linker:
         space["ROUTES"] = dynamic
         entries: Entries = {}
         for key, (name, waits) in self._entries.items():
-            entries[key] = space[name] if waits else _waiting(space[name])
+            entries[key] = entry_of(space[name], waits, ends_by_code=key[0] is Routes.REQUEST)
             if key[0] is Routes.REQUEST:
                 dynamic[key[1] or "0"] = entries[key]
         if "0" in dynamic:
@@ -193,6 +194,7 @@ class Linker:
         code = _Code(self.scope, self.names, self.plans, lines)
         code.instances = self.instances
         code.route_name, code.kind, code.file_name = route.name, route.kind, route.span.file
+        code.ends_by_code = route.kind is Routes.REQUEST
         instances = self.instances
         code.custom_format = lambda text: compile_format(text, self.scope, instances)
         code.function(name, bodies, waits)
@@ -200,15 +202,6 @@ class Linker:
         for python, value, block_waits in code.blocks:
             found = self._write(python, [value.body], route, block_waits) + found
         return found
-
-
-def _waiting(function: Callable[[Any], int]) -> Callable[[Any], Coroutine[Any, Any, int]]:
-    async def run(ctx: Any) -> int:
-        return function(ctx)
-
-    run.__name__ = run.__qualname__ = function.__name__
-    run.plain = function  # type: ignore[attr-defined]  # see program.plain
-    return run
 
 
 def _telling(observer: Any) -> Callable[[Any, ScriptError, str], int]:

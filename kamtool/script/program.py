@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import logging
 import re
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from kamtool.errors import ConfigError, ConfigErrors, Span
 from kamtool.module import Host, Routes, Variable
 from kamtool.script.checker import Checker
 from kamtool.script.context import Context
+from kamtool.script.entries import RouteFunction, inner, plain
 from kamtool.script.guards import Action
 from kamtool.script.lexer import Lexer
 from kamtool.script.linker import Linker, compile_format, compile_variable
@@ -29,15 +30,11 @@ from kamtool.script.walk import walk
 
 logger = logging.getLogger("kamtool.script")
 
+__all__ = ["Program", "Report", "RouteFunction", "Script", "check", "load", "plain"]
+
 _RC = re.compile(r"\$\(?(?:rc|retcode|\?)(?!\w)")
 
-RouteFunction = Callable[[Context], Coroutine[Any, Any, int]]
 Routine = Mapping[str, RouteFunction]
-
-
-def plain(route: RouteFunction) -> Callable[[Context], int] | None:
-    """The same route without a coroutine around it, where it has nothing to wait for."""
-    return getattr(route, "plain", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +51,15 @@ class Program:
     event_routes: Routine
     actions: tuple[Action, ...] = ()
     """Of a traced program: its statements, in the order of the code."""
+    entry: Callable[[Context], Any] | None = field(init=False)
+    """The request_route as it costs least to enter, None where only the coroutine function will do."""
+    entry_waits: bool = field(init=False)
+    """Whether `entry` gives a coroutine. What either returns at its end is of no use to the server."""
+
+    def __post_init__(self) -> None:
+        entry, waits = inner(self.request_route)
+        object.__setattr__(self, "entry", entry)
+        object.__setattr__(self, "entry_waits", waits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kamtool.errors import ParseError
 from kamtool.script.context import Context
-from kamtool.server.transaction import ServerTransaction
+from kamtool.server.running import Running
 from kamtool.sip.flow import Flow
 from kamtool.sip.framing import Broken
 from kamtool.sip.message import Request, Response, salvage
@@ -25,21 +25,13 @@ RECEIVED_EVENT = "core:msg-received"
 PARSE_ERROR_EVENT = "core:receive-parse-error"
 FILTERED_ACK_EVENT = "sl:filtered-ack"
 
-ERROR_REASONS = {
-    500: "I'm terribly sorry, server error occurred (6/TM)",
-    477: "Unfortunately error on sending to next hop occurred (477/TM)",
-    478: "Unresolvable destination (478/TM)",
-}
-
-
-CONTINUED_REASON = "I'm terribly sorry, server error occurred (1/TM)"
-
 
 class Receive:
     """The way in of one server."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self.running: Running = server.running
         self.accept_aliases = bool(server.setting("tcp_accept_aliases", False))
         self.length_optional = bool(server.setting("tcp_accept_no_cl", False))
         self.arriving: Callable[[bytes, Flow], bytes] | None = None
@@ -83,9 +75,7 @@ class Receive:
             server.run_event(RECEIVED_EVENT, {}, ctx)
         if self.accept_aliases and flow.connection:
             self._alias(msg, flow)
-        route = program.request_route
-        if route is not None:
-            server.run(route, ctx)
+        self.running.request(program, ctx)
 
     def _absorb(self, msg: Request, flow: Flow) -> bool:
         """True for an ACK to a stateless response. One to a transaction still meets the script."""
@@ -105,37 +95,6 @@ class Receive:
     def _alias(self, msg: Request, flow: Flow) -> None:
         if b"alias" in msg.data[msg.via_start : msg.via_end] and "alias" in msg.top_via.params:
             self.server.transports.add_alias(flow, msg.via_port or 5060)
-
-    def routed(self, ctx: Context) -> None:
-        """The request_route has ended: what becomes of a transaction that it made and left."""
-        if ctx._scratch is not None and "core.tcp_alias" in ctx._scratch:
-            port = ctx._scratch["core.tcp_alias"] or ctx.msg.via_port or 5060
-            self.server.transports.add_alias(ctx.flow, port, forced=True)
-        if ctx._scratch is not None and "core.reply_close" in ctx._scratch and ctx.flow.connection:
-            self.server.transports.finish(ctx.flow)
-        tx: ServerTransaction | None = ctx.transaction
-        if tx is None:
-            return
-        if not tx.suspended:
-            ctx.transaction = None  # tx.ctx points here: together they would be a cycle
-        if not tx.script_running:
-            return
-        tx.script_running = False
-        if tx.is_answered or tx.suspended:
-            return
-        if tx.failing:
-            tx.failing = False
-            self.server.responses.finish(tx)
-        elif tx.error and not any(client.status < 200 for client in tx.branches):
-            if tx.no_internal_reply:
-                return
-            reason = ERROR_REASONS.get(tx.error, "Server Internal Error")
-            self.server.replies.stateful(tx, tx.error, reason)
-        elif tx.continued and not any(client.status < 200 for client in tx.branches):
-            self.server.replies.stateful(tx, 500, CONTINUED_REASON)
-        elif not tx.branches and not tx.released:
-            log.debug("%s: the script made a transaction and left it: released", ctx.msg.call_id)
-            self.server.transactions.forget(tx)
 
     def malformed(self, data: bytes, flow: Flow, error: ParseError) -> None:
         """Bytes that are no SIP message: counted, and answered where RFC 3261 allows an answer."""

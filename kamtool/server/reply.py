@@ -42,6 +42,8 @@ class Replies:
         self.server_line = b""
         self.rich_redirect = {"tm": 0, "sl": 0}
         """By module: 1 puts the branch flags, 2 the path into the Contacts of a 3xx."""
+        self.otherwise: tuple[int, str] = (500, "Internal Server Error")
+        """What is answered where a script gives no status: the parameters of sl."""
         self.told: Callable[[Context, int], None] | None = None
         """Who hears of every response made here, while somebody watches."""
 
@@ -59,6 +61,12 @@ class Replies:
     def is_ours(self, to_tag: str) -> bool:
         """Whether an ACK with this To-tag answers a stateless response of this server."""
         return to_tag.startswith(self.stateless_key)
+
+    def by_script(self, ctx: Context, status: int, reason: str) -> bool:
+        """`sl_send_reply`: without a transaction; what is no status is answered `otherwise`."""
+        if not 100 <= status < 700:
+            status, reason = self.otherwise
+        return self.stateless(ctx, status, reason)
 
     def stateless(
         self,

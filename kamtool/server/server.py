@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import inspect
 import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import suppress
 from typing import Any
 
 from kamtool.errors import KamtoolError, TransportError
-from kamtool.module import Module, RouteName, Routes, Variable, declaration, find
-from kamtool.script.context import Context, Exit
+from kamtool.module import Module, RouteName, Variable, declaration, find
+from kamtool.script.context import Context
 from kamtool.server import handover, ignored, listen
 from kamtool.server.blocklist import CONNECT, ICMP, SEND, blocklist_for
-from kamtool.server.driver import resume
 from kamtool.server.myself import Myself
 from kamtool.server.observers import Observers
 from kamtool.server.options import Options
@@ -28,6 +25,8 @@ from kamtool.server.reply import Replies
 from kamtool.server.responses import Responses
 from kamtool.server.routing import via_flow
 from kamtool.server.rpc import RpcTable
+from kamtool.server.running import Running
+from kamtool.server.tasks import Tasks
 from kamtool.server.transactions import Transactions
 from kamtool.server.uac import Uac
 from kamtool.server.workers_connections import Connections
@@ -72,6 +71,7 @@ class Server:
         self.options = options or Options()
         self.settings = script.settings
         self.stats: dict[str, int] = Stats()
+        self.tasks = Tasks()
         self.branch_start = MAGIC_COOKIE
         """How the branch of a request begins that is sent without a transaction: its answer comes here."""
         self.modules: dict[str, Module] = {}
@@ -95,6 +95,9 @@ class Server:
         self.udp_flows: dict[tuple[Address, Address], Flow] = {}
         """The flow by which a request that came to the first address leaves to the second."""
         self.myself = Myself(())
+        self.running = Running(self)
+        self.run, self.drive, self.run_event = self.running.run, self.running.drive, self.running.event
+        self.log_failure, self.script_failed = self.running.log_failure, self.running.script_failed
         self._receive = Receive(self)
         self.receive: Callable[[bytes, Flow], None] = self._receive.message
         """One datagram, or one message cut from a stream: what the transports call."""
@@ -124,7 +127,6 @@ class Server:
         self.reloads = 0
         """How often another program has taken the place of the first; see kamtool.server.reload."""
         self.observers = Observers(self)
-        self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.choose_tls: Callable[[Context, str], tuple[str, str]] | None = None
         """Set by the module tls: the server name and profile for a connection that a request needs."""
@@ -239,10 +241,7 @@ class Server:
                 await module.stop()
             except Exception:
                 log.exception("module %s did not stop in good order", declaration(type(module)).name)
-        for task in list(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.tasks.end()
         self.transports.stop()
         if self.link is not None:
             self.link.stop()
@@ -297,28 +296,11 @@ class Server:
 
     def every(self, seconds: float, callback: Callable[[], Awaitable[None] | None]) -> None:
         """Call `callback` every so many seconds until the server stops."""
-        self.spawn(self._every(seconds, callback), f"every {seconds} s")
-
-    async def _every(self, seconds: float, callback: Callable[[], Awaitable[None] | None]) -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                waiting = callback()
-                if waiting is not None and inspect.isawaitable(waiting):
-                    await waiting
-            except Exception:
-                log.exception("what runs every %s seconds failed", seconds)
+        self.tasks.every(seconds, callback)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run `work` as a task of this server; what it raises is logged."""
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("%s failed", task.get_name(), exc_info=error)
+        self.tasks.spawn(work, name)
 
     def variable(self, text: str) -> Variable:
         """Compile `$avp(x)` as found in a modparam. Raises ConfigError."""
@@ -393,79 +375,3 @@ class Server:
     async def forward(self, ctx: Context, uri: str = "", transport: str = "") -> bool:
         """Send the request on without a transaction: to `uri` when given, else by `$du` or the R-URI."""
         return await self.relay.stateless(ctx, uri, transport)
-
-    # Running the script
-
-    def run(self, route: Callable[[Context], Coroutine[Any, Any, int]], ctx: Context) -> None:
-        """Run the request_route. A task is made only if it waits."""
-        coroutine = route(ctx)
-        try:
-            waiting = coroutine.send(None)
-        except StopIteration:
-            pass
-        except Exit:
-            pass
-        except Exception as error:
-            self.script_failed(ctx, error)
-        else:
-            if ctx.program is None:
-                ctx.program = self.program  # it ends on this one, whatever is reloaded meanwhile
-            self.spawn(self._go_on(coroutine, waiting, ctx), "request_route")
-            return
-        if ctx.transaction is not None or ctx._scratch is not None:
-            self._receive.routed(ctx)
-
-    async def _go_on(self, coroutine: Coroutine[Any, Any, int], waiting: Any, ctx: Context) -> None:
-        try:
-            await resume(coroutine, waiting)
-        except Exit:
-            pass
-        except Exception as error:
-            self.script_failed(ctx, error)
-        self._receive.routed(ctx)
-
-    def drive(self, work: Coroutine[Any, Any, None], msg: Message | None) -> None:
-        """Run what a response or a timer set off; what it raises is logged with the Call-ID."""
-        try:
-            waiting = work.send(None)
-        except StopIteration:
-            return
-        except Exception as error:
-            self.log_failure(msg, error)
-            return
-        self.spawn(self._drive_on(work, waiting, msg), "route")
-
-    async def _drive_on(self, work: Coroutine[Any, Any, None], waiting: Any, msg: Message | None) -> None:
-        try:
-            await resume(work, waiting)
-        except Exception as error:
-            self.log_failure(msg, error)
-
-    def log_failure(self, msg: Message | None, error: Exception) -> None:
-        """A route raised what it should not have."""
-        self.count("core:script_errors")
-        log.error("%s: the script failed: %s", msg.call_id if msg else "-", error, exc_info=error)
-
-    def script_failed(self, ctx: Context, error: Exception) -> None:
-        """Ours or the script's mistake: logged with the Call-ID; the request is answered 500 if it can be."""
-        self.log_failure(ctx.msg, error)
-        if ctx.route_kind is Routes.REQUEST and ctx.msg.is_request and ctx.msg.method != "ACK":
-            tx = ctx.transaction
-            if tx is None or not (tx.is_answered or tx.branches):
-                self.reply(ctx, 500, "Server Internal Error")
-
-    def run_event(self, name: str, scratch: dict[str, Any], ctx: Context | None = None) -> None:
-        """Run the event_route `name` if the cfg has one, on a message of its own when none is given."""
-        program = self.program if ctx is None or ctx.program is None else ctx.program
-        route = program.event_routes.get(name)
-        if route is None:
-            return
-        inner = ctx.fork() if ctx is not None else listen.event_context(self)
-        inner.route_kind, inner.route_name, inner.program = Routes.EVENT, name, program
-        inner.scratch.update(scratch)
-        self.drive(self._event(route, inner), inner.msg)
-
-    @staticmethod
-    async def _event(route: Callable[[Context], Coroutine[Any, Any, int]], ctx: Context) -> None:
-        with suppress(Exit):
-            await route(ctx)

@@ -208,7 +208,7 @@ def test_a_script_for_many_servers_is_compiled_once_and_knows_the_modules_of_eac
     tests = read(tmp_path / "edge.toml")
     script = replace(load(tests.cfg), linked_often=True)
     benches = [Bench(tests, script) for _ in range(3)]
-    routes = [each.offline.server.program.request_route for each in benches]
+    routes = [each.offline.server.program.request_route.inner for each in benches]
     assert len({route.__code__ for route in routes}) == 1
     assert len({id(route.__globals__) for route in routes}) == 3
     # Each has a table of its own: the second time alice is seen, it is on the same server.

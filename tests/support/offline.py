@@ -66,7 +66,7 @@ class Offline:
         self.clock = 1000.0
         program = program or SimpleNamespace(
             request_route=request_route, reply_route=None, onsend_route=None, routes={}, failure_routes={},
-            branch_routes={}, onreply_routes={}, event_routes={},
+            branch_routes={}, onreply_routes={}, event_routes={}, entry=None,
         )  # fmt: skip
         program.__dict__.update(routes)
         script = SimpleNamespace(settings=Settings(), loads=[], modparams=[], link=lambda host: program)

@@ -116,7 +116,7 @@ class Ending(Parts):
             ctx.program = self._run.program
             self.mark(ctx, dialog, "caller")
             before = dialog.deadline
-            await self._run._event(route, ctx)
+            await self._run.running.alone(route, ctx)
             if dialog.deadline > max(before, self.server.now()):
                 return  # the route gave it more time
         if dialog.state == ENDED:

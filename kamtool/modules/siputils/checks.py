@@ -30,7 +30,7 @@ class CheckFunctions:
         """True for a reply."""
         return isinstance(ctx.msg, Response)
 
-    @function("has_totag", routes=ANY)
+    @function("has_totag", routes=ANY, inline=lambda _: "ctx.msg.to_tag != ''")
     def has_totag(self, ctx: Context) -> bool:
         """True when To has a tag: the request is inside a dialog (RFC 3261 §12.2)."""
         return ctx.msg.to_tag != ""

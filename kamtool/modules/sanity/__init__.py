@@ -5,10 +5,21 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from kamtool.module import ONREPLY_ROUTE, REQUEST_ROUTE, Module, Param, function
+from kamtool.module import ONREPLY_ROUTE, REQUEST_ROUTE, Host, Module, Param, function
+from kamtool.modules.sanity.plain import (
+    DIGEST,
+    DUPLICATE_TAGS,
+    EXPIRES,
+    PARSE_URIS,
+    PROXY_REQUIRE,
+    TRANSPORTS,
+    URI_CONTACT,
+    URI_FROM,
+    URI_TO,
+    Checking,
+)
 from kamtool.script import uri_text
 from kamtool.script.address_text import address
 from kamtool.script.pv_identity import digest_params
@@ -21,16 +32,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger("kamtool.modules.sanity")
 
 RURI_VERSION, RURI_SCHEME, REQUIRED_HEADERS, VIA_VERSION, VIA_PROTOCOL = 1, 2, 4, 8, 16
-CSEQ_METHOD, CSEQ_VALUE, CONTENT_LENGTH, EXPIRES, PROXY_REQUIRE = 32, 64, 128, 256, 512
-PARSE_URIS, DIGEST, DUPLICATE_TAGS = 1024, 2048, 4096
-URI_RURI, URI_FROM, URI_TO, URI_CONTACT = 1, 2, 4, 8
+CSEQ_METHOD, CSEQ_VALUE, CONTENT_LENGTH = 32, 64, 128
+URI_RURI = 1
 
 Refusal = tuple[int, str, tuple[tuple[str, str], ...]]
 """What to answer: status, reason, headers."""
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)")
 _KNOWN_SCHEMES = frozenset({"sip", "sips", "tel", "tels", "urn"})
-_TRANSPORTS = frozenset({"UDP", "TCP", "TLS", "SCTP", "TLS-SCTP", "WS", "WSS"})
 _VIA = re.compile(r"\s*SIP\s*/\s*([^/\s]+)\s*/\s*([^\s]+)", re.IGNORECASE)
 _DIGEST_PARAMS = ("username", "realm", "nonce", "uri", "response")
 
@@ -53,6 +62,11 @@ class Sanity(Module):
     autodrop = Param(1, "1: a failed check ends the script; 0: the function returns false")
     noreply = Param(0, "1: answer nothing before `sanity_reply()`")
 
+    def __init__(self, server: Host) -> None:
+        super().__init__(server)
+        # What scripts call: this method only sees what is not plain.
+        vars(self)["sanity_check"] = Checking(self, self.sanity_check).check
+
     @function("sanity_check", routes=REQUEST_ROUTE | ONREPLY_ROUTE)
     def sanity_check(self, ctx: Context, msg_checks: int | None = None, uri_checks: int | None = None) -> int:
         """Run the checks that the bits of `msg_checks` name; answer and stop at the first that fails.
@@ -64,8 +78,6 @@ class Sanity(Module):
         wanted = self.default_checks if msg_checks is None else msg_checks
         uris = self.uri_checks if uri_checks is None else uri_checks
         is_reply = not ctx.msg.is_request
-        if not is_reply and not wanted & DUPLICATE_TAGS and _is_plain(ctx.msg, wanted, uris):
-            return 1
         for bit, check in _CHECKS:
             if not wanted & bit or (is_reply and not bit & _FOR_REPLIES):
                 continue
@@ -121,7 +133,7 @@ class Sanity(Module):
         return None if self._via(ctx)[0] == "2.0" else (505, "Version Not Supported in Via", ())
 
     def _via_protocol(self, ctx: Context, uris: int) -> Refusal | None:
-        return None if self._via(ctx)[1] in _TRANSPORTS else _bad("Unsupported Protocol in Via")
+        return None if self._via(ctx)[1] in TRANSPORTS else _bad("Unsupported Protocol in Via")
 
     def _cseq_method(self, ctx: Context, uris: int) -> Refusal | None:
         if ctx.msg.cseq_method == ctx.msg.method:
@@ -180,45 +192,6 @@ class Sanity(Module):
             if len(tags) > 1:
                 return _bad(f"Duplicate Tag in {name}")
         return None
-
-
-def _is_plain(msg: Any, wanted: int, uris: int) -> bool:
-    """Whether the request is one of the many that pass, seen from what the parser has established already.
-
-    It has refused other versions, missing headers, a CSeq that does not fit and a wrong Content-Length; what
-    is left are the schemes, the transport of the Via, the URIs, and headers that most requests do not have.
-    """
-    if msg.uri_scheme != "sip" or msg.via_transport not in _TRANSPORTS:
-        return False
-    find = msg.find
-    for name in _rare(wanted):
-        if find(name):
-            return False
-    if not wanted & PARSE_URIS:
-        return True
-    if uris & URI_CONTACT:
-        return False
-    return (not uris & URI_FROM or _uri_parses(msg.from_address)) and (
-        not uris & URI_TO or _uri_parses(msg.to_address)
-    )
-
-
-_RARE = (
-    (EXPIRES, "Expires"),
-    (PROXY_REQUIRE, "Proxy-Require"),
-    (DIGEST, "Authorization"),
-    (DIGEST, "Proxy-Authorization"),
-)
-
-
-@lru_cache(maxsize=64)
-def _rare(wanted: int) -> tuple[str, ...]:
-    return tuple(name for bit, name in _RARE if wanted & bit)
-
-
-@lru_cache(maxsize=4096)
-def _uri_parses(uri: str) -> bool:
-    return uri_text.parts(uri) is not None
 
 
 def _parses(value: str) -> bool:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kamtool.module import BRANCH_ROUTE, FAILURE_ROUTE, REQUEST_ROUTE, Module, Param, function
+from kamtool.module import BRANCH_ROUTE, FAILURE_ROUTE, REQUEST_ROUTE, Host, Module, Param, function
+from kamtool.modules.maxfwd.counting import Counting, count_down
 from kamtool.script import edits
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
-
-NUMBERS = tuple(b"%d" % number for number in range(256))
 
 
 class Maxfwd(Module):
@@ -20,30 +19,18 @@ class Maxfwd(Module):
 
     max_limit = Param(70, "the greatest value that is believed; a larger one is taken for it")
 
+    def __init__(self, server: Host) -> None:
+        super().__init__(server)
+        # What scripts call, without this method around it.
+        vars(self)["mf_process_maxfwd_header"] = Counting(self).process
+
     @function("mf_process_maxfwd_header", "process_maxfwd", "maxfwd_process", routes=REQUEST_ROUTE)
     def mf_process_maxfwd_header(self, ctx: Context, max_value: int) -> int:
         """Count Max-Forwards down by one, or add it with `max_value` when it is missing.
 
         1: counted down. 2: added. -1: it was 0, answer 483. -2: it is no number.
         """
-        msg = ctx.msg
-        value = msg.max_forwards
-        if value is None:
-            if msg.find("Max-Forwards"):
-                return -2
-            ctx.edit(
-                msg.head_end, msg.head_end, b"Max-Forwards: %d\r\n" % min(max(max_value, 1), self.max_limit)
-            )
-            return 2
-        start, end, limit = msg.max_forwards_start, msg.max_forwards_end, self.max_limit
-        if ctx.edits:
-            queued = edits.pending(ctx, start, end)
-            value = int(queued) if queued.isdigit() else value
-            if value:
-                edits.put(ctx, start, end, b"%d" % (min(value, limit) - 1))
-        elif value:
-            ctx.edits = [(start, end, NUMBERS[value - 1] if value <= limit else b"%d" % (limit - 1))]
-        return 1 if value else -1
+        return count_down(ctx, max_value, self.max_limit)
 
     @function(
         "is_maxfwd_lt", "mf_lowlimit", "maxfwd_at_least", routes=REQUEST_ROUTE | FAILURE_ROUTE | BRANCH_ROUTE

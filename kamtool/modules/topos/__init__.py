@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from kamtool.errors import ConfigError
-from kamtool.module import ANY, Module, Param, function
+from kamtool.module import ANY, Host, Module, Param, function
 from kamtool.modules.db_sqlite import open_database
 from kamtool.modules.topoh.hooks import Ours, excepted, read
 from kamtool.modules.topos.hiding import BY_XAVU, Choices, Hiding
-from kamtool.modules.topos.records import Keeper, Records
+from kamtool.modules.topos.records import Dialog, Keeper, Leg, Records
 from kamtool.modules.topos.tables import DIALOGS, LEGS, VERSION, Tables
 from kamtool.script.context import Context
 from kamtool.sip.flow import Flow
@@ -28,6 +28,8 @@ OUTGOING, SENDING = "topos:msg-outgoing", "topos:msg-sending"
 INCOMING, RECEIVING = "topos:msg-incoming", "topos:msg-receiving"
 TOPIC = "topos"
 SLICE = 1000
+MOST_ASKED = 1000
+"""So many records are asked for at the same time; then what is not known here is not known."""
 LONGEST_CONTEXT = 12
 
 
@@ -64,6 +66,12 @@ class Topos(Module):
     sanity_checks = Param(0, "accepted: a message that cannot be read is never touched")
     mask_callid = Param(0, "accepted, and the Call-ID stays, as in Kamailio; topoh masks it")
     event_callback = Param("", "only empty: there is no KEMI, events run event_route blocks")
+
+    _fetch: Callable[[str], Awaitable[Dialog | Leg | None]] | None = None
+
+    def __init__(self, server: Host) -> None:
+        super().__init__(server)
+        self._asked: set[str] = set()
 
     def set_param(self, name: str, value: int | str) -> None:
         """Refuse what cannot work. Raises ConfigError."""
@@ -111,8 +119,11 @@ class Topos(Module):
         self._hiding = Hiding(self.records, self.choices, Ours(server), self._given if by_xavu else None)
         if self.storage == "db":
             await self._open()
-        elif "topos_redis" not in server.modules:
-            raise _wrong('`storage` "redis" needs topos_redis.so', 'loadmodule "topos_redis.so"')
+        else:
+            if "topos_redis" not in server.modules:
+                raise _wrong('`storage` "redis" needs topos_redis.so', 'loadmodule "topos_redis.so"')
+            kept_in = cast("Any", server.modules["topos_redis"])
+            self.records.keeper, self._fetch = kept_in, kept_in.fetch
         link = getattr(server, "link", None)
         if link is not None:
             link.on(TOPIC, lambda sender, value: self.records.heard(*value))
@@ -173,7 +184,28 @@ class Topos(Module):
         if self._excepted(((4, INCOMING), (8, RECEIVING)), data, flow, leaves=False):
             return data
         msg = read(data)
-        return data if msg is None else self._hiding.arrived(msg)
+        if msg is None:
+            return data
+        if self._fetch is not None and (key := self._hiding.unknown(msg)) and self._sought(key, data, flow):
+            return b""
+        return self._hiding.arrived(msg)
+
+    def _sought(self, key: str, data: bytes, flow: Flow) -> bool:
+        """Whether another server may know this record: it is asked for, and the message comes again."""
+        server = cast("Server", self.server)
+        if key in self._asked or len(self._asked) > MOST_ASKED:
+            return False
+        self._asked.add(key)
+        server.spawn(self._seek(key, data, flow), f"topos {key}")
+        return True
+
+    async def _seek(self, key: str, data: bytes, flow: Flow) -> None:
+        assert self._fetch is not None
+        try:
+            self.records.found(await self._fetch(key))
+            cast("Server", self.server)._receive.message(data, flow)
+        finally:
+            self._asked.discard(key)
 
     def _leaving(self, data: bytes, flow: Flow) -> bytes:
         msg = read(data)

@@ -71,13 +71,24 @@ class Hiding:
                 self._request_in(msg, edits)
         return splice(msg.data, edits) if edits else msg.data
 
-    def _request_in(self, msg: Message, edits: list[Edit]) -> None:
-        data = msg.data
+    def unknown(self, msg: Message) -> str:
+        """The alias or branch that the message asks for when nobody here knows it, else ""."""
+        if msg.cseq_method in SKIPPED:
+            return ""
+        if not msg.is_request:
+            return "" if msg.branch in self.records.legs else msg.branch
+        alias = self._alias_in(msg) if msg.to_tag else ""
+        return alias if alias and self.records.dialog(alias) is None else ""
+
+    def _alias_in(self, msg: Message) -> str:
         pattern = _USER if self.choices.contact_mode == BY_USER else self._param
-        found = pattern.search(data, msg.uri_start, msg.uri_end)
-        if found is None:
+        found = pattern.search(msg.data, msg.uri_start, msg.uri_end)
+        return "" if found is None else found[1].decode()
+
+    def _request_in(self, msg: Message, edits: list[Edit]) -> None:
+        alias = self._alias_in(msg)
+        if not alias:
             return
-        alias = found[1].decode()
         from_b = alias.startswith(B)
         dialog = self.records.dialog(alias, msg.from_tag)
         if dialog is None or dialog.a_tag != (msg.to_tag if from_b else msg.from_tag):

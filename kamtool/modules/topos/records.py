@@ -189,6 +189,13 @@ class Records:
         else:
             self._take(Dialog(*facts))
 
+    def found(self, record: Dialog | Leg | None) -> None:
+        """What another server has kept."""
+        if isinstance(record, Leg):
+            self.legs[record.x_vbranch] = record
+        elif record is not None:
+            self._take(record)
+
     def _take(self, dialog: Dialog) -> None:
         self._drop(dialog.a_uuid)
         self.by_a[dialog.a_uuid] = dialog

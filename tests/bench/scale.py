@@ -180,7 +180,8 @@ def starting(row: str, names: Sequence[str], amounts: Amounts, report: Report, s
             for count in (0, amounts.rows):
                 with tempfile.TemporaryDirectory(prefix="bench-scale-") as folder:
                     stored(Path(folder, "l.db"), count)
-                    made = setup(defines=("OPEN", "STORED", f'DBURL="sqlite:///{folder}/l.db"'))
+                    url = f'DBURL="sqlite:///{folder}/l.db"'
+                    made = setup(defines=("OPEN", "STORED", url), private_mb=SHARED_MB)
                     began = time.monotonic()
                     with running(name, made) as subject:
                         cost.append((subject.cpu(), time.monotonic() - began))

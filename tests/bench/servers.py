@@ -63,6 +63,8 @@ class Setup:
     cores: frozenset[int] = frozenset(SERVER_CORE)
     memory_mb: int = 1024
     """What Kamailio may share among its processes; it takes of it what it needs."""
+    private_mb: int = 32
+    """What each of them may take for itself: to load a table, all its rows at once."""
 
 
 def free_port() -> int:
@@ -92,7 +94,7 @@ def kamailio_command(setup: Setup, port: int, scratch: Path) -> list[str]:
         "-m",
         str(setup.memory_mb),
         "-M",
-        "32",
+        str(setup.private_mb),
         "-DD",
         "-E",
         "-Y",

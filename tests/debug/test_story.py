@@ -241,3 +241,14 @@ def test_without_a_history_the_plain_program_runs_and_the_answer_says_what_to_do
         scene.offline.rpc("debug.why", ["403"])
     with pytest.raises(RpcError, match="between 0"):
         scene.offline.rpc("debug.history", [-1])
+
+
+@pytest.mark.parametrize(
+    "modules", [MODULES, MODULES.replace('loadmodule "tmx.so"\n', "")], ids=["tmx", "no tmx"]
+)
+def test_the_story_of_a_failure_route_says_what_it_ran_for(modules, monkeypatch):
+    monkeypatch.setitem(globals(), "MODULES", modules)
+    scene = Scene(FAILURES["a failure route"][0])
+    FAILURES["a failure route"][1](scene)
+    assert scene.story()["before"] == "failure_route[F] ran because of 486 Busy Here"
+    scene.offline.stop()

@@ -169,15 +169,19 @@ class Teller:
                 if value["text"].startswith(tuple(SENDS)):
                     where = asking.value("$du", place) or asking.value("$ru", place)
                     value["means"] = f"{value['means'] or 'sent'}: the next hop was {where}"
-        before = self._before(visit, asking) if visit.route.startswith("failure_route") else ""
+        before = self._before(visit) if visit.route.startswith("failure_route") else ""
         return {
             "how": how, "by": by, "decision": decision.facts(), "way": [each.facts() for each in way],
             "before": before,
         }  # fmt: skip
 
-    def _before(self, visit: Visit, asking: Asking) -> str:
+    def _before(self, visit: Visit) -> str:
         """Why a failure_route ran."""
-        return f"{visit.route} ran because of {asking.value('$T_reply_code', 0)}"
+        kept = [each for each in self.chronicle.recorder.visits if each.key == visit.key]
+        lines = [each.first_line for each in kept if each.began <= visit.began]
+        came = [line.removeprefix("SIP/2.0 ") for line in lines if line.startswith("SIP/2.0 ")]
+        why = next((each for each in reversed(came) if each[0] in "3456"), "408: no final answer has come")
+        return f"{visit.route} ran because of {why}"
 
     def _by_peer(self, came: Visit, sent: tuple[Visit, int] | None, status: int) -> Facts:
         """A peer answered so: the line that sent the request there, and its answer."""

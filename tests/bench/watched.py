@@ -125,27 +125,29 @@ async def client(port):
 
 
 async def parked(rate, count):
+    """Two servers under the same load at once, one with a parked INVITE: noise troubles both alike."""
     with tempfile.TemporaryDirectory() as folder:
-        server = Served(folder)
-        load = await client(server.port)
-        await load.run(rate, rate)  # warm
-        before = await load.run(rate, count)
+        plain, server = Served(folder), Served(folder)
+        loads = [await client(plain.port), await client(server.port)]
+        await asyncio.gather(*(load.run(rate, rate) for load in loads))  # warm
         debugger = Client()
         stopped = asyncio.Event()
         debugger.on_event = lambda name, facts: stopped.set() if name == "stopped" else None
         await debugger.attach(server.control)
         await debugger.call("break", text='request_route if $rm == "INVITE"')
-        load.transport.sendto(load.request("INVITE", "parked"))
+        loads[1].transport.sendto(loads[1].request("INVITE", "parked"))
         await asyncio.wait_for(stopped.wait(), 10)
         since = time.perf_counter()
-        held = await load.run(rate, count)
+        found = await asyncio.gather(*(load.run(rate, count) for load in loads))
         assert len(await debugger.call("parked")) == 1
         spent = time.perf_counter() - since
         await debugger.call("release")
         await debugger.close()
-        after = await load.run(rate, count)
-        print(f"{count} OPTIONS at {rate}/s, one INVITE parked for {spent:.0f} s")
-        show(server, (("before", before), ("parked", held), ("after", after)))
+        print(
+            f"{count} OPTIONS at {rate}/s to each of two servers, one INVITE parked in one for {spent:.0f} s"
+        )
+        show(server, zip(("detached", "parked"), found, strict=True))
+        plain.stop()
         server.stop()
 
 

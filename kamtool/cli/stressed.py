@@ -254,7 +254,14 @@ def find_max(plan: Plan, given: Mapping[str, Any]) -> int:
         calls, measures = report["calls"], report["measures"]
         main = measures.get(plan.name) or measures.get("invite") or next(iter(measures.values()), None)
         p99 = main["response"]["p99"] / 1e3 if main else float("inf")
-        reason = report["error"] or "; ".join(report["invalid"]) or report["stopped"]
+        if report["error"] or (
+            report["stopped"] not in ("", "stopped") and not report["messages"]["received"]
+        ):
+            raise UsageError(
+                f"{plan.target}: {report['error'] or report['stopped']}", exit_code=UNREACHABLE,
+                hint="there is no highest rate of what does not answer",
+            )  # fmt: skip
+        reason = "; ".join(report["invalid"]) or report["stopped"]
         made = Probe(rate, p99, calls["failed"] / max(1, calls["started"]), not reason, reason)
         verdict = "[green]keeps[/green]" if made.keeps(limit) else "[red]breaks[/red]"
         say.print(
@@ -364,5 +371,7 @@ def _print_cost(console: Console, report: reports.Report) -> None:
             f" {one['open_files'][1]}",
             style="dim",
         )
+    if "energy_unread" in cost:
+        console.print(f"energy: {cost['energy_unread']}", style="dim")
     if "energy" in cost:
         console.print(f"machine: {cost['energy']['messages_per_joule']:g} messages a joule", style="dim")

@@ -381,6 +381,30 @@ cdef class Volley:
         self.under_way += 1
         self.advance(shot, 0, now, due, now)
 
+    def begin_many(self, Script script not None, long long number, bytes tail not None, list rows, list dues, double now):
+        global filled
+        cdef Shot shot
+        cdef bytes call_id
+        cdef Py_ssize_t place, count = len(dues)
+        cdef long long row
+        cdef double due
+        if rows is not None and len(rows) < count:
+            raise IndexError("fewer rows than calls")
+        for place in range(count):
+            filled = 0
+            put_number(number)
+            put(b"-", 1)
+            put_bytes(tail)
+            call_id = PyBytes_FromStringAndSize(room, filled)
+            row = number - 1 if rows is None else rows[place]
+            due = dues[place]
+            shot = Shot(script, number, call_id, script.target, row)
+            shot.began, shot.own = due, True
+            self.calls[call_id] = shot
+            self.under_way += 1
+            self.advance(shot, 0, now, due, now)
+            number += 1
+
     def receive(self, batch, Script script, double now):
         cdef list rest = []
         cdef bytes data, key

@@ -122,6 +122,19 @@ class Volley:
         self.under_way += 1
         self._advance(shot, 0, now, due, now)
 
+    def begin_many(
+        self, script: Script, number: int, tail: bytes, rows: Sequence[int] | None, dues: Sequence[float],
+        now: float,
+    ) -> None:  # fmt: skip
+        """Begin the calls `number` and on, with the Call-ID `number-tail`; without `rows` each has a row of
+        its own.
+        """
+        for place, due in enumerate(dues):
+            one = number + place
+            self.begin(
+                script, one, b"%d-%b" % (one, tail), rows[place] if rows is not None else one - 1, due, now
+            )
+
     def receive(
         self, batch: Sequence[tuple[bytes, Address, float]], script: Script | None, now: float
     ) -> list[tuple[bytes, Address, float]]:

@@ -3,8 +3,9 @@
     python -m tests.bench.stress [agree] [stall] [cost]
 
 `agree`: both measure one target that answers after 20 to 200 ms. `stall`: a server that stands still for one
-second in every ten; the true p99 comes from the schedule. `cost`: CPU of the generator per call of SIPp's
-own scenario uac, and calls per second of its CPU, at rising rates, the target on another core.
+second in every ten; the true p99 comes from the schedule. `cost`: CPU of the generator per call of the same
+scenario file (OPTIONS, REGISTER with digest, SIPp's own uac) and calls per CPU second, at rising rates, the
+target on another core.
 """
 
 import csv
@@ -124,37 +125,115 @@ def stall(folder):
           f"{at(times, 0.99) * 1e3:.0f} ms of {len(times)} calls")  # fmt: skip
 
 
+REQUEST = """\
+  <send retrans="500"><![CDATA[
+
+      {method} sip:{user}[remote_ip]:[remote_port] SIP/2.0
+      Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+      Max-Forwards: 70
+      From: <sip:alice@[remote_ip]>;tag=[pid]f[call_number]
+      To: <sip:alice@[remote_ip]>
+      Call-ID: [call_id]
+      CSeq: {cseq} {method}
+      Contact: <sip:alice@[local_ip]:[local_port]>
+      {more}
+      Content-Length: 0
+
+  ]]></send>
+"""
+ANSWER = """\
+  <send><![CDATA[
+
+      SIP/2.0 {status}
+      [last_Via:]
+      [last_From:]
+      [last_To:];tag=[call_number]
+      [last_Call-ID:]
+      [last_CSeq:]
+      {more}
+      Content-Length: 0
+
+  ]]></send>
+"""
+CHALLENGE = 'WWW-Authenticate: Digest realm="bench", nonce="0[call_number]abcdef", qop="auth", algorithm=MD5'
+PROOF = "[authentication username=alice password=secret]"
+
+
+def scenarios(folder):
+    """Name, the caller's file or SIPp's own name, the target's: both tools run the very same files."""
+    options = REQUEST.format(method="OPTIONS", user="", cseq=1, more="Accept: application/sdp")
+    first = REQUEST.format(method="REGISTER", user="", cseq=1, more="Expires: 3600")
+    again = REQUEST.format(method="REGISTER", user="", cseq=2, more=f"Expires: 3600\n      {PROOF}")
+    good = ANSWER.format(status="200 OK", more="Expires: 3600")
+    bad = ANSWER.format(status="401 Unauthorized", more=CHALLENGE)
+    files = {
+        "options": options + '  <recv response="200"/>\n',
+        "options-uas": '  <recv request="OPTIONS"/>\n' + good,
+        "register": first + '  <recv response="401" auth="true"/>\n' + again + '  <recv response="200"/>\n',
+        "register-uas": '  <recv request="REGISTER"/>\n' + bad + '  <recv request="REGISTER"/>\n' + good,
+    }
+    for name, text in files.items():
+        (folder / f"{name}.xml").write_text(
+            f'<?xml version="1.0" encoding="us-ascii"?>\n<scenario name="{name}">\n{text}</scenario>\n'
+        )
+    return [("options", "options-uas"), ("register", "register-uas"), ("uac", "uas")]
+
+
+def us_per_call(command, folder, calls):
+    """CPU of a command per call."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime) / calls * 1e6
+
+
 def cost(folder):
-    port = free_port()
     log = (folder / "uas.log").open("w")
-    target = subprocess.Popen(
-        [*STRESS, "uas", "-l", f"127.0.0.1:{port}", "-t", "300s"], stdout=log, stderr=log,
-        preexec_fn=lambda: proc.pin(SERVER_CORE),
-    )  # fmt: skip
-    time.sleep(2)
     print(
-        "cost: CPU of the generator per call of uac (INVITE 180 200 ACK BYE 200), the target"
-        " on the other core"
+        "cost: CPU of the generator per call, medians of three runs in turn; the target, ours, on the other"
     )
-    try:
-        with proc.pinned(GENERATOR_CORE):
-            for rate in (1000, 3000, 6000):
-                mine = ours(folder, port, rate, 4, "--no-panel")
-                mine_us = mine["generator"]["cpu_us_per_call"]
-                time.sleep(1)
-                _, cpu = theirs(folder, port, rate, 4)
-                sipp_us = cpu / (rate * 4) * 1e6
-                word = "valid" if mine["valid"] else "; ".join(mine["invalid"])
-                print(
-                    f"  {rate}/s: ours {mine_us:.0f} us ({1e6 / mine_us:,.0f} calls per CPU"
-                    f" second, {word}), SIPp "
-                    f"{sipp_us:.0f} us ({1e6 / sipp_us:,.0f}): {sipp_us / mine_us:.2f} times"
-                    " SIPp's rate per core"
-                )
-    finally:
-        target.terminate()
-        target.wait()
-        log.close()
+    print("      core. Ours is that of the run, without Python's start; SIPp's is its whole.")
+    for name, answering in scenarios(folder):
+        port = free_port()
+        target = ["-f", f"{answering}.xml"] if answering != "uas" else ["uas"]
+        process = subprocess.Popen(
+            [*STRESS, *target, "-l", f"127.0.0.1:{port}", "-t", "600s"], stdout=log, stderr=log, cwd=folder,
+            preexec_fn=lambda: proc.pin(SERVER_CORE),
+        )  # fmt: skip
+        time.sleep(2)
+        try:
+            with proc.pinned(GENERATOR_CORE):
+                for rate in (2000, 10000):
+                    print(f"  {name:8} {rate:6}/s  {compare(folder, name, port, rate)}", flush=True)
+        finally:
+            process.terminate()
+            process.wait()
+    log.close()
+
+
+def compare(folder, name, port, rate, seconds=2):
+    """One line: the medians of both, and how many times SIPp's rate a core of ours makes."""
+    calls, mine, sipps, lost = rate * seconds, [], [], 0
+    ours_is = [name] if name == "uac" else ["-f", f"{name}.xml"]
+    sipp_is = ["-sn", "uac", "-d", "0"] if name == "uac" else ["-sf", f"{name}.xml"]
+    for _ in range(3):
+        report = folder / "cost.json"
+        command = [*STRESS, *ours_is, f"127.0.0.1:{port}", "-r", str(rate), "-t", f"{seconds}s",
+                   "--no-panel", "--json", str(report)]  # fmt: skip
+        us_per_call(command, folder, 1)
+        made = json.loads(report.read_text())
+        mine.append(made["generator"]["cpu_us_per_call"])
+        lost += made["calls"]["due"] - made["calls"]["succeeded"]
+        command = ["sipp", *sipp_is, f"127.0.0.1:{port}", "-i", "127.0.0.1", "-p", str(free_port()),
+                   "-r", str(rate), "-m", str(calls), "-nostdin", "-timeout", str(seconds + 30),
+                   "-mp", str(free_port())]  # fmt: skip
+        sipps.append(us_per_call(command, folder, calls))
+    one, other = sorted(mine)[1], sorted(sipps)[1]
+    left = f", {lost} of {3 * calls} calls not made or failed" if lost else ""
+    return (
+        f"ours {one:5.1f} us ({1e6 / one:7,.0f} calls a CPU second{left}), SIPp {other:5.1f} us "
+        f"({1e6 / other:7,.0f}): {other / one:.2f} times"
+    )
 
 
 PARTS = {"agree": agree, "stall": stall, "cost": cost}

@@ -106,6 +106,9 @@ class Side:
     def step(self, kind, argument, now):
         if kind == "begin":
             self.volley.begin(self.calls, argument, b"%d@x" % argument, argument, now - 0.01, now)
+        elif kind == "begin many":
+            first, rows = argument
+            self.volley.begin_many(self.calls, first, b"x", rows, [now - 0.2, now, now], now)
         elif kind == "receive":
             rest = self.volley.receive([(argument, HERE, now - 0.001)], self.answers, now)
             self.seen.append(("rest", rest))
@@ -199,11 +202,11 @@ LINES = [
 @st.composite
 def messages(draw):
     ends = draw(st.sampled_from([b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r"]))
-    number = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    number = draw(st.sampled_from([1, 1, 1, 2, 3, 10]))
     name = draw(st.sampled_from([b"Call-ID: ", b"Call-ID: ", b"Call-ID: ", b"Call-ID:", b"i: "]))
     lines = [
         draw(st.sampled_from(FIRST) | st.sampled_from(FIRST[:2])),
-        name + b"%d@x" % number,
+        name + b"%d%bx" % (number, b"-" if number == 10 else b"@"),
         *draw(st.sampled_from([LINES[:1], LINES[:1], LINES[1:2], []])),
         *draw(st.lists(st.sampled_from(LINES), max_size=6)),
     ]
@@ -212,6 +215,7 @@ def messages(draw):
 
 STEPS = st.one_of(
     st.tuples(st.just("begin"), st.integers(1, 3)),
+    st.tuples(st.just("begin many"), st.tuples(st.just(10), st.none() | st.just([0, 5, 1]))),
     st.tuples(st.just("receive"), messages()),
     st.tuples(st.just("receive"), messages()),
     st.tuples(st.just("sweep"), st.none()),
@@ -228,8 +232,10 @@ def test_the_twins_do_the_same_with_any_course_of_calls(course):
     for side in sides:
         side.step("begin", 1, now)
     for (kind, argument), passes in course:
-        if kind == "begin" and argument in begun:
+        if (kind == "begin" and argument in begun) or (kind == "begin many" and 10 in begun):
             continue
+        if kind == "begin many":
+            begun.add(10)
         begun |= {argument} if kind == "begin" else set()
         now += passes
         for side in sides:

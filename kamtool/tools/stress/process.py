@@ -82,6 +82,14 @@ def listener(port: int, transport: str) -> int:
     return 0
 
 
+def why_no_joules() -> str:
+    """Why `joules` gives None here."""
+    meters = list(POWERCAP.glob("*-rapl:[0-9]/energy_uj")) if POWERCAP.exists() else []
+    if not meters:
+        return "this machine shows no energy meter (RAPL)"
+    return f"{meters[0]} may not be read by this user"
+
+
 def joules() -> float | None:
     """What the processor packages have used so far (RAPL), None where that cannot be read."""
     total, found = 0.0, False

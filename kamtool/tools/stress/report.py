@@ -218,6 +218,9 @@ def cost(report: Report, meter: Before) -> Mapping[str, Any]:
         made["energy"] = {
             "joules": round(used, 3),
             "messages_per_joule": round(messages / used, 1) if used else 0.0,
+            "joules_per_1000_messages": round(used / max(1, messages) * 1000, 3),
         }
+    else:
+        made["energy_unread"] = process.why_no_joules()
     report["cost"] = made
     return made

@@ -63,7 +63,8 @@ def test_calls_and_sockets_over_connections(certificate, tmp_path, free_port, tr
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     callee = subprocess.Popen(
         [*STRESS, "uas", "-l", f"127.0.0.1:{port}", "--transport", transport, "--cert", cert,
-         "--cert-key", key, "-t", "60s"], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+         "--cert-key", key, "-t", "60s"],
+        cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
 
     def stress(*words):

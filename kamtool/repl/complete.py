@@ -13,7 +13,6 @@ from kamtool.repl import help as manual
 from kamtool.repl.words import Words
 
 _WORD = re.compile(r"[$\w.(\[:=>]*$")
-_INFO = ("message", "routing", "branches", "transaction", "avps", "flags", "htable")
 _PLACES = {
     "fn:": "a function", "route[": "a route", "assign ": "an assignment", "header ": "a header",
     "reply ": "a response, 4xx", "error": "a failure", "watch ": "an expression that changes",
@@ -46,16 +45,14 @@ class Names(Completer):
             return {**names["variables"], **names["targets"]}
         if name == "help":
             return {each.names[0]: each.meaning for each in manual.COMMANDS}
-        if name == "info":
-            return dict.fromkeys(_INFO, "") if " " not in rest else {}
+        if name in ("info", "hdr"):
+            return dict.fromkeys(manual.BY_NAME[name].choices, "") if " " not in rest else {}
         if name == "rpc":
             return names["rpcs"] if " " not in rest else {}
         if name in ("break", "tbreak", "log") and " if " not in f" {rest}":
             if rest.startswith(("fn:", "function ", "fn ")):
                 return {f"fn:{each}": doc for each, doc in names["called"].items()}
             return {**names["routes"], **_PLACES}
-        if name == "hdr":
-            return dict.fromkeys(("add", "set", "rm"), "") if " " not in rest else {}
         if name in ("set", "display", "who", "print", "watch") and not word:
             return names["targets"]
         return names["functions"]

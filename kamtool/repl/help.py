@@ -15,6 +15,11 @@ class Command:
     example: str = ""
     topic: str = ""
 
+    @property
+    def choices(self) -> list[str]:
+        """What the first argument can be, where that is a choice."""
+        return self.arguments.partition(" ")[0].split("|")
+
 
 def _of(topic: str, *rows: tuple[str, str, str, str]) -> list[Command]:
     return [

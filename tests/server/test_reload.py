@@ -199,7 +199,7 @@ async def until(claim):
 async def test_a_message_that_waits_ends_on_the_cfg_it_began_with(running, peer):
     cfg, phone = await running(marked("old")), await peer()
     phone.send(phone.request("OPTIONS", "sip:held@127.0.0.1", call_id="held"), port_of(cfg.server))
-    await until(lambda: cfg.server._tasks)
+    await until(lambda: cfg.server.tasks._running)
     await cfg.reload(marked("new"))
     assert await ask(phone, cfg.server, "next") == "200 new"
     message = await phone.expect("200 old")
@@ -210,7 +210,7 @@ async def test_a_waiting_message_makes_its_transaction_on_its_own_cfg(running, p
     cfg, phone, callee = await running(marked("old")), await peer(), await peer()
     to = callee.uri.replace("peer@", "held@")
     phone.send(phone.request("INVITE", to), port_of(cfg.server))
-    await until(lambda: cfg.server._tasks)
+    await until(lambda: cfg.server.tasks._running)
     await cfg.reload(marked("new"))
     invite = await callee.expect("INVITE")
     assert invite.header("X-Branch") == "old"
@@ -367,11 +367,11 @@ async def test_an_old_cfg_is_let_go_once_nothing_runs_on_it(running, peer):
     assert await ask(phone, cfg.server) == "200 old"
     route = weakref.ref(cfg.server.program.request_route)
     phone.send(phone.request("OPTIONS", "sip:held@127.0.0.1", call_id="held"), port_of(cfg.server))
-    await until(lambda: cfg.server._tasks)
+    await until(lambda: cfg.server.tasks._running)
     await cfg.reload(marked("new"))
     gc.collect()
     assert route() is not None, "a message still runs on it"
     await phone.expect("200 old")
-    await until(lambda: not cfg.server._tasks)
+    await until(lambda: not cfg.server.tasks._running)
     gc.collect()
     assert route() is None

@@ -218,6 +218,7 @@ async def _bind_udp(place: str) -> socket.socket:
     try:
         made.bind(address)
         made.setblocking(False)
+        control.tell_if_open("jsonrpcs", *made.getsockname()[:2])
     except OSError:
         made.close()
         raise

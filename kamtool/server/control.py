@@ -39,6 +39,18 @@ def default_socket() -> Path:
     return Path(tempfile.gettempdir()) / f"kamtool-{os.getuid()}" / "kamtool.sock"
 
 
+def tell_if_open(face: str, host: str, port: int | str) -> None:
+    """Say so when others than this machine reach a face that asks nobody who he is."""
+    from kamtool.transport.transports import is_loopback
+
+    if host != "localhost" and not is_loopback(host):
+        log.warning(
+            "%s: whoever reaches %s:%s commands this server, nothing asks for a password there: "
+            "127.0.0.1 is for this machine alone, HTTP with www_authenticate() for others",
+            face, host, port,
+        )  # fmt: skip
+
+
 async def answer(table: RpcTable, request: bytes) -> bytes | None:
     """The response to one JSON-RPC request or batch; None when there is nothing to say (notifications)."""
     try:

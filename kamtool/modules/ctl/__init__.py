@@ -108,6 +108,7 @@ class Ctl(Module):
             made, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), (host, int(port)))
             self._datagrams.append(made)
         self.listening.append((kind, host, port))
+        control.tell_if_open("ctl", host, port)
 
     async def _listen_unix(self, path: Path, *, datagrams: bool) -> None:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from kamtool.errors import ConfigError, RpcError
 from kamtool.module import ANY, REQUEST_ROUTE, Host, Module, Param, function, rpc
 from kamtool.modules.pipelimit.pipes import ALGORITHMS, DROP, FEEDBACK, NETWORK, Control, Machine, Pipe, push
 from kamtool.modules.pipelimit.sharing import Sharing
+from kamtool.modules.pipelimit.steering import push_load, tune
 from kamtool.script.context import Context
 
 logger = logging.getLogger("kamtool.modules.ratelimit")
@@ -154,21 +155,12 @@ class Ratelimit(Module):
     @rpc("rl.set_pid", workers="all")
     def rpc_set_pid(self, ki: str, kp: str, kd: str) -> None:
         """Change the constants of FEEDBACK's controller."""
-        try:
-            self.control.ki, self.control.kp, self.control.kd = float(ki), float(kp), float(kd)
-        except ValueError as error:
-            raise RpcError(400, str(error)) from error
+        tune(self.control, ki, kp, kd)
 
     @rpc("rl.push_load", workers="all")
     def rpc_push_load(self, load: str) -> None:
         """Say the load of the CPU, 0.0 to 1.0, until the next interval."""
-        try:
-            value = float(load)
-        except ValueError as error:
-            raise RpcError(400, str(error)) from error
-        if not 0.0 <= value <= 1.0:
-            raise RpcError(400, "the load should be between 0.0 and 1.0")
-        self.control.load = value
+        push_load(self.control, load)
 
     @rpc("rl.set_dbg", workers="all")
     def rpc_set_dbg(self, on: int) -> None:

@@ -22,6 +22,7 @@ from kamtool.module import (
 from kamtool.modules.db_sqlite import open_database
 from kamtool.modules.pipelimit.pipes import ALGORITHMS, FEEDBACK, NETWORK, NOP, Control, Machine, Pipe, push
 from kamtool.modules.pipelimit.sharing import Sharing
+from kamtool.modules.pipelimit.steering import push_load, tune
 from kamtool.script.context import Context
 from kamtool.store.databases import require_version
 from kamtool.store.select import select
@@ -193,21 +194,12 @@ class Pipelimit(Module):
     @rpc("pl.set_pid", workers="all")
     def rpc_set_pid(self, ki: str, kp: str, kd: str) -> None:
         """Change the constants of FEEDBACK's controller."""
-        try:
-            self.control.ki, self.control.kp, self.control.kd = float(ki), float(kp), float(kd)
-        except ValueError as error:
-            raise RpcError(400, str(error)) from error
+        tune(self.control, ki, kp, kd)
 
     @rpc("pl.push_load", workers="all")
     def rpc_push_load(self, load: str) -> None:
         """Say the load of the CPU, 0.0 to 1.0; with `load_fetch` 1 until the next interval."""
-        try:
-            value = float(load)
-        except ValueError as error:
-            raise RpcError(400, str(error)) from error
-        if not 0.0 <= value <= 1.0:
-            raise RpcError(400, "the load should be between 0.0 and 1.0")
-        self.control.load = value
+        push_load(self.control, load)
 
     @rpc("pl.reload", workers="all")
     async def rpc_reload(self) -> str:

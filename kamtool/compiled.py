@@ -35,6 +35,7 @@ MODULES = (
     "kamtool.script.guards",
     "kamtool.script.values",
     "kamtool.server.answering",
+    "kamtool.server.branching",
     "kamtool.server.cancelling",
     "kamtool.server.myself",
     "kamtool.server.outgoing",

@@ -29,7 +29,7 @@ def leaving(server: Server, ctx: Context) -> bytes:
     try:
         target = outgoing.next_hop(ctx).target
         if target is not None and target.transport == "udp" and server.sockets:
-            return outgoing.build(server, ctx, outgoing.flow_for(server, ctx, target), BRANCH)
+            return outgoing.build(server, ctx, outgoing.way_to(server, ctx, target), BRANCH)
     except (ParseError, TransportError):
         pass
     return edits.applied(ctx)

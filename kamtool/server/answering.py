@@ -29,6 +29,7 @@ class Answering:
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self.stats = server.stats
         self.aggregate_challenges = True
         self.disable_6xx = False
         self.remap_503 = True
@@ -50,14 +51,14 @@ class Answering:
         server = self.server
         if not server.transactions.respond(tx, status, data):
             return False
-        stats = server.stats
+        stats = self.stats
         stats["core:fwd_replies"] += 1
         stats["tmx:relayed_replies"] += 1
         return True
 
     def _release(self, tx: ServerTransaction) -> None:
         """The final response is out: what only a failure_route would need may go."""
-        self.server.stats[_CLASS_COUNTERS[tx.status // 100]] += 1
+        self.stats[_CLASS_COUNTERS[tx.status // 100]] += 1
         if not tx.on_reply and tx.ctx is not None:
             tx.ctx.transaction = None
             tx.ctx = None

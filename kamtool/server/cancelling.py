@@ -18,6 +18,7 @@ class Cancelling:
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self.stats = server.stats
         self.transactions = server.transactions
         self.e2e_reason = True
         self.unmatched_cancel = 0

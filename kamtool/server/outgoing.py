@@ -6,14 +6,16 @@ import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from kamtool import speed
 from kamtool.errors import TransportError
 from kamtool.script.context import Context
 from kamtool.server.blocklist import ignored_by
 from kamtool.server.routing import Hop, hop_of, make_hop, source, via_start
 from kamtool.server.routing import targets_of as targets_of
-from kamtool.sip.flow import Flow
+from kamtool.server.transaction import ClientTransaction
+from kamtool.sip.flow import Flow, Socket
+from kamtool.sip.message import Request
 from kamtool.sip.via import MAGIC_COOKIE
+from kamtool.speed import forward, splice
 from kamtool.transport.resolver import Target
 from kamtool.transport.transports import Transports
 
@@ -22,9 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kamtool.relay")
 
-MAX_FLOWS = 65_536
+MAX_WAYS = 65_536
 WEBSOCKETS = ("ws", "wss")
-_MASK = (1 << 64) - 1
 
 
 def next_hop(ctx: Context) -> Hop:
@@ -34,9 +35,10 @@ def next_hop(ctx: Context) -> Hop:
     if ctx.new_uri is not None:
         return hop_of(ctx.new_uri)
     msg = ctx.msg
-    if msg.uri_scheme == "sip" and ";" not in msg.uri and "?" not in msg.uri:
+    uri = msg.uri
+    if uri.startswith("sip:") and ";" not in uri and "?" not in uri:
         return _plain_hop(msg.uri_host, msg.uri_port)
-    return hop_of(msg.uri)
+    return hop_of(uri)
 
 
 @lru_cache(8192)
@@ -56,35 +58,55 @@ def by_connection(transports: Transports, ctx: Context, hop: Hop) -> Target | No
     return Target(kept, found.remote)
 
 
-def flow_for(server: Server, ctx: Context, target: Target) -> Flow:
-    """The flow to a target, from the socket the script chose or the one the request came by.
+class Way:
+    """How a request leaves: the flow, its socket, and our Via up to the branch as the socket shows itself."""
+
+    def __init__(self, flow: Flow, socket: Socket) -> None:
+        self.flow, self.socket = flow, socket
+        self.via = via_start(socket.transport, *socket.shown)
+
+
+def way_by(transports: Transports, flow: Flow) -> Way:
+    """The way that a flow is. Raises TransportError."""
+    socket = transports.socket_of(flow)
+    if socket is None:
+        raise TransportError(f"{flow.transport}:{flow.local}: the socket is closed")
+    return Way(flow, socket)
+
+
+def way_to(server: Server, ctx: Context, target: Target) -> Way:
+    """The way to a target, from the socket the script chose or the one the request came by.
 
     Raises TransportError.
     """
     transports, blocklist = server.transports, server.blocklist
     if blocklist is not None:
         blocklist.check(target.transport, target.address, ctx.msg.method, ignored_by(ctx))
-    if target.transport == "udp" and ctx.send_socket is None:
-        # What follows depends on these two alone; the same few peers come again and again.
-        place = (ctx.flow.local, target.address)
-        flow = server.udp_flows.get(place)
-        if flow is None:
-            if len(server.udp_flows) >= MAX_FLOWS:
-                server.udp_flows.clear()
-            preferred = server.route_socket(target) or transports.socket_of(ctx.flow)
-            flow = server.udp_flows[place] = transports.flow_to("udp", target.address, preferred)
-        return flow
-    inbound = transports.socket_of(ctx.flow)
+    chosen = ctx.send_socket
+    if target.transport == "udp":
+        # What follows depends on these alone; the same few peers come again and again.
+        local = ctx.flow.local if chosen is None else chosen.address
+        place = (local, target.address, "" if chosen is None else chosen.transport)
+        ways = server.relay.ways
+        way = ways.get(place)
+        if way is None:
+            if len(ways) >= MAX_WAYS:
+                ways.clear()
+            preferred = chosen or server.route_socket(target) or transports.socket_of(ctx.flow)
+            way = ways[place] = way_by(transports, transports.flow_to("udp", target.address, preferred))
+        return way
     connect = not (ctx._scratch and ctx._scratch.get("core.forward_no_connect"))
-    preferred = ctx.send_socket
+    preferred = chosen
     if preferred is None:
-        preferred = server.route_socket(target) or inbound
+        preferred = server.route_socket(target) or transports.socket_of(ctx.flow)
+    name, server_id = "", ""
     if target.transport == "tls":
         name, server_id = server.choose_tls(ctx, target.name) if server.choose_tls else (target.name, "")
-        return transports.flow_to(
-            "tls", target.address, preferred, ctx.connection, connect=connect, name=name, server_id=server_id
-        )
-    return transports.flow_to(target.transport, target.address, preferred, ctx.connection, connect=connect)
+    flow = transports.flow_to(
+        target.transport, target.address, preferred, ctx.connection, connect=connect, name=name,
+        server_id=server_id,
+    )  # fmt: skip
+    return way_by(transports, flow)
 
 
 def prepare(server: Server, ctx: Context, target: Target, branch: str) -> tuple[Flow, bytes]:
@@ -92,32 +114,30 @@ def prepare(server: Server, ctx: Context, target: Target, branch: str) -> tuple[
 
     RFC 3261 §18.1.1: what is too large for a datagram (`udp_mtu`) leaves by `udp_mtu_try_proto`.
     """
-    flow = flow_for(server, ctx, target)
-    data = build(server, ctx, flow, branch)
-    if flow.transport == "udp" and 0 < server.udp_mtu < len(data):
+    way = way_to(server, ctx, target)
+    data = build(server, ctx, way, branch)
+    if target.transport == "udp" and 0 < server.udp_mtu < len(data):
         asked = ctx._scratch.get("core.mtu_proto") if ctx._scratch is not None else None
         transport = asked or server.udp_mtu_proto
         if transport != "udp":
             try:
-                over = flow_for(server, ctx, Target(transport, target.address, target.name))
-                return over, build(server, ctx, over, branch)
+                over = way_to(server, ctx, Target(transport, target.address, target.name))
+                return over.flow, build(server, ctx, over, branch)
             except TransportError as error:
                 log.info("%s: %d octets leave by UDP all the same: %s", ctx.msg.call_id, len(data), error)
-    return flow, data
+    return way.flow, data
 
 
-def build(server: Server, ctx: Context, flow: Flow, branch: str) -> bytes:
+def build(server: Server, ctx: Context, way: Way, branch: str) -> bytes:
     """The bytes for one branch. `branch` is our Via's branch, cookie and all."""
-    msg = ctx.msg
-    transports = server.transports
-    outbound = transports.socket_of(flow)
-    if outbound is None:
-        raise TransportError(f"{flow.transport}:{flow.local}: the socket is closed")
-    host, port = outbound.advertised or outbound.address
-    host, port = ctx.advertised_host or host, ctx.advertised_port or port
-    if ctx._scratch is not None and (fields := ctx._scratch.get("core.via_fields")) is not None:
-        host, port = fields(ctx, host, port)
-    via = via_start(outbound.transport, host, port)
+    msg, outbound, via = ctx.msg, way.socket, way.via
+    fields = ctx._scratch.get("core.via_fields") if ctx._scratch is not None else None
+    if ctx.advertised_host or ctx.advertised_port or fields is not None:
+        host, port = outbound.shown
+        host, port = ctx.advertised_host or host, ctx.advertised_port or port
+        if fields is not None:
+            host, port = fields(ctx, host, port)
+        via = via_start(outbound.transport, host, port)
     rport_wanted = ctx.add_local_rport or server.local_rport
     prefix = b"%b%b%b" % (via, branch.encode(), b";rport\r\n" if rport_wanted else b"\r\n")
     if ctx._scratch is not None and (more := ctx._scratch.get("core.via")) is not None:
@@ -128,10 +148,41 @@ def build(server: Server, ctx: Context, flow: Flow, branch: str) -> bytes:
     received, rport = source(msg, ctx.flow, ctx.force_rport)
     edits = ctx.edits
     if ctx.record_route is not None:
-        inbound = transports.socket_of(ctx.flow) or outbound
+        inbound = outbound
+        if ctx.flow.local is not outbound.address or ctx.flow.transport != outbound.transport:
+            inbound = server.transports.socket_of(ctx.flow) or outbound
         at = msg.first_line_end
         edits = [(at, at, ctx.record_route.lines(inbound, outbound)), *edits]
-    return speed.forward(msg, prefix, uri, -1, received, rport, edits)
+    return forward(msg, prefix, uri, -1, received, rport, edits)
+
+
+def remember_record(server: Server, ctx: Context, client: ClientTransaction) -> None:
+    """Keep what `resent` needs, should the branch be sent to another address than the first."""
+    inbound = server.transports.socket_of(ctx.flow)
+    if ctx.record_route is not None and inbound is not None:
+        client.recorded = ctx.record_route, inbound
+
+
+def resent(client: ClientTransaction, before: Socket, outbound: Socket, branch: str) -> bytes:
+    """The request of a branch for another address: a branch of its own, and where it leaves by another
+    socket than `before`, that one's Via and Record-Route.
+    """
+    sent = Request(client.data)
+    line, known = sent.data[sent.via_start : sent.via_end], sent.branch.encode()
+    start, _, rest = line.partition(known)
+    edits = []
+    if outbound is not before:
+        ours = start == via_start(before.transport, *before.shown)
+        host, port = outbound.shown if ours else (sent.via_host, sent.via_port)
+        start = via_start(outbound.transport, host, port)
+        if client.recorded is not None:
+            record, inbound = client.recorded
+            lines = record.lines(inbound, before)
+            at = sent.data.find(lines)
+            if at >= 0:
+                edits.append((at, at + len(lines), record.lines(inbound, outbound)))
+    edits.append((sent.via_start, sent.via_end, b"%b%b%b" % (start, branch.encode(), rest)))
+    return splice(sent.data, edits)
 
 
 def sent(server: Server, ctx: Context, flow: Flow) -> None:
@@ -147,4 +198,4 @@ def stateless_branch(ctx: Context) -> str:
         seed = hash((msg.branch, msg.via_host, msg.via_port))
     else:
         seed = hash((msg.call_id, msg.cseq, msg.from_tag, msg.via_host, msg.via_port))
-    return f"{MAGIC_COOKIE}-{seed & _MASK:016x}"
+    return f"{MAGIC_COOKIE}-{seed}"

@@ -14,7 +14,7 @@ from kamtool.script.context import Context, Exit
 from kamtool.script.program import Program, RouteFunction, plain
 from kamtool.server.answering import Answering
 from kamtool.server.blocklist import ignored_by
-from kamtool.server.relay import SEND_ERROR
+from kamtool.server.branching import SEND_ERROR
 from kamtool.server.routing import via_flow
 from kamtool.server.transaction import ClientTransaction, ServerTransaction
 from kamtool.sip import build
@@ -48,7 +48,7 @@ class Responses(Answering):
     def receive(self, msg: Response, flow: Flow) -> None:
         """One response from the network."""
         server = self.server
-        server.stats["core:rcv_replies"] += 1
+        self.stats["core:rcv_replies"] += 1
         if self.rewrite is not None:
             msg = self.rewrite(msg)
         program = server.program if not server.reloads else self._program_of(msg)
@@ -85,7 +85,7 @@ class Responses(Answering):
             return
         tx, which = found
         status = msg.status
-        self.server.stats["tmx:received_replies"] += 1
+        self.stats["tmx:received_replies"] += 1
         if which < 0:
             transactions.responded(tx, which, status)
             return

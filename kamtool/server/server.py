@@ -92,8 +92,6 @@ class Server:
         self.started_at = time.time()
         self.now: Callable[[], float] = time.monotonic
         self.stateful = False
-        self.udp_flows: dict[tuple[Address, Address], Flow] = {}
-        """The flow by which a request that came to the first address leaves to the second."""
         self.myself = Myself(())
         self.running = Running(self)
         self.run, self.drive, self.run_event = self.running.run, self.running.drive, self.running.event

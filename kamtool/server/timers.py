@@ -7,7 +7,6 @@ holds names, not objects, so a finished transaction is freed at once and its las
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 
 Entry = tuple[float, str, int]
 """When, the transaction's label, and which of its machines: see `Transactions.machine`."""
@@ -20,13 +19,10 @@ class TimerQueues(dict[float, "deque[Entry]"]):
         queue = self[wait] = deque()
         return queue
 
-    def sweep(self, now: float, fire: Callable[[float, str, int], None]) -> None:
-        """Call `fire` for every deadline that has passed. An empty queue goes: durations may be many."""
-        for wait, queue in list(self.items()):
-            while queue and queue[0][0] <= now:
-                fire(*queue.popleft())
-            if not queue and self.get(wait) is queue:
-                del self[wait]
+    def drop(self, wait: float, queue: deque[Entry]) -> None:
+        """An empty queue goes: durations may be many."""
+        if self.get(wait) is queue:
+            del self[wait]
 
     def count(self) -> int:
         """How many deadlines wait, stale ones included."""

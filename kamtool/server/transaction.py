@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from kamtool.script.context import Context
-from kamtool.sip.flow import Address, Flow
+from kamtool.sip.flow import Address, Flow, Socket
 from kamtool.sip.message import Response
 from kamtool.sip.transaction import (
     INVITE_SERVER_ROWS,
@@ -45,6 +45,8 @@ class ClientTransaction(Machine):
     cancelled: bool = False
     cancel_headers: tuple[tuple[str, str], ...] = ()
     targets: tuple[Any, ...] = ()
+    recorded: tuple[Any, Socket] | None = None
+    """Where there are `targets`: what record_route() asked for, and the socket the request came in by."""
     branch_flags: int = 0
     ruid: str = ""
     path: str = ""

@@ -7,7 +7,7 @@ a finished transaction is freed without the garbage collector.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from os import urandom
 
 from kamtool.errors import ParseError
@@ -64,14 +64,21 @@ class Transactions:
         """Called with every ACK that is relayed: those for a 2xx."""
         # Not to be guessed: who knows a label can forge a response. The prefix marks our branches.
         self.prefix = f"{MAGIC_COOKIE}{urandom(4).hex()}"
-        self._labels = _labels(self.prefix)
+        self._drawn, self._drawn_to = "", 0
         self._known: Message | None = None
         self._known_key: Key = ()
 
     def use_prefix(self, prefix: str) -> None:
         """From now on begin our branches with this, magic cookie and all."""
         self.prefix = prefix
-        self._labels = _labels(prefix)
+
+    def _label(self) -> str:
+        """A random name of 56 bits behind `prefix`, drawn from the system in blocks."""
+        at = self._drawn_to
+        if at >= len(self._drawn):
+            self._drawn, at = urandom(7 * 512).hex(), 0
+        self._drawn_to = at + 14
+        return self.prefix + self._drawn[at : at + 14]
 
     # Matching
 
@@ -100,6 +107,23 @@ class Transactions:
     def find_invite(self, msg: Message) -> ServerTransaction | None:
         """The INVITE that this CANCEL (or ACK) is about (§9.2)."""
         return self.by_key.get(self.key(msg, "INVITE"))
+
+    def check(self, ctx: Context) -> int:
+        """t_check_trans: whether the message belongs to a transaction; what is repeated is dealt with."""
+        msg = ctx.msg
+        if not msg.is_request:
+            return 1 if self.match(msg) is not None else -1
+        known, method = self.find(msg), msg.method
+        if method == "ACK":
+            if known is not None and known.status >= 300:
+                return 0
+            return 1 if known is not None or self.has_dialog(msg) else -1
+        if known is not None and known is not ctx.transaction:
+            self.repeated(known)
+            return 0
+        if method == "CANCEL":
+            return 1 if self.find_invite(msg) is not None else -1
+        return 1 if known is not None else -1
 
     def match(self, msg: Message) -> tuple[ServerTransaction, int] | None:
         """§17.1.3: the transaction and which of its machines sent what this response answers."""
@@ -134,7 +158,7 @@ class Transactions:
     def create(self, ctx: Context, key: Key, reply_flow: Flow) -> ServerTransaction:
         """A transaction for the request in `ctx`, whose key is `key`."""
         method = ctx.msg.method
-        label = next(self._labels)
+        label = self._label()
         reliable = reply_flow.transport != "udp"
         table = self.settings.durations(method == "INVITE", reliable)
         tx = ServerTransaction(table, label, key, method, reply_flow)
@@ -190,7 +214,7 @@ class Transactions:
 
     def create_local(self, method: str) -> ServerTransaction:
         """A transaction for a request made here: it has no server side, only branches."""
-        label = next(self._labels)
+        label = self._label()
         table = self.settings.durations(method == "INVITE", True)
         tx = ServerTransaction(table, label, (), method, NOWHERE)
         tx.alive = 0
@@ -275,8 +299,22 @@ class Transactions:
 
     def sweep(self, now: float) -> None:
         """Let every deadline that has passed have its effect; call it every 50 to 100 ms."""
-        self.retransmissions.sweep(now, self._retransmit)
-        self.expiries.sweep(now, self._expire)
+        self._sweep(self.retransmissions, now, expire=False)
+        self._sweep(self.expiries, now, expire=True)
+
+    def _sweep(self, queues: TimerQueues, now: float, *, expire: bool) -> None:
+        for wait, queue in list(queues.items()):
+            while queue:
+                deadline, label, which = queue[0]
+                if deadline > now:
+                    break
+                queue.popleft()
+                if expire:
+                    self._expire(deadline, label, which)
+                else:
+                    self._retransmit(deadline, label, which)
+            if not queue:
+                queues.drop(wait, queue)
 
     def _retransmit(self, deadline: float, label: str, which: int) -> None:
         tx = self.by_label.get(label)
@@ -383,11 +421,3 @@ class Transactions:
 
     def __len__(self) -> int:
         return len(self.by_label)
-
-
-def _labels(prefix: str) -> Iterator[str]:
-    """Random names of 56 bits behind `prefix`, drawn from the system in blocks."""
-    while True:
-        block = urandom(7 * 512).hex()
-        for at in range(0, len(block), 14):
-            yield prefix + block[at : at + 14]

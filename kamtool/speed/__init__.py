@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from kamtool.speed.names import HEADERS, IDS, METHODS, NAMES
+from kamtool.speed.routes import lone_route as _lone_route
 from kamtool.speed.stepping import ENDED
 from kamtool.speed.stepping import step as _step
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         answer,
         aor_of,
         forward,
+        lone_route,
         make_nonce,
         md5_of,
         read_nonce,
@@ -80,10 +82,11 @@ else:
     recv_batch, send_batch = _twin.recv_batch, _twin.send_batch
     # In a checkout the kernel may have been built before there was one.
     step = getattr(_twin, "step", _step)
+    lone_route = getattr(_twin, "lone_route", _lone_route)
 
 __all__ = [
     "ENDED", "HEADERS", "IDS", "METHODS", "NAMES", "NATIVE", "Contact", "Index", "Proof", "address_part",
-    "answer", "aor_of", "forward", "make_nonce", "md5_of", "read_nonce", "read_proof", "recv_batch",
-    "register_fields", "relay", "respond", "send_batch", "splice", "split_credentials", "split_list",
-    "split_name_addr", "split_params", "split_uri", "split_via", "step",
+    "answer", "aor_of", "forward", "lone_route", "make_nonce", "md5_of", "read_nonce", "read_proof",
+    "recv_batch", "register_fields", "relay", "respond", "send_batch", "splice", "split_credentials",
+    "split_list", "split_name_addr", "split_params", "split_uri", "split_via", "step",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from kamtool.speed.binding import Contact, address_part, aor_of, register_fields
 from kamtool.speed.datagrams import recv_batch, send_batch
 from kamtool.speed.index import Index
 from kamtool.speed.proof import Proof, make_nonce, md5_of, read_nonce, read_proof
+from kamtool.speed.routes import lone_route
 from kamtool.speed.scanners import (
     split_credentials,
     split_list,
@@ -30,6 +31,7 @@ __all__ = [
     "answer",
     "aor_of",
     "forward",
+    "lone_route",
     "make_nonce",
     "md5_of",
     "read_nonce",

@@ -61,6 +61,19 @@ async def test_a_large_request_goes_by_udp_when_nobody_listens_on_tcp(kamtool, p
     assert (await bob.expect("MESSAGE")).items("Via")[0].startswith("SIP/2.0/UDP ")
 
 
+async def test_a_request_sent_again_by_another_socket_is_recorded_and_signed_for_that_one(kamtool, peer):
+    """RFC 5658: what was written for the connection that was refused leads nowhere."""
+    record = 'request_route { add_local_rport(); record_route(); t_relay(); }'
+    server = await kamtool(f"udp_mtu=1300\nudp_mtu_try_proto=TCP\n{PRE}{record}")
+    bob, alice = await peer(), await peer()
+    alice.send(alice.request("INVITE", bob.uri, body=BODY), port_of(server))
+    invite = await bob.expect("INVITE")
+    assert invite.items("Record-Route") == [f"<sip:127.0.0.1:{port_of(server)};lr;ftag={invite.from_tag}>"]
+    via = invite.items("Via")[0]
+    assert via.startswith(f"SIP/2.0/UDP 127.0.0.1:{port_of(server)};branch=")
+    assert ";rport" in via
+
+
 async def test_the_script_names_the_transport_for_one_request(kamtool, peer):
     cfg = PRE + 'request_route { if ($rU == "tcp") udp_mtu_try_proto(TCP); t_relay(); }'
     server = await kamtool(f"udp_mtu=1300\n{cfg}")

@@ -41,6 +41,7 @@ class Registrar(Saving, Finding, Asking, Module):
         rule = AorRule(bool(usrloc.use_domain), bool(self.case_sensitive), self.realm_prefix)
         self.aor_of = rule
         self.is_plain = self._is_plain()
+        self.looks_plain = self._looks_plain()
         self.gruus = TempGruus()
         self._received = self._optional(self.received_avp)
         self._reg_callid = self._optional(self.reg_callid_avp)

@@ -34,6 +34,8 @@ class Base(Parameters):
     gruus: TempGruus
     aor_of: Callable[[str], str]
     is_plain: bool
+    looks_plain: bool
+    """Whether no parameter asks for more than the short way of lookup() knows."""
     _received: Variable | None
     _reg_callid: Variable | None
     _aor: Variable | None
@@ -48,7 +50,19 @@ class Base(Parameters):
             "default_expires": "default_expire",
         }
         new = {f"registrar:{key}": changed[name] for name, key in shown.items() if name in changed}
-        return lambda: self.server.stats.update(new)
+
+        def apply() -> None:
+            self.server.stats.update(new)
+            self.looks_plain = self._looks_plain()
+
+        return apply
+
+    def _looks_plain(self) -> bool:
+        special = (
+            self.aor_avp, self.realm_prefix, self.use_expired_contacts, self.method_filtering, self.xavp_rcd,
+            self.lookup_filter_mode, self.path_check_local,
+        )  # fmt: skip
+        return not any(special)
 
     def _named(self, ctx: Context, uri: str, usual: str) -> str:
         """The URI that a function is about: the given one, else that of `aor_avp`, else the usual one."""

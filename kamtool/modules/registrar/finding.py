@@ -7,7 +7,7 @@ import logging
 from kamtool.errors import ParseError, StoreError
 from kamtool.module import FAILURE_ROUTE, REQUEST_ROUTE, Plain, function
 from kamtool.modules.registrar.base import Base
-from kamtool.modules.registrar.lookup import aim, branch, by_gruu, usable
+from kamtool.modules.registrar.lookup import aim, at_once, branch, by_gruu, usable
 from kamtool.modules.usrloc.contact import Contact
 from kamtool.script.context import Context
 from kamtool.sip.message import METHODS, OTHER_METHOD
@@ -60,6 +60,10 @@ class Finding(Base):
         The others become branches. 1 found; -1 not registered; -2 registered, but no contact takes the method
         (with `method_filtering`); -3 the table cannot be read.
         """
+        if self.looks_plain and not uri:
+            known = at_once(self, ctx, table)
+            if known is not None:
+                return known
         code, contacts = await self._find(ctx, table, self._named(ctx, uri, ctx.ruri))
         if code < 0:
             return code

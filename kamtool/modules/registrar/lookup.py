@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import ParseError
 from kamtool.modules.registrar.answer import temp_gruu
@@ -12,11 +12,32 @@ from kamtool.modules.usrloc.table import Contacts
 from kamtool.script.context import Branch, Context
 from kamtool.sip.nameaddr import parse_name_addr
 from kamtool.sip.uri import SipUri
+from kamtool.speed import aor_of
 
 if TYPE_CHECKING:
     from kamtool.sip.flow import Socket
 
 SocketOf = Callable[[str], "Socket | None"]
+
+
+def at_once(registrar: Any, ctx: Context, table: str) -> int | None:
+    """The code of lookup() where the R-URI's user has one contact in memory, or none; else None, and nothing
+    is done. `registrar` has no parameter set that asks for more.
+    """
+    usrloc, uri = registrar.usrloc, ctx.ruri
+    location = usrloc.locations.get(table)
+    if location is None or location.db_only or ";gr" in uri:
+        return None
+    aor = aor_of(uri, usrloc.use_domain != 0, registrar.case_sensitive != 0)
+    if aor is None:
+        return None
+    contacts: Contacts = location.table.records.get(aor, ())
+    if len(contacts) > 1:
+        return None
+    if not contacts or 0 < contacts[0].expires_at <= registrar.server.now():
+        return -1
+    aim(ctx, contacts[0], registrar.socket_of)
+    return 1
 
 
 def usable(contacts: Contacts, now: float) -> list[Contact]:

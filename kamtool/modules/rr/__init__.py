@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from types import MethodType
 from typing import TYPE_CHECKING, cast
 
 from kamtool.errors import ParseError
@@ -17,6 +18,7 @@ from kamtool.module import (
     Plain,
     Regex,
     Value,
+    Variable,
     function,
     pv,
 )
@@ -29,9 +31,9 @@ from kamtool.modules.rr.loose import (
     cuts,
     follow,
     hops,
-    only_hop,
+    loose_route,
 )
-from kamtool.modules.rr.record import RecordRoute
+from kamtool.modules.rr.record import record_route
 from kamtool.sip.message import Request
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
     from kamtool.script.context import Context
     from kamtool.server.server import Server
+    from kamtool.sip.flow import Address
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +75,17 @@ class Rr(Module):
         """Called when loose_route has followed a Route of ours, with its code; each gives the new code."""
         self.users: list[Callable[[Context], str]] = []
         """Asked for the user part of our Record-Route; the first that is not empty counts."""
+        self.known: dict[Address, str] = {}
+        """Our sockets as Record-Route shows them."""
+        self.is_myself: Callable[[str, int | None, str], bool] = server.is_myself
+        self.custom_user: Variable | None = None
+        # A cfg calls what is compiled without a method in between.
+        self.__dict__["loose_route"] = MethodType(loose_route, self)
 
     async def start(self) -> None:
-        self._custom_user = self.server.variable(self.custom_user_avp) if self.custom_user_avp else None
+        if self.custom_user_avp:
+            self.custom_user = self.server.variable(self.custom_user_avp)
+        self.is_myself = getattr(self.server, "myself", self.server.is_myself)
 
     # Record-Route ------------------------------------------------------------------------------------------
 
@@ -89,27 +100,17 @@ class Rr(Module):
             return False
         if params:
             ctx.scratch["rr.params"] = ctx.scratch.get("rr.params", "") + f";{params.removeprefix(';')}"
-        ctx.record_route = self._record(ctx)
+        ctx.record_route = record_route(self, ctx)
         return True
 
-    def _record(self, ctx: Context) -> RecordRoute:
-        tag = ctx.msg.from_tag if self.append_fromtag else ""
-        params = f";ftag={tag}" if tag else ""
-        lr = ";lr=on" if self.enable_full_lr else ";lr"
-        if ctx._scratch is not None:
-            params += ctx.scratch.get("rr.params", "")
-        # RFC 3261 §16.6 step 4: a request to a SIPS URI gets a SIPS URI.
-        scheme = "sips" if not self.ignore_sips and ctx.ruri[:5].lower() == "sips:" else "sip"
-        double = bool(self.enable_double_rr)
-        return RecordRoute(self._user(ctx), lr, params, double, scheme, bool(self.sockname_mode))
-
-    def _user(self, ctx: Context) -> str:
+    def user(self, ctx: Context) -> str:
+        """The user part of our Record-Route."""
         for name in self.users:
             user = name(ctx)
             if user:
                 return user
-        if self._custom_user is not None:
-            value = self._custom_user.get(ctx)
+        if self.custom_user is not None:
+            value = self.custom_user.get(ctx)
             if value is not None:
                 return str(value)
         if not self.add_username:
@@ -128,7 +129,7 @@ class Rr(Module):
         return self._preset(ctx, address if transport == "udp" else f"{address};transport={transport}")
 
     def _preset(self, ctx: Context, address: str) -> bool:
-        record = self._record(ctx)
+        record = record_route(self, ctx)
         user = f"{record.user}@" if record.user else ""
         line = f"Record-Route: <sip:{user}{address}{record.params}{record.lr}>\r\n"
         at = ctx.msg.first_line_end
@@ -143,7 +144,7 @@ class Rr(Module):
             return False
         ctx.scratch["rr.params"] = ctx.scratch.get("rr.params", "") + param
         if ctx.record_route is not None:
-            ctx.record_route = self._record(ctx)
+            ctx.record_route = record_route(self, ctx)
         return True
 
     @function("remove_record_route", routes=REQUEST_ROUTE | FAILURE_ROUTE)
@@ -161,24 +162,10 @@ class Rr(Module):
         1 when the request is routed by them, -1 when it has none, -3 when it opens a dialog with nothing
         but our own Route.
         """
-        request = ctx.msg
-        places = request.find("Route")
-        if len(places) == 1:
-            # Most requests in a dialog: one Route, ours, so that what follows has nothing to decide.
-            hop = only_hop(request.value(places[0]))
-            if hop is not None and self._is_ours(hop):
-                row = request.row(places[0])
-                ctx.edit(row[1], row[5], b"")
-                ctx.dst_uri, ctx.route_params = None, hop.params
-                if self.sockname_mode:
-                    self._leave_by_name(ctx, hop)
-                code = ROUTED if request.to_tag else PRELOADED
-                return self._told(ctx, code) if self.routed else code
-        elif not places:
-            return NO_ROUTE
-        return self._follow(ctx, strict=True)
+        return loose_route(self, ctx)
 
-    def _follow(self, ctx: Context, *, strict: bool) -> int:
+    def follow(self, ctx: Context, strict: bool) -> int:
+        """Do what the Routes ask, whatever they are."""
         request = ctx.msg
         assert isinstance(request, Request)
         try:
@@ -191,7 +178,7 @@ class Rr(Module):
         if decision.code == NO_ROUTE:
             return NO_ROUTE
         self._apply(ctx, request, decision)
-        return self._told(ctx, decision.code) if self.routed and decision.removed else decision.code
+        return self.told(ctx, decision.code) if self.routed and decision.removed else decision.code
 
     @function("loose_route_preloaded", routes=REQUEST_ROUTE)
     def loose_route_preloaded(self, ctx: Context) -> int:
@@ -203,14 +190,15 @@ class Rr(Module):
     @function("loose_route_mode", routes=REQUEST_ROUTE)
     def loose_route_mode(self, ctx: Context, vmode: int) -> int:
         """loose_route; with `vmode` 1 an R-URI that is ours is not taken for the work of a strict router."""
-        return self._follow(ctx, strict=vmode != 1)
+        return self.follow(ctx, vmode != 1)
 
     @function("rr_next_hop_route", routes=ANY)
     def rr_next_hop_route(self, ctx: Context) -> bool:
         """After loose_route(): whether a Route says where the request goes next."""
         return bool(ctx._scratch and ctx._scratch.get(NEXT_HOP))
 
-    def _told(self, ctx: Context, code: int) -> int:
+    def told(self, ctx: Context, code: int) -> int:
+        """Tell those who want to know that a Route of ours was followed; the code they make of it."""
         for watcher in self.routed:
             code = watcher(ctx, code)
         return code
@@ -218,7 +206,7 @@ class Rr(Module):
     def _is_ours(self, hop: Hop) -> bool:
         if self.ignore_user and hop.user == self.ignore_user:
             return False
-        return self.server.is_myself(hop.host, hop.port, hop.transport)
+        return self.is_myself(hop.host, hop.port, hop.transport)
 
     def _apply(self, ctx: Context, request: Request, decision: Decision) -> None:
         ctx.route_params = decision.params
@@ -233,12 +221,14 @@ class Rr(Module):
         if decision.dst_uri is not None or decision.appended:
             ctx.scratch[NEXT_HOP] = True
         if self.sockname_mode and (decision.socket is not None or decision.ours is not None):
-            self._leave_by_name(ctx, decision.socket or decision.ours)
+            hop = decision.socket or decision.ours
+            self.leave_by_name(ctx, hop.params if hop is not None else "")
         elif decision.socket is not None and self.force_send_socket:
             self._leave_by(ctx, decision.socket)
 
-    def _leave_by_name(self, ctx: Context, hop: Hop | None) -> None:
-        name = hop.params.partition(";sn=")[2].partition(";")[0] if hop is not None else ""
+    def leave_by_name(self, ctx: Context, params: str) -> None:
+        """Choose the socket that a Route of ours names."""
+        name = params.partition(";sn=")[2].partition(";")[0]
         for socket in cast("Server", self.server).sockets if name else ():
             if socket.name == name:
                 ctx.send_socket = socket

@@ -140,6 +140,10 @@ class Tm(Relaying, Replying, Requesting, Arming, Asking, Contacts, Control, Modu
     def __init__(self, server: Host) -> None:
         super().__init__(server)
         self.suspending = Suspending(cast("Server", server))
+        transactions = getattr(server, "transactions", None)
+        if transactions is not None:
+            # A cfg calls what is compiled without a method in between.
+            self.__dict__["t_check_trans"] = transactions.check
 
     async def start(self) -> None:
         self._apply()

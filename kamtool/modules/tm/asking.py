@@ -39,20 +39,7 @@ class Asking(Part):
         A retransmission gets the last reply again and ends the script, and so does an ACK to a negative
         reply. True for an ACK to a 2xx, a CANCEL whose INVITE is known, and a reply to a request of ours.
         """
-        msg, transactions = ctx.msg, self._host.transactions
-        if not msg.is_request:
-            return 1 if transactions.match(msg) else -1
-        known = transactions.find(msg)
-        if msg.method == "ACK":
-            if known is not None and known.status >= 300:
-                return 0
-            return 1 if known is not None or transactions.has_dialog(msg) else -1
-        if known is not None and known is not ctx.transaction:
-            transactions.repeated(known)
-            return 0
-        if msg.method == "CANCEL":
-            return 1 if transactions.find_invite(msg) is not None else -1
-        return 1 if known is not None else -1
+        return self._host.transactions.check(ctx)
 
     @function("t_lookup_request", routes=REQUEST_ROUTE)
     def t_lookup_request(self, ctx: Context) -> bool:

@@ -9,7 +9,6 @@ import os
 from typing import TYPE_CHECKING
 
 from kamtool.speed.names import HEADERS, IDS, METHODS, NAMES
-from kamtool.speed.routes import lone_route as _lone_route
 from kamtool.speed.stepping import ENDED
 from kamtool.speed.stepping import step as _step
 
@@ -82,7 +81,10 @@ else:
     recv_batch, send_batch = _twin.recv_batch, _twin.send_batch
     # In a checkout the kernel may have been built before there was one.
     step = getattr(_twin, "step", _step)
-    lone_route = getattr(_twin, "lone_route", _lone_route)
+    try:
+        lone_route = _twin.lone_route
+    except AttributeError:
+        from kamtool.speed.pure import lone_route
 
 __all__ = [
     "ENDED", "HEADERS", "IDS", "METHODS", "NAMES", "NATIVE", "Contact", "Index", "Proof", "address_part",

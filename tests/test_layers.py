@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOMS = [
-    "compiled", "errors", "record", "speed", "sip", "module", "script", "store", "transport", "server", "modules",
-    "debug", "tools", "web", "repl", "cli",
+    "compiled", "errors", "record", "speed", "sip", "module", "script", "store",
+    "transport", "server", "modules", "debug", "tools", "web", "repl", "cli",
 ]  # fmt: skip
 PACKAGE = Path(__file__).parent.parent / "kamtool"
 SOURCES = sorted(path for pattern in ("*.py", "*.pyx", "*.pyi") for path in PACKAGE.rglob(pattern))

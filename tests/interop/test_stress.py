@@ -279,11 +279,11 @@ def test_another_machine_is_refused_and_a_wrong_scenario_is_named_before_the_run
     assert code == 6
     assert "--i-own-target 192.0.2.1" in said
     (tmp_path / "bad.xml").write_text(
-        "<scenario>\n<send><![CDATA[\nOPTIONS sip:x SIP/2.0\n]]></send>\n<sendCmd/>\n</scenario>"
+        "<scenario>\n<send><![CDATA[\nOPTIONS sip:x SIP/2.0\n]]></send>\n<rtpCmd/>\n</scenario>"
     )
     code, _, said = stress("--scenario", "bad.xml", "127.0.0.1:9")
     assert code == 7
-    assert "bad.xml:5:1: error: the element <sendCmd> is not supported" in said
+    assert "bad.xml:5:1: error: the element <rtpCmd> is not supported" in said
 
 
 def test_ctrl_c_ends_the_run_with_its_report(started, tmp_path):

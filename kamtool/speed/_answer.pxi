@@ -1,4 +1,4 @@
-# A response without a transaction, with all that it says of its sender. See answer.py.
+# A response without a transaction, with all that it says of its sender. See answering.py.
 
 def answer(Index index not None, int status, bytes status_line not None, str key not None, str host not None, int port,
            bint force_rport, lines, bytes extra not None):

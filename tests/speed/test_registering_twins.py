@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kamtool.errors import ParseError
 from kamtool.speed import binding, proof
-from kamtool.speed.answer import answer
+from kamtool.speed.answering import answer
 from kamtool.speed.index import Index
 
 kernel = pytest.importorskip("kamtool.speed._kernel")

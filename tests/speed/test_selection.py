@@ -44,3 +44,9 @@ def test_both_twins_have_the_same_names():
 
     assert set(pure.__all__) <= set(dir(kernel()))
     assert {name for name in dir(pure.Index) if not name.startswith("_")} <= set(dir(kernel().Index))
+
+
+def test_no_module_of_the_room_hides_a_function_of_its_name():
+    """Importing kamtool.speed.x binds `x` in the package, after whatever stood there."""
+    modules = {path.stem for path in (ROOT / "kamtool/speed").glob("*.py")}
+    assert not modules & set(speed.__all__)

@@ -57,6 +57,10 @@ class Stats(dict[str, int]):
     def __missing__(self, key: str) -> int:
         return 0
 
+GC_THRESHOLDS = 10_000, 5_000, 1_000
+"""A look at 10,000 new objects takes 4 ms, in which no message is served; at all of a million contacts 400 ms.
+Hardly anything that runs for a message makes cycles, so the old are looked at seldom."""
+
 
 class Server:
     """A SIP server. Nothing about it is global: two can run in one process.
@@ -194,7 +198,7 @@ class Server:
         if self.options.freeze:
             gc.collect()
             gc.freeze()
-            gc.set_threshold(50_000, 20, 50)
+            gc.set_threshold(*GC_THRESHOLDS)
 
     def _make_modules(self) -> None:
         for name in ["core", *(load.name for load in self.script.loads)]:

@@ -58,7 +58,7 @@ class Stats(dict[str, int]):
         return 0
 
 GC_THRESHOLDS = 10_000, 5_000, 1_000
-"""A look at 10,000 new objects takes 4 ms, in which no message is served; at all of a million contacts 400 ms.
+"""A look at 10,000 new objects takes 4 ms in which no message is served; at a million contacts, 400 ms.
 Hardly anything that runs for a message makes cycles, so the old are looked at seldom."""
 
 

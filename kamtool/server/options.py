@@ -24,6 +24,8 @@ class Options:
     t2: float = 4.0
     t4: float = 5.0
     sweep: float = 0.05
+    sweep_most: int = 64
+    """So many deadlines (about 1 ms) at once, then what has come has its turn; 0 for all at once."""
     drain: float = 5.0
     resolver: Resolver | None = None
     overload_late: float = 0.0

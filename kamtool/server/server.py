@@ -134,6 +134,7 @@ class Server:
         """Set by the module tls: the server name and profile for a connection that a request needs."""
         self._stopping = False
         self._sweep_at = 0.0
+        self._is_sweeping = False
         self._mhomed = bool(self.setting("mhomed", False))
         self.blocklist = blocklist_for(self.setting, lambda: self.now())
         self.force_rport = bool(self.setting("force_rport", False))
@@ -272,10 +273,20 @@ class Server:
         late, self._sweep_at = now - (self._sweep_at or now), now + options.sweep
         self._loop.call_later(options.sweep, self._sweep)
         self.gate.look(late, options.overload_late, options.overload_queue)
+        if not self._is_sweeping:
+            self._sweep_some()
+
+    def _sweep_some(self) -> None:
+        """A part of the deadlines that have passed; the loop reads what has come before the next part."""
+        self._is_sweeping = False
+        if self._loop is None:
+            return
         try:
-            self.transactions.sweep(self.now())
+            self._is_sweeping = self.transactions.sweep(self.now(), self.options.sweep_most)
         except Exception:
             log.exception("a timer failed")
+        if self._is_sweeping:
+            self._loop.call_soon(self._sweep_some)
 
     # Host
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from os import urandom
+from sys import maxsize
 
 from kamtool.errors import ParseError
 from kamtool.script.context import Context
@@ -65,6 +66,8 @@ class Transactions:
         # Not to be guessed: who knows a label can forge a response. The prefix marks our branches.
         self.prefix = f"{MAGIC_COOKIE}{urandom(4).hex()}"
         self._drawn, self._drawn_to = "", 0
+        self._until = 0.0
+        """To where a sweep that has not ended goes; 0 when none is under way."""
         self._known: Message | None = None
         self._known_key: Key = ()
 
@@ -297,24 +300,37 @@ class Transactions:
 
     # Time
 
-    def sweep(self, now: float) -> None:
-        """Let every deadline that has passed have its effect; call it every 50 to 100 ms."""
-        self._sweep(self.retransmissions, now, expire=False)
-        self._sweep(self.expiries, now, expire=True)
+    def sweep(self, now: float, most: int = 0) -> bool:
+        """Let every deadline that has passed have its effect; call it every 50 to 100 ms.
 
-    def _sweep(self, queues: TimerQueues, now: float, *, expire: bool) -> None:
+        With `most`, so many and no more, retransmissions first; True says that others are left. Call it again
+        then once others had their turn: it goes on to where it would have come at first, and no further, so
+        that however much is to be repeated, what ends it has its turn too.
+        """
+        until, self._until = self._until or now, 0.0
+        left = self._sweep(self.retransmissions, until, most or maxsize, expire=False)
+        left = self._sweep(self.expiries, until, left, expire=True)
+        if left:
+            return False
+        self._until = until
+        return True
+
+    def _sweep(self, queues: TimerQueues, until: float, left: int, *, expire: bool) -> int:
+        """How many more deadlines may be looked at."""
         for wait, queue in list(queues.items()):
-            while queue:
+            while queue and left:
                 deadline, label, which = queue[0]
-                if deadline > now:
+                if deadline > until:
                     break
                 queue.popleft()
+                left -= 1
                 if expire:
                     self._expire(deadline, label, which)
                 else:
                     self._retransmit(deadline, label, which)
             if not queue:
                 queues.drop(wait, queue)
+        return left
 
     def _retransmit(self, deadline: float, label: str, which: int) -> None:
         tx = self.by_label.get(label)

@@ -70,7 +70,7 @@ class Scene:
         url = f"sqlite:///{database}"
         self.path.write_text(CFG.replace("DBURL", f'"{url}"').replace("DBPATH", url))
 
-    async def record(self, work):
+    async def record(self, work, **more):
         loop = asyncio.get_running_loop()
         recorder = Recorder(self.file)
         try:
@@ -80,6 +80,7 @@ class Scene:
                 drain=0,
                 clock=recorder.clock,
                 t1=0.05,
+                **more,
             )
             server = Server(load(self.path), options=options)
             recorder.attach(server, str(self.path), {})
@@ -148,6 +149,30 @@ def test_everything_again_byte_for_byte(scene):
     again = scene.replay(recording, watch=True)
     assert again.sent == result.sent
     assert again.difference == ""
+
+
+async def many_silent(caller, callee, port, server):
+    """Calls that the timers repeat, a few in each part of a sweep, with other messages between the parts."""
+    for n in range(60):
+        caller.send(call(caller, callee, n), port)
+    for n in range(60):
+        caller.send(call(caller, callee, f"o{n}", "OPTIONS"), port)
+    for _ in range(200):
+        await callee.expect("INVITE")
+
+
+def test_sweeps_that_were_done_in_parts_are_replayed_in_those_parts(scene):
+    recording = asyncio.run(scene.record(many_silent, sweep_most=3))
+    assert recording.about["timers"]["sweep_most"] == 3
+    result = scene.replay(recording)
+    assert result.difference == ""
+    assert len(result.sent) > 200
+
+
+def test_a_recording_of_before_was_swept_whole(scene):
+    recording = asyncio.run(scene.record(many_silent, sweep_most=0))
+    del recording.about["timers"]["sweep_most"]
+    assert scene.replay(recording).difference == ""
 
 
 async def options(caller, callee, port, server, count=1000):

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 HASHSEED = "PYTHONHASHSEED"
 EVERY = 0.5
 """Seconds between two writes: a server that dies takes so much of its recording with it."""
+TIMERS = ("t1", "t2", "t4", "sweep", "sweep_most")
+"""Options of the server that a replay must have too."""
 
 
 class Recorder:
@@ -120,7 +122,7 @@ class Recorder:
             "day": self.now + self._offset, "hashseed": os.environ.get(HASHSEED, ""),
             "hosts": server.transports.resolver._hosts, "python": sys.version.split()[0],
             "text": dict(server.script.text.files),
-            "timers": {name: getattr(server.options, name) for name in ("t1", "t2", "t4", "sweep")},
+            "timers": {name: getattr(server.options, name) for name in TIMERS},
         }  # fmt: skip
         self._queue.put(MAGIC + json.dumps(about).encode() + b"\n")
 
@@ -164,7 +166,7 @@ class Recorder:
         transports.tcp._closed = lost
 
     def _timers_of(self, server: Server) -> None:
-        sweep, every = server._sweep, server.every
+        sweep, every = server._sweep_some, server.every
 
         def swept() -> None:
             self._happens(b"S")
@@ -183,7 +185,7 @@ class Recorder:
 
             every(seconds, tick)
 
-        server._sweep = swept  # type: ignore[method-assign]
+        server._sweep_some = swept  # type: ignore[method-assign]
         server.every = at_times  # type: ignore[method-assign]
 
     def _asked(self, server: Server) -> None:

@@ -191,8 +191,9 @@ class Replay:
         began = self.now
         self.offline.chance.now = lambda: float(about["day"]) + self.now - began
         server.options.clock = lambda: self.now
-        for name, seconds in about.get("timers", {}).items():
-            setattr(server.options, name, float(seconds))
+        server.options.sweep_most = 0  # a recording that does not say had no bound
+        for name, value in about.get("timers", {}).items():
+            setattr(server.options, name, type(getattr(server.options, name))(value))
         server.transports.resolver._hosts = about.get("hosts", {})
         server._sweep = lambda: None  # type: ignore[method-assign]  # the recording says when
         server.every = self._every  # type: ignore[method-assign]
@@ -260,7 +261,7 @@ class Replay:
                 self.way.by_data[came.data] = came
             self.loop.call_soon(server.receive, self._fitting(came.data), self._flows[entry.flow])
         elif kind == "S":
-            self.loop.call_soon(server.transactions.sweep, self.now)
+            self.loop.call_soon(server.transactions.sweep, self.now, server.options.sweep_most)
         elif kind in ("Q", "D"):
             self.loop.call_soon(self.answers.comes)
         elif kind == "K":

@@ -28,7 +28,7 @@ class Databases:
             if path in self.read_only:
                 self._open[path] = Database(path, read_only=True)
                 return self._open[path]
-            if not path.exists() or path.stat().st_size == 0 or status(path).made_by_kamtool:
+            if _is_ours(path):
                 migrate(path)
             self._open[path] = Database(path)
         return self._open[path]
@@ -38,6 +38,14 @@ class Databases:
         for database in self._open.values():
             await database.close()
         self._open.clear()
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether kamtool made the file, is making it just now in another process, or is about to."""
+    if not path.exists() or path.stat().st_size == 0:
+        return True
+    found = status(path)
+    return found.made_by_kamtool or not found.tables
 
 
 def databases_of(host: object) -> Databases:

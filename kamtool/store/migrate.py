@@ -1,4 +1,4 @@
-"""Migrations: db/<module>/NNNN_what.sql, plain SQL, each applied once, in order, in its own transaction.
+"""Migrations: db/<module>/NNNN_what.sql, plain SQL, each applied once, in order; all or none at a time.
 
 What was applied stands in the table `kamtool_migrations`. A file that Kamailio's kamdbctl made has no such
 table: it is used as it is, and `migrate` only adds what it lacks.
@@ -64,6 +64,7 @@ class Status:
     applied: tuple[str, ...]
     pending: tuple[str, ...]
     versions: dict[str, int]
+    tables: frozenset[str]
 
 
 def migrations(folder: Path | None = None) -> list[Migration]:
@@ -105,7 +106,7 @@ def status(path: Path, folder: Path | None = None) -> Status:
 def migrate(path: Path, folder: Path | None = None) -> list[str]:
     """Create the file if it is not there and apply what it lacks; the names of what was applied.
 
-    Raises StoreError; a migration that fails leaves the file as it was before it.
+    Raises StoreError; a migration that fails leaves the file as it was.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,6 +159,7 @@ def _status(connection: sqlite3.Connection, path: Path, known: list[Migration]) 
         tuple(str(m) for m in known if m not in pending),
         tuple(str(m) for m in pending),
         table_versions(connection),
+        frozenset(tables),
     )
 
 
@@ -168,25 +170,39 @@ def _present(migration: Migration, tables: set[str]) -> bool:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, known: list[Migration]) -> list[str]:
-    pending = set(_status(connection, path, known).pending)
+    """All that is missing in one transaction: who looks at the file meanwhile finds none of it, or all."""
+    if not _status(connection, path, known).pending and "kamtool_migrations" in table_names(connection):
+        return []
     done = []
     connection.execute("PRAGMA synchronous=FULL")
-    for migration in known:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            connection.execute(LEDGER)
-            # Looked up again now that the lock is held: two servers may start on one new file.
-            if str(migration) not in _applied(connection):
-                if str(migration) in pending and not _present(migration, table_names(connection)):
-                    for statement in migration.statements():
-                        connection.execute(statement)
-                    done.append(str(migration))
-                connection.execute(
-                    "INSERT INTO kamtool_migrations VALUES (?, ?, ?)",
-                    (migration.module, migration.name, int(time.time())),
-                )
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            connection.execute("ROLLBACK")
-            raise StoreError(f"{path}: {migration}: {explain(error)}") from error
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Looked at again now that the lock is held: several may start on one new file.
+        pending = _status(connection, path, known).pending
+        connection.execute(LEDGER)
+        applied = _applied(connection)
+        for migration in known:
+            if str(migration) not in applied:
+                done += _apply(connection, path, migration, str(migration) in pending)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    return done
+
+
+def _apply(connection: sqlite3.Connection, path: Path, migration: Migration, pending: bool) -> list[str]:
+    """Its statements, unless another tool made its tables, and its line in the ledger."""
+    done = []
+    try:
+        if pending and not _present(migration, table_names(connection)):
+            for statement in migration.statements():
+                connection.execute(statement)
+            done.append(str(migration))
+        connection.execute(
+            "INSERT INTO kamtool_migrations VALUES (?, ?, ?)",
+            (migration.module, migration.name, int(time.time())),
+        )
+    except sqlite3.Error as error:
+        raise StoreError(f"{path}: {migration}: {explain(error)}") from error
     return done

@@ -1,11 +1,15 @@
 """The schema: made once, in order, equal to Kamailio's, and never older than the file."""
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
 from kamtool.errors import StoreError
+from kamtool.store.database import connect
 from kamtool.store.databases import Databases, require_version
 from kamtool.store.migrate import migrate, migrations, status
 from kamtool.store.url import database_url
@@ -83,9 +87,9 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path):
     path = tmp_path / "k.db"
     with pytest.raises(StoreError, match=r"z/0001_create\.sql: no such table: absent"):
         migrate(path, folder)
-    assert status(path, folder).pending == ("z/0001_create.sql",)
+    assert len(status(path, folder).pending) == 2
     with sqlite3.connect(path) as file:
-        assert file.execute("SELECT name FROM sqlite_master WHERE name = 'half'").fetchall() == []
+        assert file.execute("SELECT name FROM sqlite_master").fetchall() == []
 
 
 def test_a_file_made_by_another_tool_only_gets_what_it_lacks(tmp_path):
@@ -129,3 +133,58 @@ async def test_a_kamdbctl_file_is_opened_without_a_change(tmp_path):
     await databases.open(database_url(path))
     await databases.close()
     assert not status(path).made_by_kamtool
+
+
+OPENER = """
+import asyncio, sys
+from kamtool.store.database import connect
+from kamtool.store.databases import Databases, require_version
+
+async def main():
+    print("ready", flush=True)
+    sys.stdin.readline()
+    databases = Databases()
+    database = await databases.open(sys.argv[1])
+    await require_version(database, "topos_d", 2)
+    await databases.close()
+
+asyncio.run(main())
+"""
+
+
+def test_many_that_start_at_once_on_a_new_file_all_find_it_whole(tmp_path):
+    url = database_url(tmp_path / "new.db")
+    openers = [
+        subprocess.Popen([sys.executable, "-c", OPENER, url], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True)
+        for _ in range(8)
+    ]
+    for opener in openers:
+        assert opener.stdout.readline() == "ready\n"
+    for opener in openers:
+        opener.stdin.write("go\n")
+        opener.stdin.flush()
+    assert [opener.communicate(timeout=60)[1] for opener in openers] == [""] * 8
+    assert {opener.returncode for opener in openers} == {0}
+    with sqlite3.connect(tmp_path / "new.db") as file:
+        assert file.execute("SELECT count(*) FROM kamtool_migrations").fetchone() == (len(migrations()),)
+
+
+def test_whoever_looks_while_a_file_is_made_waits_for_it(tmp_path):
+    """The moment in which the file has a first page, and no table yet."""
+    path = tmp_path / "new.db"
+    maker = connect(path, create=True)
+    assert path.stat().st_size > 0
+    maker.execute("BEGIN IMMEDIATE")
+    maker.execute("CREATE TABLE unfinished (a)")
+    opener = subprocess.Popen(
+        [sys.executable, "-c", OPENER, database_url(path)], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True
+    )
+    assert opener.stdout.readline() == "ready\n"
+    opener.stdin.write("go\n")
+    opener.stdin.flush()
+    with pytest.raises(subprocess.TimeoutExpired):
+        opener.wait(timeout=0.5)
+    maker.execute("ROLLBACK")
+    maker.close()
+    assert opener.communicate(timeout=60)[1] == ""
+    assert status(path).pending == ()

@@ -95,9 +95,9 @@ def read_bans(lines: Iterable[str], name: str) -> Iterator[Ban]:
             raise UsageError(f"{name}:{number}: {error}", exit_code=1, hint="nothing was imported") from None
 
 
-def _ask(socket: Path, method: str, *arguments: Any) -> Any:
+def _ask(socket: Path, method: str, *arguments: Any, timeout: float = 30.0) -> Any:
     try:
-        return control.ask(socket, method, list(arguments), timeout=30.0)
+        return control.ask(socket, method, list(arguments), timeout=timeout)
     except RpcError as error:
         if "No such htable" in error.message or "no table" in error.message.lower():
             raise UsageError(
@@ -108,9 +108,10 @@ def _ask(socket: Path, method: str, *arguments: Any) -> Any:
         raise
 
 
-def _put(socket: Path, ban: Ban) -> None:
-    _ask(socket, "htable.sets", "ban", ban.address, ban.reason)
-    _ask(socket, "htable.setex", "ban", ban.address, ban.seconds)
+def _put(socket: Path, bans: Iterable[Ban], *, replace: bool = False) -> None:
+    """Hand all of them over at once: the server takes them all, and into its database, or none."""
+    items = [[ban.address, ban.reason, ban.seconds] for ban in bans]
+    _ask(socket, "htable.fill", "ban", items, int(replace), timeout=600.0)
 
 
 def _keep(socket: Path) -> None:
@@ -179,9 +180,7 @@ def add(addresses: tuple[str, ...], reason: str, seconds: int, exempt: bool, soc
         raise UsageError(str(error)) from None
     if not exempt and text == EXEMPT:
         raise UsageError("`exempt` is no reason", hint="--exempt keeps an address from being banned")
-    for ban in bans:
-        _put(socket, ban)
-    _keep(socket)
+    _put(socket, bans)
 
 
 @command.command("rm")
@@ -221,18 +220,13 @@ def rm(addresses: tuple[str, ...], everything: bool, socket: Path) -> None:
 def import_(file: Any, replace: bool, dry_run: bool, socket: Path) -> None:
     """Ban the addresses of FILE (`-` is stdin): `ADDRESS TIME REASON` a line, `#` begins a comment.
 
-    A line that is wrong is named, and then none is imported. Of two lines for one address the later counts.
+    All are imported or none: a line that is wrong is named. Of two lines for one address the later counts.
 
     Example: kamtool ban import bans.txt
     """
     bans = {ban.address: ban for ban in read_bans(file, file.name)}
     if not dry_run:
-        gone = {row["address"] for row in _bans(socket)} - bans.keys() if replace else set()
-        for ban in bans.values():
-            _put(socket, ban)
-        for address in sorted(gone):
-            _ask(socket, "htable.delete", "ban", address)
-        _keep(socket)
+        _put(socket, bans.values(), replace=replace)
     click.echo(f"{len(bans)} bans {'read' if dry_run else 'imported'}", err=True)
 
 

@@ -610,3 +610,49 @@ async def test_without_db_url_a_dbtable_is_only_a_name(caplog):
     assert "there is no db_url" in caplog.text
     assert len(module.htables["db"]) == 0
     await host.stop()
+
+
+# Many at once ----------------------------------------------------------------------------------------------
+
+
+async def test_many_items_are_put_in_at_once_and_with_replace_alone():
+    _, module = await loaded()
+    module.rpc_seti("d", "old", 1)
+    assert await module.rpc_fill("d", [["a", "x", 5], ["b", 7, 0]]) == "Ok. 2 keys set."
+    rows = {row["name"]: (row["value"], row["expires"]) for row in await module.rpc_items("d")}
+    assert rows == {"old": (1, 60), "a": ("x", 5), "b": (7, 0)}
+    await module.rpc_fill("d", [["b", "y", 9]], 1)
+    assert [row["name"] for row in await module.rpc_items("d")] == ["b"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["k", "v"], ["", "v", 1], ["k", None, 1], ["k", "v", -1], ["k", "v", "1"], ["k", True, 1], "k", 5],
+)
+async def test_one_wrong_item_is_named_and_none_is_put_in(wrong):
+    _, module = await loaded()
+    with pytest.raises(RpcError, match="item 2 is no"):
+        await module.rpc_fill("d", [["a", "x", 5], wrong])
+    assert await module.rpc_items("d") == []
+
+
+async def test_what_does_not_fit_leaves_the_table_as_it_was():
+    _, module = await loaded(memory_limit=4)
+    module.rpc_setxs("d", "old", "o", 30)
+    module.rpc_setxs("d", "kept", "k", 0)
+    with pytest.raises(RpcError, match="is full"):
+        await module.rpc_fill("d", [["old", "new", 9], *([f"{n}", "x" * 100, 9] for n in range(20_000))], 1)
+    rows = {row["name"]: (row["value"], row["expires"]) for row in await module.rpc_items("d")}
+    assert rows == {"old": ("o", 30), "kept": ("k", 0)}
+
+
+async def test_a_database_that_fails_leaves_the_table_as_it_was(tmp_path):
+    host, module, _ = await kept(tmp_path, definition="db=>dbtable=htable;dbmode=1")
+    before = dict(module.htables["db"].items())
+    with sqlite3.connect(tmp_path / "k.db") as file:
+        file.execute("DROP TABLE htable")
+    with pytest.raises(RpcError, match="nothing was changed"):
+        await module.rpc_fill("db", [["a", "x", 5]], 1)
+    assert before
+    assert dict(module.htables["db"].items()) == before
+    await host.stop()

@@ -9,6 +9,7 @@ from typing import Any
 from kamtool.errors import RpcError, StoreError
 from kamtool.module import rpc
 from kamtool.modules.htable.base import Tables
+from kamtool.modules.htable.filling import fill, read_items
 from kamtool.modules.htable.persistence import SLICE, Persistence
 from kamtool.modules.htable.slots import hash_of
 from kamtool.modules.htable.table import Table
@@ -95,6 +96,20 @@ class HtableRpc(Tables):
         """Let an item expire in so many seconds, never with 0."""
         self._asked(table).keep(key, seconds)
         return "Ok"
+
+    @rpc("htable.fill")
+    async def rpc_fill(self, table: str, items: list[Any], replace: int = 0) -> str:
+        """Store many items `[key, value, seconds]`, all or none, in the database too (kamtool's own).
+
+        With `replace` 1 they are all there is afterwards.
+        """
+        kept = self.persistent.get(table)
+
+        async def keep() -> None:
+            if kept is not None:
+                await kept.store()
+
+        return f"Ok. {await fill(self._asked(table), read_items(items), bool(replace), keep)} keys set."
 
     @rpc("htable.delete")
     def rpc_delete(self, table: str, key: str) -> str:

@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from kamtool.errors import ConfigError
 from kamtool.module import ANY, REQUEST_ROUTE, Host, Module, Param, Value, function, pv
 from kamtool.server import control
+from kamtool.server.admission import Admission
 from kamtool.server.rpc import RpcTable
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ class Jsonrpcs(Module):
     """Lets `kamctl`, `kamcli` and scripts call the RPC of this server with JSON-RPC 2.0.
 
     It listens on a FIFO and on a datagram socket; over HTTP it answers where event_route[xhttp:request] calls
-    jsonrpc_dispatch().
+    jsonrpc_dispatch(). A datagram socket on UDP answers this machine alone, and the addresses in `trusted`.
     As Kamailio, it answers also a request without `id`.
     """
 
@@ -49,6 +51,11 @@ class Jsonrpcs(Module):
         "/run/kamailio/kamailio_rpc.sock",
         "the datagram socket: a path, relative to /run/kamailio, or `udp:host:port`",
     )
+    trusted = Param(
+        "",
+        "addresses and networks that are answered over `udp:` too, e.g. `10.0.0.5, 10.1.0.0/16`",
+        repeat=True,
+    )
     dgram_workers = Param(1, "accepted; one server answers all")
     dgram_mode = Param(0o660, "its permissions")
     dgram_user = Param("", "its owner: a name or a number", either=True)
@@ -61,14 +68,21 @@ class Jsonrpcs(Module):
         self._datagram: socket.socket | None = None
         self._datagram_path: Path | None = None
         self._decoder = FifoRequests()
+        self.admission = Admission("jsonrpcs", ())
 
     @property
     def table(self) -> RpcTable:
         table: RpcTable = cast("Server", self.server).rpc
         return table
 
+    def verify(self, script: Any) -> Iterable[ConfigError]:
+        """`trusted` names addresses."""
+        Admission("jsonrpcs", self.trusted)
+        return ()
+
     async def start(self) -> None:
         """Open what `transport` names."""
+        self.admission = Admission("jsonrpcs", self.trusted)
         wanted = self.transport or FIFO | DATAGRAM
         try:
             if wanted & FIFO and self.fifo_name:
@@ -99,6 +113,7 @@ class Jsonrpcs(Module):
     async def _open_datagram(self, name: str) -> None:
         if name.startswith("udp:"):
             self._datagram = await _bind_udp(name[4:])
+            self.admission.tell(*self._datagram.getsockname()[:2])
         else:
             path = self._place(name)
             self._datagram = control.bind(path, socket.SOCK_DGRAM)
@@ -139,6 +154,8 @@ class Jsonrpcs(Module):
         assert self._datagram is not None
         with suppress(OSError):
             request, sender = self._datagram.recvfrom(control.LARGEST_REQUEST)
+            if isinstance(sender, tuple) and not self.admission.admits(sender[0]):
+                return
             self.server.spawn(self._answer_datagram(request, sender), "jsonrpcs")
 
     async def _answer_datagram(self, request: bytes, sender: Any) -> None:
@@ -218,7 +235,6 @@ async def _bind_udp(place: str) -> socket.socket:
     try:
         made.bind(address)
         made.setblocking(False)
-        control.tell_if_open("jsonrpcs", *made.getsockname()[:2])
     except OSError:
         made.close()
         raise

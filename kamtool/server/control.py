@@ -20,6 +20,8 @@ log = logging.getLogger("kamtool.control")
 
 LARGEST_REQUEST = 1 << 20
 """Octets of one request; whoever sends more is cut off."""
+LARGEST_LINE = 1 << 24
+"""The same on the stream of the control socket, which its owner alone can open: lists are long."""
 MOST_CLIENTS = 64
 Taker = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 PATIENCE = 60.0
@@ -37,18 +39,6 @@ def default_socket() -> Path:
     import tempfile
 
     return Path(tempfile.gettempdir()) / f"kamtool-{os.getuid()}" / "kamtool.sock"
-
-
-def tell_if_open(face: str, host: str, port: int | str) -> None:
-    """Say so when others than this machine reach a face that asks nobody who he is."""
-    from kamtool.transport.transports import is_loopback
-
-    if host != "localhost" and not is_loopback(host):
-        log.warning(
-            "%s: whoever reaches %s:%s commands this server, nothing asks for a password there: "
-            "127.0.0.1 is for this machine alone, HTTP with www_authenticate() for others",
-            face, host, port,
-        )  # fmt: skip
 
 
 async def answer(table: RpcTable, request: bytes) -> bytes | None:
@@ -125,7 +115,7 @@ class ControlSocket:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._server = await asyncio.start_unix_server(
-                self._connected, sock=bind(self.path, socket.SOCK_STREAM), limit=LARGEST_REQUEST
+                self._connected, sock=bind(self.path, socket.SOCK_STREAM), limit=LARGEST_LINE
             )
             self._datagram = bind(self.datagram_path, socket.SOCK_DGRAM)
         except OSError as error:

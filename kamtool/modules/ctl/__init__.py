@@ -14,6 +14,7 @@ from kamtool.errors import ConfigError, RpcError
 from kamtool.module import Host, Module, Param, rpc
 from kamtool.modules.ctl import binrpc
 from kamtool.server import control
+from kamtool.server.admission import Admission
 from kamtool.server.rpc import INVALID_PARAMS, RpcTable
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ Ends = tuple[str, str, str, str, str]
 class Ctl(Module):
     """Lets `kamcmd` and other clients of binrpc call the RPC of this server.
 
-    Whoever reaches a socket may do everything: keep `tcp:` and `udp:` where nobody else reaches them.
+    Whoever is answered may do everything, and binrpc knows no password. So `tcp:` and `udp:` answer this
+    machine alone, whatever they are bound to, and the addresses in `trusted`; others are turned away.
     """
 
     alone = True
@@ -40,6 +42,11 @@ class Ctl(Module):
     binrpc = Param(
         "",
         "where to listen: `unix:/path`, `unixd:/path` (datagrams), `tcp:host:port`, `udp:host:port`",
+        repeat=True,
+    )
+    trusted = Param(
+        "",
+        "addresses and networks that are answered over `tcp:` and `udp:` too, e.g. `10.0.0.5, 10.1.0.0/16`",
         repeat=True,
     )
     mode = Param(0o600, "the permissions of unix sockets")
@@ -57,6 +64,7 @@ class Ctl(Module):
         self._datagrams: list[asyncio.DatagramTransport] = []
         self._files: list[Path] = []
         self._clients: dict[asyncio.Task[None], Ends] = {}
+        self.admission = Admission("ctl", ())
         self.listening: list[tuple[str, str, str]] = []
         """Transport, address, port, as `ctl.listen` shows them."""
 
@@ -76,6 +84,7 @@ class Ctl(Module):
                 "ctl does not speak the old FIFO protocol",
                 hint='modparam("jsonrpcs", "fifo_name", …) is what came after it', code="KT1202",
             )  # fmt: skip
+        Admission("ctl", self.trusted)
         for where in self.binrpc:
             kind, colon, place = where.partition(":")
             if colon and not kind.startswith("unix") and not _is_network(kind, place):
@@ -86,6 +95,7 @@ class Ctl(Module):
     async def start(self) -> None:
         """Open the sockets."""
         self._check()
+        self.admission = Admission("ctl", self.trusted)
         for where in self.binrpc or [DEFAULT]:
             try:
                 await self._listen(where)
@@ -102,13 +112,13 @@ class Ctl(Module):
         host, _, port = place.rpartition(":")
         host = host.strip("[]") or "127.0.0.1"
         if kind == "tcp":
-            self._servers.append(await asyncio.start_server(self._connected, host, int(port)))
+            self._servers.append(await asyncio.start_server(self._came, host, int(port)))
         else:
             loop = asyncio.get_running_loop()
             made, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), (host, int(port)))
             self._datagrams.append(made)
         self.listening.append((kind, host, port))
-        control.tell_if_open("ctl", host, port)
+        self.admission.tell(host, port)
 
     async def _listen_unix(self, path: Path, *, datagrams: bool) -> None:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -152,6 +162,13 @@ class Ctl(Module):
         if len(answer) > max(self.binrpc_max_body_size, LEAST_BODY) << 10:
             return binrpc.fault(cookie, 500, "the answer is larger than binrpc_max_body_size")
         return answer
+
+    async def _came(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = writer.get_extra_info("peername")
+        if peer and self.admission.admits(peer[0]):
+            await self._connected(reader, writer)
+        else:
+            writer.close()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -215,6 +232,8 @@ class _Datagrams(asyncio.DatagramProtocol):
         self.endpoint = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
+        if isinstance(addr, tuple) and not self.ctl.admission.admits(addr[0]):
+            return
         if addr and len(self.ctl._clients) < MOST_CLIENTS:
             self.ctl.server.spawn(self._answer(data, addr), "ctl")
 

@@ -28,9 +28,8 @@ def size_of(wanted: str, settings: Settings) -> int:
 def tell_apart(flight_recorder: str, history: int) -> None:
     """Say what every worker keeps for itself."""
     if flight_recorder:
-        log.warning(
-            "--flight-recorder: every worker has one; `kamtool trace --before` shows that of worker 0, "
-            "with `-s SOCKET.1` that of worker 1"
+        log.info(
+            "--flight-recorder: every worker has one of this size; `kamtool trace --before` reads them all"
         )
     if history:
         log.info("--history: every worker keeps %d; `kamtool why` and `explain` ask them all", history)

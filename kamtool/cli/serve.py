@@ -555,11 +555,6 @@ async def talk(
     import asyncio
     from importlib import import_module
 
-    if server.team is not None and module != "kamtool.debug.attach":
-        log.warning(
-            "who attaches sees worker %d of %d; with .1 behind the control socket's name it is worker 1",
-            server.worker, server.team.size,
-        )  # fmt: skip
     attach = await asyncio.get_running_loop().run_in_executor(None, import_module, module)
     await attach.converse(server, first, reader, writer)
 

@@ -53,8 +53,9 @@ def size_of(text: str) -> int:
 )  # fmt: skip
 @click.option("-w", "--write", type=PATH, metavar="FILE", help="Write a capture file; - streams to stdout.")
 @click.option(
-    "--encap", type=click.Choice(["raw", "pdu"]), default="raw", show_default=True,
-    help="Messages in the file: in IP and UDP made for them, or as Wireshark's exported PDUs.",
+    "--encap", type=click.Choice(["raw", "pdu", "tls+keys"]), default="raw", show_default=True,
+    help="Messages in the file: in IP and UDP made for them; as Wireshark's exported PDUs; those of TLS "
+    "connections that begin from now on as their real records, with the keys that open them.",
 )  # fmt: skip
 @click.option("--rotate-size", default="", metavar="SIZE", help="With -w: a new file after SIZE (10M).")
 @click.option("--rotate-time", default="", metavar="TIME", help="With -w: a new file after TIME (10m).")
@@ -86,7 +87,9 @@ def command(expression: str, files: tuple[Path, ...], socket: Path, **given: Any
     got it. Without a server, -r reads files and --listen-hep takes HEP.
 
     A file of -w holds each message as UDP, with its real transport in the packet's comment; nothing
-    encrypted is in it. --cfg lets the server run its traced script for as long as the trace lasts.
+    encrypted is in it unless --encap tls+keys asks for it: then whoever has the file has the keys. With
+    several workers it is one trace of all, in order of time; with .1 behind the control socket's name it is
+    worker 1 alone. --cfg lets the server run its traced script for as long as the trace lasts.
 
     Example: kamtool trace -w calls.pcapng
     """
@@ -94,11 +97,37 @@ def command(expression: str, files: tuple[Path, ...], socket: Path, **given: Any
 
     if files and (given["listen_hep"] or given["before"]):
         raise UsageError("-r reads files: it goes with neither --listen-hep nor --before")
+    if given["encap"] == "tls+keys":
+        _check_records(expression, files, given)
     filter_ = Filter(_tests(expression, given), whole_calls=given["whole_calls"])
     silent = not (given["format_"] or given["write"] or given["hep_place"])
     if silent and sys.stdin.isatty() and sys.stdout.isatty():
         return _browse(files, socket, filter_, given)
     return _run(files, socket, filter_, given)
+
+
+def _check_records(expression: str, files: tuple[Path, ...], given: dict[str, Any]) -> None:
+    """Records cannot be cut by message, nor be read in the middle. Raises UsageError."""
+    for option, why in (
+        ("write", ""), ("redact", "what is encrypted cannot be hidden in"), ("before", "it begins now"),
+        ("call_id", "it has whole connections"), ("user", "it has whole connections"),
+        ("ip", "it has whole connections"), ("whole_calls", "it has whole connections"),
+        ("count", "it has whole connections"), ("listen_hep", "it is of a running server"),
+        ("rotate_size", "a connection can be read from its beginning only"),
+        ("rotate_time", "a connection can be read from its beginning only"),
+    ):  # fmt: skip
+        if bool(given[option]) is bool(why):
+            name = "--" + option.replace("_", "-")
+            raise UsageError(f"--encap tls+keys goes not with {name}: {why}" if why else
+                             f"--encap tls+keys needs {name}")  # fmt: skip
+    if files or expression:
+        wrong = "-r: it is of a running server" if files else "a filter: it has whole connections"
+        raise UsageError(f"--encap tls+keys goes not with {wrong}")
+    if given["write"].suffix in (".pcap", ".cap"):
+        raise UsageError("only pcapng has a place for keys", hint=f"-w {given['write'].stem}.pcapng")
+    click.echo(
+        f"{given['write']} will hold the keys of its TLS connections: whoever has it reads them", err=True
+    )
 
 
 def _tests(expression: str, given: dict[str, Any]) -> list[Any]:
@@ -167,10 +196,10 @@ def _key(given: dict[str, Any]) -> str:
 
 
 def _run(files: tuple[Path, ...], socket: Path, filter_: Filter, given: dict[str, Any]) -> int:
+    from kamtool.tools.trace.attached import Attached
     from kamtool.tools.trace.redact import Redactor
     from kamtool.tools.trace.run import Run
     from kamtool.tools.trace.sources import Files, HepListener
-    from kamtool.tools.trace.stream import Attached
 
     seconds = seconds_of(given["duration"]) if given["duration"] else None
     run = Run(filter_, [], Redactor() if given["redact"] else None, given["count"], seconds)
@@ -188,11 +217,14 @@ def _run(files: tuple[Path, ...], socket: Path, filter_: Filter, given: dict[str
         problems = listener.problems
     else:
         before = seconds_of(given["before"]) if given["before"] else 0.0
-        attached = Attached(socket, cfg=bool(given["cfg"]), before=before)
+        wants_records = given["encap"] == "tls+keys"
+        attached = Attached(
+            socket, cfg=bool(given["cfg"]), before=before, on_record=run.record if wants_records else None
+        )
         run.sinks = _sinks(given)
-        said = run.run(attached.batches(), live=lambda: not before or attached.frames.is_live)
-        if attached.frames.dropped:
-            problems["dropped by the server: we read too slowly"] = attached.frames.dropped
+        said = run.run(attached.batches(), live=lambda: attached.is_live, leave=attached.leave)
+        problems["dropped by the server: we read too slowly"] = attached.dropped
+        problems["came late from their worker: younger ones stand before them"] = attached.late
         attached.close()
     report(said, problems)
     return 0
@@ -202,7 +234,7 @@ def report(said: list[str], problems: Counter[str]) -> None:
     """What became of it, and what could not be read, on stderr."""
     for line in said:
         click.echo(line, err=True)
-    for problem, count in problems.most_common():
+    for problem, count in (+problems).most_common():
         click.echo(f"{count:>6}  {problem}", err=True)
 
 
@@ -212,9 +244,9 @@ def _place(text: str) -> str:
 
 def _browse(files: tuple[Path, ...], socket: Path, filter_: Filter, given: dict[str, Any]) -> int:
     from kamtool.repl.ladder.app import browse
+    from kamtool.tools.trace.attached import Attached
     from kamtool.tools.trace.redact import Redactor
     from kamtool.tools.trace.sources import Files, HepListener
-    from kamtool.tools.trace.stream import Attached
 
     redactor = Redactor() if given["redact"] else None
     colours = coloured(sys.stdout)
@@ -232,8 +264,7 @@ def _browse(files: tuple[Path, ...], socket: Path, filter_: Filter, given: dict[
     with_cfg = given["cfg"] is not False
     attached = Attached(socket, cfg=with_cfg, before=before)
     name = ", ".join(attached.hello["sockets"])
-    frames = attached.frames
     return browse(
         attached.batches(), filter_, redactor, Counter(), name=name, coloured=colours,
-        dropped=lambda: frames.dropped,
+        dropped=lambda: attached.dropped,
     )  # fmt: skip

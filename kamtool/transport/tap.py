@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from kamtool.sip.flow import Flow
 from kamtool.sip.framing import Broken
+from kamtool.transport.records import Recording
+from kamtool.transport.records import Watcher as RecordWatcher
 
 if TYPE_CHECKING:
     from kamtool.transport.transports import Transports
@@ -42,6 +44,22 @@ class Tap:
         """It watches no more."""
         self.watchers = [each for each in self.watchers if each is not watcher and each != watcher]
         self._rewire()
+
+    def record(self, watcher: RecordWatcher) -> None:
+        """Let it have the records of TLS connections that begin from now on. Raises TransportError."""
+        tcp = self.transports.tcp
+        tcp.recording = tcp.recording or Recording()
+        tcp.recording.watchers = [*tcp.recording.watchers, watcher]
+
+    def record_no_more(self, watcher: RecordWatcher) -> None:
+        """It has them no more; with the last one, the secrets end."""
+        recording = self.transports.tcp.recording
+        if recording is None:
+            return
+        recording.watchers = [each for each in recording.watchers if each != watcher]
+        if not recording.watchers:
+            self.transports.tcp.recording = None
+            recording.stop()
 
     def _rewire(self) -> None:
         for undo in self._undo:

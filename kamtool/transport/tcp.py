@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from kamtool.errors import TransportError
 from kamtool.sip.flow import Address, Flow, Socket, Transport
 from kamtool.sip.framing import Broken, Framer
+from kamtool.transport.records import Recording
 from kamtool.transport.stream import Connection, Cutter
 from kamtool.transport.tcp_options import TcpOptions as TcpOptions
 from kamtool.transport.tls import Handshakes, Profiles, TlsConnection
@@ -63,6 +64,8 @@ class TcpTransport:
         """Puts something before the SIP framer of an accepted connection: HTTP on the same port."""
         self.other: OtherEvent | None = None
         """Gets the events that are not SIP."""
+        self.recording: Recording | None = None
+        """Who records the TLS connections that begin from now on."""
         self.connections: dict[int, Connection] = {}
         self.tls_count = 0
         self.queued_bytes = 0

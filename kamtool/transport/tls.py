@@ -17,6 +17,7 @@ from typing import Any, Protocol, cast
 
 from kamtool.sip.flow import Address, Flow
 from kamtool.transport.hello import Hello, NotTls, read_hello
+from kamtool.transport.records import RecordedSocket, Recording
 from kamtool.transport.stream import Connection, Cutter, Owner
 
 log = logging.getLogger("kamtool.tls")
@@ -65,6 +66,7 @@ class TlsOwner(Owner, Protocol):
 
     profiles: Profiles | None
     handshakes: Handshakes
+    recording: Recording | None
 
 
 class Handshakes:
@@ -278,15 +280,23 @@ class TlsConnection(Connection):
     def _wrap(self, *, server_side: bool) -> bool:
         assert self.profile is not None
         name = None if server_side else self.server_name or None
+        recording = cast(TlsOwner, self.owner).recording
         try:
-            self.sock = self.profile.context.wrap_socket(
-                self.sock, server_side=server_side, do_handshake_on_connect=False, server_hostname=name
-            )
+            if recording is not None:
+                self.sock = cast(ssl.SSLSocket, self._recorded(recording, name, server_side))
+            else:
+                self.sock = self.profile.context.wrap_socket(
+                    self.sock, server_side=server_side, do_handshake_on_connect=False, server_hostname=name
+                )
         except (OSError, ValueError) as error:
             self._refused(str(error))
             return False
         self.is_secured = True
         return True
+
+    def _recorded(self, recording: Recording, name: str | None, server_side: bool) -> RecordedSocket:
+        assert self.profile is not None
+        return recording.wrap(self.sock, self.profile.context, self.flow, server_side=server_side, name=name)
 
     def _finish_handshake(self) -> None:
         owner = cast(TlsOwner, self.owner)

@@ -24,8 +24,9 @@ from kamtool.server.control import ControlSocket
 from kamtool.tools.pcap.reader import Reader
 from kamtool.tools.pcap.writer import Writer
 from kamtool.tools.trace import feed, recorder
+from kamtool.tools.trace.attached import Attached
 from kamtool.tools.trace.frames import END_OF_BATCH, FLOW, HEAD, IN
-from kamtool.tools.trace.stream import Attached, Frames
+from kamtool.tools.trace.stream import Frames
 from kamtool.transport.transports import Transports
 from tests.support.debugger import CFG as CALLS
 from tests.support.debugger import invite, line_of
@@ -63,7 +64,8 @@ class Tracer:
 
     def stop(self):
         if self.attached:
-            self.attached.socket.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # the server has hung up
+                self.attached.socket.shutdown(socket.SHUT_RDWR)
         self.thread.join(SOON)
 
 

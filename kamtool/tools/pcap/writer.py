@@ -14,10 +14,12 @@ from kamtool.tools.captured import Captured
 from kamtool.tools.pcap import pdu
 from kamtool.tools.pcap.build import LARGEST_4, packet
 from kamtool.tools.pcap.ip import RAW
-from kamtool.tools.pcap.packets import COMMENT, ENHANCED, FLAGS, IF_TSRESOL, INTERFACE, SECTION
+from kamtool.tools.pcap.packets import COMMENT, ENHANCED, FLAGS, IF_TSRESOL, INTERFACE, SECRETS, SECTION
+from kamtool.tools.pcap.streams import Record, Streams, secrets
+from kamtool.transport import records
 
 Format = Literal["pcap", "pcapng"]
-Encap = Literal["raw", "pdu"]
+Encap = Literal["raw", "pdu", "tls+keys"]
 SNAP = 262_144
 APPLICATION, HARDWARE, NAME = 4, 2, 2
 LONGEST_COMMENT = 60_000
@@ -29,6 +31,9 @@ class Writer:
     def __init__(self, file: BinaryIO, format: Format = "pcapng", encap: Encap = "raw") -> None:  # noqa: A002
         self.file, self.format, self.encap = file, format, encap
         self.count = self.cut = self.size = 0
+        self.streams = Streams()
+        self.ports = self.streams.ports
+        self.records = 0
         link = pdu.LINK if encap == "pdu" else RAW
         if format == "pcap":
             self._put(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, SNAP, link))
@@ -39,23 +44,37 @@ class Writer:
             self._put(_block(INTERFACE, struct.pack("<HHI", link, 0, SNAP) + options))
 
     def write(self, seen: Captured) -> None:
-        """One message more."""
+        """One message more, unless its connection's own octets are written."""
+        if seen.connection and seen.connection in self.streams:
+            return
         self.count += 1
         if self.encap == "pdu":
             data = pdu.encode(seen)
         else:
             data = packet(seen.source, seen.target, seen.data, self.count)
             self.cut += len(seen.data) > LARGEST_4
-        moment = round(seen.at * 1_000_000)
+        options = b""
+        if self.format == "pcapng":
+            if text := comment_of(seen):
+                options += _option(COMMENT, text.encode("utf-8", "replace")[:LONGEST_COMMENT])
+            if seen.inbound is not None:
+                options += _option(FLAGS, struct.pack("<I", 1 if seen.inbound else 2))
+        self._packet(seen.at, data, options)
+
+    def write_record(self, record: Record) -> None:
+        """Something of a TLS connection; pcapng alone has a place for its secrets."""
+        if record.kind == records.SECRETS:
+            self._put(_block(SECRETS, secrets(record.data)))
+        self.records += record.kind in (records.IN, records.OUT)
+        for data in self.streams.packets(record):
+            self._packet(record.at, data, b"")
+
+    def _packet(self, at: float, data: bytes, options: bytes) -> None:
+        moment = round(at * 1_000_000)
         if self.format == "pcap":
             self._put(struct.pack("<IIII", *divmod(moment, 1_000_000), len(data), len(data)) + data)
             return
         head = struct.pack("<IIIII", 0, moment >> 32, moment & 0xFFFFFFFF, len(data), len(data))
-        options = b""
-        if text := comment_of(seen):
-            options += _option(COMMENT, text.encode("utf-8", "replace")[:LONGEST_COMMENT])
-        if seen.inbound is not None:
-            options += _option(FLAGS, struct.pack("<I", 1 if seen.inbound else 2))
         self._put(
             _block(ENHANCED, head + data + b"\0" * (-len(data) % 4) + (options + END if options else b""))
         )
@@ -111,7 +130,8 @@ class Ring:
     ) -> None:  # fmt: skip
         self.path, self.format, self.encap = path, format, encap
         self.limit, self.seconds, self.files = size, seconds, files
-        self.count = self.cut = 0
+        self.count = self.cut = self.records = 0
+        self.ports: set[int] = set()
         self.made: deque[Path] = deque()
         self._number, self._began = 0, 0.0
         self._writer: Writer | None = None
@@ -138,8 +158,15 @@ class Ring:
         late = self.seconds and seen.at - self._began >= self.seconds
         if full or late:
             self._open(seen.at)
+        before = self._writer.count
         self._writer.write(seen)
-        self.count += 1
+        self.count += self._writer.count - before
+
+    def write_record(self, record: Record) -> None:
+        """Something of a TLS connection. A ring of several files has no place for those."""
+        assert self._writer is not None
+        self._writer.write_record(record)
+        self.records, self.ports = self._writer.records, self._writer.ports
 
     def flush(self) -> None:
         if self._writer is not None:

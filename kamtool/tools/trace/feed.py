@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kamtool.debug.attach import is_owner
 from kamtool.debug.history import route_of
+from kamtool.errors import TransportError
 from kamtool.module import Routes
 from kamtool.script.context import Context
 from kamtool.script.guards import Action
@@ -30,7 +31,9 @@ from kamtool.tools.trace.frames import (
     IN,
     OUT,
     PLACE,
+    RECORDS,
 )  # fmt: skip
+from kamtool.transport import records
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
@@ -42,6 +45,7 @@ INTERVAL = 0.02
 MOST_UNREAD = 16 << 20
 """Octets that may wait for a client; what comes beyond is dropped."""
 MOST_NUMBERED = 65_536
+_DROPPABLE = (IN, OUT, FACTS, RECORDS + records.IN, RECORDS + records.OUT)
 
 
 class Feed:
@@ -72,6 +76,16 @@ class Feed:
             pieces.append(HEAD.pack(OUT, at, number, place, len(data)))
         pieces.append(data)
         self._messages += 1
+        if not self._is_armed:
+            self.arm()
+
+    def recorded(self, at: float, kind: int, flow: Flow, before: int, data: bytes) -> None:
+        """Something of a TLS connection that is recorded."""
+        known = self._flows.get(id(flow))
+        number = known[0] if known is not None else self._number_of(flow)
+        self._pieces.append(HEAD.pack(RECORDS + kind, at, number, before & 0xFFFFFFFF, len(data)))
+        self._pieces.append(data)
+        self._messages += kind in (records.IN, records.OUT)
         if not self._is_armed:
             self.arm()
 
@@ -124,7 +138,7 @@ class Feed:
             # Numbers must reach the client even so: later frames lean on them.
             pieces = [
                 each for head, data in zip(pieces[::2], pieces[1::2], strict=True)
-                if head[0] in (FLOW, PLACE) for each in (head, data)
+                if head[0] not in _DROPPABLE for each in (head, data)
             ]  # fmt: skip
             if not pieces:
                 self.arm()  # to tell of the loss even if nothing more comes
@@ -219,6 +233,7 @@ async def converse(
     try:
         wanted = json.loads(first).get("params", {})
         with_cfg, before = bool(wanted.get("cfg")), float(wanted.get("before", 0))
+        with_records = bool(wanted.get("records"))
     except (ValueError, AttributeError, TypeError, RecursionError):
         answer({"error": {"code": -32600, "message": "this is no request"}})
         return
@@ -226,10 +241,21 @@ async def converse(
     if before and recorder is None:
         answer({"error": {"code": 404, "message": "no flight recorder runs: see serve --flight-recorder"}})
         return
-    sockets = [f"{each.transport}:{each.address}" for each in server.sockets]
-    answer({"result": {"sockets": sockets, "script": server.script.name}})
     feed = Feed(writer)
     watch = Watch(feed)
+    try:
+        if with_records:
+            server.tap.record(feed.recorded)
+    except TransportError as error:
+        answer({"error": {"code": 501, "message": str(error)}})
+        return
+    sockets = [f"{each.transport}:{each.address}" for each in server.sockets]
+    answer({
+        "result": {
+            "sockets": sockets, "script": server.script.name, "worker": server.worker,
+            "workers": server.team.size if server.team is not None else 1,
+        }
+    })  # fmt: skip
     if before and recorder is not None:
         for at, inbound, flow, data in recorder.since(before):
             feed.saw(at, inbound, flow, data)
@@ -237,12 +263,13 @@ async def converse(
     if with_cfg:
         await server.observers.add(watch)
     server.tap.add(feed.saw)
-    log.log(25, "a trace is attached")
+    log.log(25, "a trace is attached%s", ", with the keys of TLS connections" if with_records else "")
     try:
         while await reader.read(4096):
             pass
     finally:
         server.tap.remove(feed.saw)
+        server.tap.record_no_more(feed.recorded)
         if with_cfg:
             server.observers.remove(watch)
         feed.flush()

@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kamtool.tools.captured import Captured
+from kamtool.tools.pcap.streams import Record
 from kamtool.tools.trace.filter import Filter
 from kamtool.tools.trace.redact import Redactor
 from kamtool.tools.trace.sinks import Sink
+
+PATIENCE = 2.0
+"""Seconds that a source has to give the rest once it is left."""
 
 
 class Source(Protocol):
@@ -36,10 +40,14 @@ class Run:
     kept: int = 0
     stopped: bool = False
 
-    def run(self, batches: Iterable[list[Captured]], *, live: Callable[[], bool] = lambda: True) -> list[str]:
+    def run(
+        self, batches: Iterable[list[Captured]], *, live: Callable[[], bool] = lambda: True,
+        leave: Callable[[], None] | None = None,
+    ) -> list[str]:  # fmt: skip
         """Until the source ends, enough is seen, time is over, or somebody stops it; what the sinks say.
 
-        `live` tells when the past is over: time begins then.
+        `live` tells when the past is over: time begins then. `leave` asks the source to end with what is on
+        its way, which is awaited for a while.
         """
         end: float | None = None
         with _stops(self):
@@ -47,15 +55,23 @@ class Run:
                 for seen in batch:
                     self._take(seen)
                     if self.limit and self.kept >= self.limit:
-                        self.stopped = True
+                        leave, self.stopped = None, True
                         break
                 for sink in self.sinks:
                     sink.flush()
                 if self.seconds is not None and end is None and live():
                     end = time.monotonic() + self.seconds
                 if self.stopped or (end is not None and time.monotonic() >= end):
-                    break
+                    if leave is None:
+                        break
+                    leave()
+                    leave, self.stopped, end = None, False, time.monotonic() + PATIENCE
         return [said for sink in self.sinks if (said := sink.end())]
+
+    def record(self, record: Record) -> None:
+        """Something of a TLS connection that is recorded."""
+        for sink in self.sinks:
+            sink.take_record(record)
 
     def _take(self, seen: Captured) -> None:
         self.seen += 1

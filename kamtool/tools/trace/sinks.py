@@ -13,9 +13,11 @@ from kamtool.tools.captured import Captured
 from kamtool.tools.ladder import html, markdown, mermaid, svg, text
 from kamtool.tools.ladder.calls import Call, Calls
 from kamtool.tools.ladder.facts import facts
+from kamtool.tools.pcap.streams import Record
 from kamtool.tools.pcap.writer import Ring, Writer
 
 LARGEST_DATAGRAM = 65_000
+SIPS_PORT, MOST_PORTS = 5061, 8
 FORMATS = ("text", "jsonl", "ladder", "mermaid", "svg", "html", "markdown")
 
 
@@ -24,6 +26,9 @@ class Sink(Protocol):
 
     def take(self, seen: Captured) -> None:
         """One message."""
+
+    def take_record(self, record: Record) -> None:
+        """Something of a TLS connection that is recorded."""
 
     def flush(self) -> None:
         """For now there is no more."""
@@ -46,6 +51,9 @@ class Printed:
     def take(self, seen: Captured) -> None:
         self.out.write(self.show(seen) + "\n")
 
+    def take_record(self, record: Record) -> None:
+        pass
+
     def flush(self) -> None:
         self.out.flush()
 
@@ -63,6 +71,9 @@ class Drawn:
 
     def take(self, seen: Captured) -> None:
         self.calls.add(seen)
+
+    def take_record(self, record: Record) -> None:
+        pass
 
     def flush(self) -> None:
         pass
@@ -102,6 +113,9 @@ class Filed:
     def take(self, seen: Captured) -> None:
         self.writer.write(seen)
 
+    def take_record(self, record: Record) -> None:
+        self.writer.write_record(record)
+
     def flush(self) -> None:
         self.writer.flush()
 
@@ -109,7 +123,15 @@ class Filed:
         self.writer.flush()
         self.writer.close()
         cut = f", {self.writer.cut} of them cut to fit a packet" if self.writer.cut else ""
-        return f"{self.writer.count} messages written to {self.name}{cut}"
+        said = f"{self.writer.count} messages"
+        if self.writer.records:
+            said += f" and {self.writer.records} TLS records"
+        return f"{said} written to {self.name}{cut}{self._how_to_read()}"
+
+    def _how_to_read(self) -> str:
+        """What Wireshark must be told of ports that it does not know to be SIP's."""
+        ports = sorted(self.writer.ports - {SIPS_PORT})[:MOST_PORTS]
+        return "; read it with " + " ".join(f"-d tls.port=={port},sip" for port in ports) if ports else ""
 
 
 class Sent:
@@ -151,6 +173,9 @@ class Sent:
             self.count += 1
         except OSError:  # an ICMP error of an earlier one, or a stream that has ended
             self.failed += 1
+
+    def take_record(self, record: Record) -> None:
+        pass
 
     def flush(self) -> None:
         pass

@@ -113,7 +113,9 @@ class Connections:
     def _send(self, sender: int, value: Any) -> None:
         data, *rest = value
         flow = unflat(*rest)
-        if not self.transports.send(flow, data):
+        # The sender's transports have done all else with it, and have shown it to those who watch.
+        connection = self.transports.tcp.find(flow.transport, flow.remote, flow.connection)
+        if connection is None or not connection.write(data):
             self.link.send(sender, UNSENT, value)
 
     def _unsent(self, sender: int, value: Any) -> None:

@@ -42,9 +42,12 @@ class TransportError(SipError):
     """A message that could not be handed to the network."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Span:
-    """Where a piece of cfg text stands. Lines and columns count from 1; the end is exclusive."""
+    """Where a piece of cfg text stands. Lines and columns count from 1; the end is exclusive.
+
+    Nobody changes one. It is not frozen: a cfg has ten thousand, and each would take three times as long.
+    """
 
     file: str
     line: int

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kamtool.cli import idle
 from kamtool.cli.output import emit
 from kamtool.errors import UsageError
 
@@ -43,7 +44,8 @@ def command(files: Sequence[Path], defines: Sequence[str], strict: bool, quiet: 
     Example: kamtool check -A WITH_NAT /etc/kamailio/kamailio.cfg
     """
     given = dict(_define(text) for text in defines)
-    reports = [(file, _read(file, given, output)) for file in files]
+    with idle.imports():
+        reports = [(file, _read(file, given, output)) for file in files]
     findings = [
         finding
         for _, report in reports

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from logging.handlers import SysLogHandler
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ConfigError
@@ -41,6 +40,8 @@ def _guard_at(level: int) -> Constants:
 
 def _facility(name: str) -> int | None:
     """The number of a syslog facility, `LOG_LOCAL3` or `local3`."""
+    from logging.handlers import SysLogHandler  # with pickle and queue: only who diverts pays for it
+
     return SysLogHandler.facility_names.get(name.removeprefix("LOG_").lower())
 
 
@@ -74,8 +75,9 @@ class Xlog(Module):
         self._check()
         for call in script.calls("xlog", "xlogl"):
             first = call.arguments[0]
-            known = not isinstance(first, String) or _facility(first.value) is not None
-            if len(call.arguments) == 3 and not known:
+            if len(call.arguments) < 3 or not isinstance(first, String):
+                continue
+            if _facility(first.value) is None:
                 yield ConfigError("there is no such syslog facility", first.span, code="KT1151")
 
     def _check(self) -> None:
@@ -97,6 +99,8 @@ class Xlog(Module):
         found = self._diverted.get(facility)
         if found is not None:
             return found
+        from logging.handlers import SysLogHandler
+
         theirs = [h for h in logging.getLogger("kamtool").handlers if isinstance(h, SysLogHandler)]
         number = _facility(facility)
         if not theirs or number is None:

@@ -44,6 +44,9 @@ RESERVED = (
     | frozenset(FAMILY_WORDS)
 )
 
+_MEANT = ON_WORDS | OFF_WORDS | frozenset([*OPERATOR_WORDS, *FAMILY_WORDS, "include_file", "import_file"])
+"""Words that are more than words."""
+
 _IPV6 = re.compile(
     r"(?:(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}"
     r"|(?:[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){0,6})?::(?:[0-9A-Fa-f]{1,4}:){0,5}\d{1,3}(?:\.\d{1,3}){3}"
@@ -117,9 +120,10 @@ class Lexer(DirectiveLexer, StringLexer):
         return self
 
     def _plain(self, text: str, offset: int) -> Token | None:
-        found = _IPV6.match(text, offset)
-        if found and (text[offset] != ":" or text.startswith("::", offset)):
-            return self._take(T.IPV6, offset, found.end(), found[0])
+        if ":" in text[offset : offset + 5]:  # where the first colon of every IPv6 address stands
+            found = _IPV6.match(text, offset)
+            if found and (text[offset] != ":" or text.startswith("::", offset)):
+                return self._take(T.IPV6, offset, found.end(), found[0])
         if found := _WORD.match(text, offset):
             return self._word(found)
         if text[offset].isdigit() and text[offset].isascii():
@@ -142,12 +146,14 @@ class Lexer(DirectiveLexer, StringLexer):
     def _word(self, found: re.Match[str]) -> Token | None:
         word = found[0]
         start, end = found.span()
+        if word not in RESERVED and word in self.preprocessor.defines:
+            self._replace(word, start, end)
+            return None
+        if word not in _MEANT:
+            return self._take(T.WORD, start, end)
         if word in ("include_file", "import_file"):
             self.offsets[-1] = end
             self._include(word, start)
-            return None
-        if word not in RESERVED and word in self.preprocessor.defines:
-            self._replace(word, start, end)
             return None
         if word in ON_WORDS:
             return self._take(T.NUMBER, start, end, 1)
@@ -158,7 +164,7 @@ class Lexer(DirectiveLexer, StringLexer):
         if word in OPERATOR_WORDS:
             token = self._take(T.MARK, start, end)
             return Token(T.MARK, OPERATOR_WORDS[word], token.span)
-        return self._take(T.WORD, start, end)
+        raise AssertionError(word)
 
     def _replace(self, word: str, start: int, end: int) -> None:
         self.offsets[-1] = end

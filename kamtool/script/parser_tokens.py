@@ -31,9 +31,10 @@ class TokenParser:
 
     def peek(self, distance: int = 0) -> Token:
         """The token `distance` ahead; the lexer reads no further than asked."""
-        while len(self._ahead) <= distance:
-            self._ahead.append(self.lexer.next())
-        return self._ahead[distance]
+        ahead = self._ahead
+        while len(ahead) <= distance:
+            ahead.append(self.lexer.next())
+        return ahead[distance]
 
     def next(self) -> Token:
         """The next token, consumed."""

@@ -41,6 +41,9 @@ class Source:
         if self.define:
             return self.site
         line, column = self.position(start)
+        starts = self._starts
+        if starts is not None and (line == len(starts) or end < starts[line]):  # one line, as most are
+            return Span(self.name, line, column, line, column + end - start)
         end_line, end_column = self.position(end)
         return Span(self.name, line, column, end_line, end_column)
 

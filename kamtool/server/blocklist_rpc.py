@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import RpcError
 from kamtool.server.blocklist import ADMIN, ENTRY_BYTES, Blocklist
-from kamtool.transport.transports import is_numeric
+from kamtool.transport.target import is_numeric
 
 if TYPE_CHECKING:
     from kamtool.server.rpc import RpcTable

@@ -16,7 +16,7 @@ from kamtool.server.cancelling import Cancelling
 from kamtool.server.routing import Hop, hop_of, make_hop
 from kamtool.server.transaction import ClientTransaction, ServerTransaction
 from kamtool.sip.flow import Flow
-from kamtool.transport.resolver import Target
+from kamtool.transport.target import Target
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server

@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import TransportError
 from kamtool.script.context import Context
 from kamtool.sip.flow import Address, Flow, Socket, Transport
 from kamtool.sip.message import Request
-from kamtool.transport.resolver import Target
-from kamtool.transport.transports import Transports, is_loopback, is_numeric
+from kamtool.transport.target import Target, is_loopback, is_numeric
+
+if TYPE_CHECKING:
+    from kamtool.transport.transports import Transports
 
 log = logging.getLogger("kamtool.server")
 

@@ -16,7 +16,7 @@ from kamtool.sip.flow import Flow, Socket
 from kamtool.sip.message import Request
 from kamtool.sip.via import MAGIC_COOKIE
 from kamtool.speed import forward, splice
-from kamtool.transport.resolver import Target
+from kamtool.transport.target import Target
 from kamtool.transport.transports import Transports
 
 if TYPE_CHECKING:

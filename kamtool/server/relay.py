@@ -14,7 +14,7 @@ from kamtool.server.branching import DROPPED, SEND_ERROR, Branching
 from kamtool.server.routing import reply_flow
 from kamtool.server.transaction import ServerTransaction
 from kamtool.sip.flow import Address
-from kamtool.transport.resolver import Target
+from kamtool.transport.target import Target
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server

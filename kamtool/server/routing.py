@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from kamtool.errors import ParseError, TransportError
 from kamtool.sip.flow import Address, Flow, Socket
 from kamtool.sip.message import Message
 from kamtool.sip.uri import SipUri, parse_uri
 from kamtool.sip.via import Via
-from kamtool.transport.resolver import Target
-from kamtool.transport.transports import Transports, is_numeric
+from kamtool.transport.target import Target, is_numeric
+
+if TYPE_CHECKING:
+    from kamtool.transport.transports import Transports
 
 DEFAULT_PORTS = {"tls": 5061, "wss": 443, "ws": 80}
 

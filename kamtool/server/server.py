@@ -40,8 +40,9 @@ from kamtool.sip.transaction import COMPLETED
 from kamtool.sip.via import MAGIC_COOKIE
 from kamtool.store.databases import Databases
 from kamtool.transport.dns_options import dns_options
-from kamtool.transport.resolver import Resolver, Target
+from kamtool.transport.resolver import Resolver
 from kamtool.transport.tap import Tap
+from kamtool.transport.target import Target
 from kamtool.transport.tcp_options import tcp_options
 from kamtool.transport.transports import Transports
 from kamtool.transport.udp_options import udp_options

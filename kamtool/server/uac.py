@@ -20,7 +20,7 @@ from kamtool.sip.message import Request, Response
 from kamtool.sip.uri import SipUri, parse_uri
 from kamtool.sip.via import MAGIC_COOKIE
 from kamtool.speed import split_name_addr
-from kamtool.transport.resolver import Target
+from kamtool.transport.target import Target
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -15,21 +15,12 @@ from kamtool.sip.flow import Address
 from kamtool.transport.dns_ask import DEADLINE_SECONDS, NameServers, Query, Questions
 from kamtool.transport.dns_cache import FAILURE_TTL, Cache, text
 from kamtool.transport.dns_options import DnsOptions
+from kamtool.transport.target import Target
 
 SERVICES = {"udp": "_sip._udp.", "tcp": "_sip._tcp.", "tls": "_sips._tcp.", "sctp": "_sip._sctp."}
 NAPTR_SERVICES = {"SIP+D2U": "udp", "SIP+D2T": "tcp", "SIPS+D2T": "tls", "SIP+D2S": "sctp"}
 MAX_TARGETS = 32
 """A zone may hold any number of records; more places than this are never tried."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One place to try, in its turn."""
-
-    transport: str
-    address: Address
-    name: str = field(default="", compare=False)
-    """The host that was asked for, which a TLS certificate must name (RFC 5922 §4)."""
 
 
 class Resolver:

@@ -7,7 +7,6 @@ import logging
 import socket as sockets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import Protocol
 
 from kamtool.errors import TransportError
@@ -15,6 +14,7 @@ from kamtool.sip.flow import RELIABLE, Address, Flow, Socket, Transport
 from kamtool.sip.framing import Broken
 from kamtool.transport.resolver import Resolver
 from kamtool.transport.stream import Connection
+from kamtool.transport.target import is_loopback as is_loopback
 from kamtool.transport.tcp import NAMED, TcpTransport
 from kamtool.transport.tcp_options import TcpOptions
 from kamtool.transport.tls import TlsConnection
@@ -341,29 +341,3 @@ def _leads_elsewhere(connection: Connection, name: str, server_id: str) -> bool:
     if server_id and connection.server_id != server_id:
         return True
     return bool(name and connection.asked_name != name and connection.verifies)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a numeric address is of this host only."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def is_numeric(host: str) -> bool:
-    """Whether a host (IPv6 with or without brackets) is an address, and so needs no DNS."""
-    if not host:
-        return False
-    if host[-1].isdigit() and ":" not in host:
-        parts = host.split(".")
-        return len(parts) == 4 and all(
-            p.isascii() and p.isdigit() and len(p) <= 3 and int(p) < 256 for p in parts
-        )
-    if ":" in host:
-        try:
-            ip_address(host.strip("[]"))
-        except ValueError:
-            return False
-        return True
-    return False

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from kamtool.script.context import Branch, Exit
-from kamtool.transport.resolver import Target
+from kamtool.transport.target import Target
 from tests.support.offline import BOB, CAROL, DAVE, Offline, answer, lines, request
 from tests.support.until import until
 

@@ -8,7 +8,7 @@ from kamtool import speed
 from kamtool.errors import TransportError
 from kamtool.sip.flow import Address, Socket
 from kamtool.transport import udp
-from kamtool.transport.transports import is_numeric
+from kamtool.transport.target import is_numeric
 from kamtool.transport.udp import UdpSocket
 
 THERE = ("127.0.0.1", 9)

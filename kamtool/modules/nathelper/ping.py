@@ -12,7 +12,7 @@ from kamtool.sip import build
 from kamtool.sip.flow import Address
 from kamtool.sip.nameaddr import parse_name_addr
 from kamtool.sip.via import MAGIC_COOKIE
-from kamtool.transport.resolver import Target
+from kamtool.transport.target import Target
 
 if TYPE_CHECKING:
     from kamtool.modules.usrloc.contact import Contact

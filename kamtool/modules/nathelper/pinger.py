@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from kamtool.server.server import Server
     from kamtool.sip.message import Response
-    from kamtool.transport.resolver import Target
+    from kamtool.transport.target import Target
 
 log = logging.getLogger("kamtool.nathelper")
 

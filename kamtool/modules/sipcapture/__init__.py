@@ -20,7 +20,8 @@ from kamtool.script.context import Context, Exit
 from kamtool.sip import hep
 from kamtool.sip.flow import Address, Flow
 from kamtool.sip.uri import SipUri, parse_uri
-from kamtool.transport.transports import Transports, is_numeric
+from kamtool.transport.target import is_numeric
+from kamtool.transport.transports import Transports
 
 if TYPE_CHECKING:
     from kamtool.module import Host

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from kamtool.errors import ConfigError, ParseError, TransportError
 from kamtool.sip.flow import Address, Socket
 from kamtool.sip.uri import SipUri, parse_uri
-from kamtool.transport.transports import Transports, is_numeric
+from kamtool.transport.target import is_numeric
+from kamtool.transport.transports import Transports
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from kamtool.module import ANY, REQUEST_ROUTE, function
@@ -69,6 +68,8 @@ class CheckFunctions:
     @function("hdr_date_check", routes=ANY)
     def hdr_date_check(self, ctx: Context, seconds: int) -> int:
         """True when the Date header is at most so many seconds old. -1 no Date, -2 bad, -3 too old."""
+        from email.utils import parsedate_to_datetime  # 2 ms, which a check does without
+
         value = ctx.msg.header("Date")
         if value is None:
             return -1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kamtool.errors import ConfigError, ConfigErrors, Span
 from kamtool.sip.flow import Address
-from kamtool.transport.transports import is_numeric
+from kamtool.transport.target import is_numeric
 
 SERVER, CLIENT = "server", "client"
 DEFAULT, ANY = "default", "any"

@@ -23,11 +23,13 @@ class Served:
             "NO_COLOR": "1",
         }
         self.log_path = folder / "serve.log"
+        self.prefix = []
+        """What starts it, if it is not to be started as it is."""
 
-    def start(self, *arguments, limit=30):
+    def start(self, *arguments, limit=90):
         """Start it and wait until it answers on its control socket."""
         listen = [word for kind in ("udp", "tcp") for word in ("-l", f"{kind}:{self.address}:{self.port}")]
-        command = [*KAMTOOL, "serve", *listen]
+        command = [*self.prefix, *KAMTOOL, "serve", *listen]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, *map(str, arguments)],

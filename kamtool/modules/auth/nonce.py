@@ -46,6 +46,8 @@ class Nonces:
 
     def make(self, now: int, binding: bytes = b"", checks: int = 0) -> str:
         """A new nonce; `binding` is what the next request must have in common with this one."""
+        if now < self._started:  # the clock was put back: what is new must not look older than this server
+            self._started = now
         self._number = number = (self._number + 1) & 0xFFFFFFFF
         return make_nonce(self._key, now & 0xFFFFFFFF, number, checks, binding)
 

@@ -32,7 +32,8 @@ def answer_unasked(
 
 def _response(engine: Calls, call: Call, data: bytes) -> None:
     status = data[8:11]
-    _, method = received.cseq(data)
+    cseq = received.cseq(data)
+    _, method = cseq
     if status < b"200":
         engine.record.codes[status.decode(errors="replace")] += 1
         call.again_at = 0.0
@@ -43,6 +44,10 @@ def _response(engine: Calls, call: Call, data: bytes) -> None:
         call.endpoint.out.append((call.ack, call.address))  # type: ignore[arg-type]
         return
     if method.decode(errors="replace").lower() not in call.clocks:
+        engine.record.repeated += 1
+        return
+    if call.resend and received.cseq(call.resend) != cseq:
+        # An earlier request was asked twice and so answered twice: 401 after the proof is on its way.
         engine.record.repeated += 1
         return
     engine.record.codes[status.decode(errors="replace")] += 1

@@ -27,6 +27,7 @@ NAMES = {
     "0.9.2342.19200300.100.1.25": "DC",
 }  # fmt: skip
 SUBJECT_ALT_NAME, BASIC_CONSTRAINTS, EXTENDED_KEY_USAGE = "2.5.29.17", "2.5.29.19", "2.5.29.37"
+AUTHORITY_INFORMATION, ISSUERS = "1.3.6.1.5.5.7.1.1", "1.3.6.1.5.5.7.48.2"
 SIP_DOMAIN_USAGE, ANY_USAGE = "1.3.6.1.5.5.7.3.20", "2.5.29.37.0"
 ALT_NAMES = {0x81: "email", 0x82: "dns", 0x86: "uri", 0x87: "ip"}
 
@@ -52,6 +53,8 @@ class Certificate:
     usages: frozenset[str] = frozenset()
     alt_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """By kind: email, dns, uri, ip."""
+    issuer_at: str = ""
+    """Where its issuer's certificate is to be had (RFC 5280 §4.2.2.1), as public issuers write it."""
 
     def part(self, name: str, *, issuer: bool = False) -> str:
         """The last value of CN, O … in the subject or issuer, "" when there is none."""
@@ -116,7 +119,7 @@ def _certificate(der: bytes) -> Certificate:
     return Certificate(
         der, version, int.from_bytes(serial, "big", signed=True), _name(subject), _name(issuer),
         before, after, _is_ca(facts.get(BASIC_CONSTRAINTS)), _usages(facts.get(EXTENDED_KEY_USAGE)),
-        _alt_names(facts.get(SUBJECT_ALT_NAME)),
+        _alt_names(facts.get(SUBJECT_ALT_NAME)), _issuer_at(facts.get(AUTHORITY_INFORMATION)),
     )  # fmt: skip
 
 
@@ -194,6 +197,14 @@ def _alt_names(data: bytes | None) -> dict[str, tuple[str, ...]]:
         elif kind:
             found[kind] = (*found.get(kind, ()), value.decode("utf-8", "replace"))
     return found
+
+
+def _issuer_at(data: bytes | None) -> str:
+    for _, entry in _elements(next(_elements(data))[1]) if data else ():
+        (_, kind), (tag, place) = list(_elements(entry))[:2]
+        if _oid(kind) == ISSUERS and ALT_NAMES.get(tag) == "uri":
+            return place.decode("utf-8", "replace")
+    return ""
 
 
 # Whom a certificate is for (RFC 5922 §7) -----------------------------------------------------------------

@@ -123,14 +123,27 @@ async def test_a_reload_changes_the_certificate_and_keeps_connections(
     await ask(before, port)
 
 
-async def test_a_reload_of_a_bad_file_says_where_and_keeps_the_old_set(tls_server, tls_peer):
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("colour = red", "no attribute `colour`"),
+        ("certificate = {other.certificate}\nprivate_key = {own.key}", "does not belong to the certificate"),
+        ("certificate = {other.certificate}\nprivate_key = gone.key", "cannot use private key"),
+    ],
+)
+async def test_a_reload_of_a_bad_file_says_where_and_keeps_the_old_set(
+    tls_server, tls_peer, authority, issued, more, said
+):
     server = await tls_server(HERE)
     port = port_of(server, "tls")
+    before = await tls_peer(port)
+    other = authority.issue(["other.example"], stem="reload-other", replace=True)
     text = server.tls_cfg.read_text()
-    server.tls_cfg.write_text(text + "[server:any]\ncolour = red\n")
-    with pytest.raises(RpcError, match=r"tls\.cfg:\d+:.*no attribute `colour`.*the old set goes on"):
+    server.tls_cfg.write_text(text + "[server:any]\n" + more.format(own=issued, other=other) + "\n")
+    with pytest.raises(RpcError, match=rf"tls\.cfg:\d+:.*{said}.*the old set goes on"):
         await server.rpc.call("tls.reload")
     await ask(await tls_peer(port), port)
+    await ask(before, port)
 
 
 # Going out -----------------------------------------------------------------------------------------------

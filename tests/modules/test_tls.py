@@ -1,9 +1,13 @@
 """The module tls: tls.cfg, its mistakes, which profile serves whom."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from kamtool.errors import ConfigErrors
 from kamtool.modules.tls import config
@@ -145,6 +149,55 @@ def test_a_chain_whose_issuer_nobody_knows_gets_a_warning(read, two, authority):
     assert len(ProfileSet(read(section("server:default", two[0]))).warnings) == 1
     with_ca = section("server:default", two[0], f"ca_list = {authority.certificate_file}")
     assert ProfileSet(read(with_ca)).warnings == []
+
+
+def test_a_chain_whose_intermediate_is_missing_is_refused_with_the_place_where_it_is(read, tmp_path):
+    """A certificate that says where its issuer's is to be had is from a public authority, or one like it."""
+    leaf, key, between = public_chain("http://pki.example/between.cer")
+    files = {"leaf.pem": leaf, "key.pem": key, "whole.pem": leaf + between, "between.pem": between}
+    for name, octets in files.items():
+        (tmp_path / name).write_bytes(octets)
+    text = "[client:default]\n[server:default]\ncertificate = FILE\nprivate_key = key.pem\n"
+    with pytest.raises(ConfigErrors) as caught:
+        ProfileSet(read(text.replace("FILE", "leaf.pem")))
+    [error] = caught.value.errors
+    assert (error.span.line, "incomplete: the certificate of /CN=between is missing" in error.message) == (
+        3,
+        True,
+    )
+    assert "append it to the file" in error.hint
+    assert "http://pki.example/between.cer" in error.hint
+    # The root above the intermediate is what peers have; whether all do cannot be told.
+    assert len(ProfileSet(read(text.replace("FILE", "whole.pem"))).warnings) == 1
+    assert ProfileSet(read(f"{text.replace('FILE', 'leaf.pem')}ca_list = between.pem\n")).warnings == []
+
+
+def public_chain(issuer_at):
+    """A certificate with its key, issued by one that a root has issued. All as PEM."""
+
+    def named(name):
+        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+
+    keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("root", "between", "leaf")}
+    now = datetime.now(UTC)
+
+    def issue(name, by, is_ca):
+        place = x509.AccessDescription(
+            x509.AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(issuer_at)
+        )
+        made = (
+            x509.CertificateBuilder().subject_name(named(name)).issuer_name(named(by))
+            .public_key(keys[name].public_key()).serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=9))
+            .add_extension(x509.BasicConstraints(is_ca, None), critical=True)
+            .add_extension(x509.AuthorityInformationAccess([place]), critical=False)
+        )  # fmt: skip
+        return made.sign(keys[by], hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    key = keys["leaf"].private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return issue("leaf", "between", False), key, issue("between", "root", True)
 
 
 def test_old_versions_need_the_word_legacy(read, two, authority):

@@ -174,6 +174,15 @@ class ProfileSet:
             domain.ca_list and Path(domain.ca_list).is_file()
         ) else set()  # fmt: skip
         if last.issuer not in known and last.issuer not in _system_roots():
+            if last.issuer_at and not last.is_ca:
+                # Who makes an authority for himself writes no such address; who has one for all to see
+                # issues from below his root, and no peer has what is between.
+                raise ConfigError(
+                    f"the chain in {domain.certificate} is incomplete: the certificate of "
+                    f"{one_line(last.issuer)} is missing", span, code=CODE,
+                    hint=f"append it to the file (certbot's fullchain.pem has it); it is at {last.issuer_at}; "
+                    "if all peers have it as their root, `ca_list = FILE` says so",
+                )  # fmt: skip
             self._warn(
                 f"the issuer of {domain.certificate} is not known here: {one_line(last.issuer)}",
                 span,

@@ -180,7 +180,7 @@ class ProfileSet:
                 raise ConfigError(
                     f"the chain in {domain.certificate} is incomplete: the certificate of "
                     f"{one_line(last.issuer)} is missing", span, code=CODE,
-                    hint=f"append it to the file (certbot's fullchain.pem has it); it is at {last.issuer_at}; "
+                    hint=f"append it to the file (in certbot's fullchain.pem); it is at {last.issuer_at}; "
                     "if all peers have it as their root, `ca_list = FILE` says so",
                 )  # fmt: skip
             self._warn(

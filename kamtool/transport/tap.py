@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 KEEPALIVE_BYTES = 4
 """What is no longer than this holds the way open and is no message."""
 
-Watcher = Callable[[float, bool, Flow, bytes], None]
-"""Gets the time of day, whether it came in (else it went out), the flow, and the message."""
+Seen = tuple[float, bool, Flow, bytes]
+"""The time of day, whether it came in (else it went out), the flow, and the message."""
+Watcher = Callable[[Seen], object]
+"""May be as little as the `append` of a list."""
 
 
 class Tap:
@@ -91,16 +93,16 @@ class Tap:
         setattr(holder, name, wrapped)
         self._undo.append(undo)
 
-    def _tell_all(self, at: float, inbound: bool, flow: Flow, data: bytes) -> None:
+    def _tell_all(self, seen: Seen) -> None:
         for watcher in self.watchers:
-            watcher(at, inbound, flow, data)
+            watcher(seen)
 
 
 def _receiving(plain: Callable[[bytes, Flow], None], told: Watcher) -> Callable[[bytes, Flow], None]:
     now = time.time
 
     def receive(data: bytes, flow: Flow) -> None:
-        told(now(), True, flow, data)
+        told((now(), True, flow, data))
         plain(data, flow)
 
     return receive
@@ -108,7 +110,7 @@ def _receiving(plain: Callable[[bytes, Flow], None], told: Watcher) -> Callable[
 
 def _breaking(plain: Callable[[Broken, Flow], None], told: Watcher) -> Callable[[Broken, Flow], None]:
     def broken(end: Broken, flow: Flow) -> None:
-        told(time.time(), True, flow, end.head)
+        told((time.time(), True, flow, end.head))
         plain(end, flow)
 
     return broken
@@ -122,7 +124,7 @@ def _sending(
     def send(flow: Flow, data: bytes) -> bool:
         sent = plain(flow, data)
         if sent and len(data) > KEEPALIVE_BYTES and not (flow.connection and _is_http(transports, flow)):
-            told(now(), False, flow, data)
+            told((now(), False, flow, data))
         return sent
 
     return send

@@ -25,7 +25,7 @@ from kamtool.tools.pcap.reader import Reader
 from kamtool.tools.pcap.writer import Writer
 from kamtool.tools.trace import feed, recorder
 from kamtool.tools.trace.attached import Attached
-from kamtool.tools.trace.frames import END_OF_BATCH, FLOW, HEAD, IN
+from kamtool.tools.trace.frames import END_OF_BATCH, FLOW, HEAD, MESSAGES, columns
 from kamtool.tools.trace.stream import Frames
 from kamtool.transport.transports import Transports
 from tests.support.debugger import CFG as CALLS
@@ -216,7 +216,7 @@ async def test_a_client_that_does_not_read_loses_messages_and_is_told(kamtool, t
     flow = server.transports.udp_sockets[0].flow(("127.0.0.1", 9))
     for _ in range(400):
         for _ in range(10):
-            watcher(1.0, True, flow, b"x" * 1000)
+            watcher((1.0, True, flow, b"x" * 1000))
         await asyncio.sleep(0.002)
     frames, got = client.frames, []
     client.socket.setblocking(False)
@@ -235,16 +235,22 @@ async def test_a_client_that_does_not_read_loses_messages_and_is_told(kamtool, t
 
 def test_frames_that_say_nothing_are_refused_and_any_cut_is_the_same():
     flow = json.dumps(["udp", "192.0.2.1", 5060, "192.0.2.2", 5060, 0]).encode()
+    messages = columns([1.0, 2.0], [True, False], [1, 1], [0, 0], [b"abc", b""]) + b"abc"
     data = (
-        HEAD.pack(FLOW, 0, 1, 0, len(flow)) + flow + HEAD.pack(IN, 1.0, 1, 0, 3) + b"abc"
+        HEAD.pack(FLOW, 0, 1, 0, len(flow)) + flow + messages
         + HEAD.pack(END_OF_BATCH, 0, 0, 0, 0)
     )  # fmt: skip
     for cut in range(len(data)):
         frames = Frames()
-        assert [s.data for s in frames.feed(data[:cut]) + frames.feed(data[cut:])] == [b"abc"]
+        assert [s.data for s in frames.feed(data[:cut]) + frames.feed(data[cut:])] == [b"abc", b""]
     from kamtool.errors import ParseError
 
-    for wrong in (HEAD.pack(IN, 1.0, 9, 0, 0), HEAD.pack(99, 0, 0, 0, 0), HEAD.pack(IN, 0, 0, 0, 1 << 31)):
+    cut = messages[HEAD.size : -1]
+    for wrong in (
+        columns([1.0], [True], [9], [0], [b"a"]) + b"a", HEAD.pack(99, 0, 0, 0, 0),
+        HEAD.pack(MESSAGES, 0, 0, 0, 1 << 31), HEAD.pack(MESSAGES, 0, 5, 0, 0),
+        HEAD.pack(MESSAGES, 0, 2, 0, len(cut)) + cut,
+    ):  # fmt: skip
         with pytest.raises(ParseError):
             Frames().feed(wrong)
 

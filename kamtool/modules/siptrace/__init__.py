@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kamtool.script.program import Script
     from kamtool.server.server import Server
     from kamtool.store.database import Database
+    from kamtool.transport.tap import Seen
 
 log = logging.getLogger("kamtool.modules.siptrace")
 
@@ -262,8 +263,9 @@ class Siptrace(Module):
 
     # Copies
 
-    def saw(self, at: float, inbound: bool, flow: Flow, data: bytes) -> None:
+    def saw(self, seen: Seen) -> None:
         """The tap's watcher."""
+        at, inbound, flow, data = seen
         copy = copy_of(at, inbound, flow, data, self.trace_local_ip)
         if self.trace_mode and self.trace_init_mode != ONLY_SCRIPT:
             self._mirror(copy, flow)

@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kamtool.debug.attach import is_owner
 from kamtool.debug.history import route_of
@@ -28,15 +28,15 @@ from kamtool.tools.trace.frames import (
     FACTS,
     FLOW,
     HEAD,
-    IN,
-    OUT,
     PLACE,
     RECORDS,
+    columns,
 )  # fmt: skip
 from kamtool.transport import records
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
+    from kamtool.transport.tap import Seen
 
 log = logging.getLogger("kamtool.server")
 
@@ -45,11 +45,13 @@ INTERVAL = 0.02
 MOST_UNREAD = 16 << 20
 """Octets that may wait for a client; what comes beyond is dropped."""
 MOST_NUMBERED = 65_536
-_DROPPABLE = (IN, OUT, FACTS, RECORDS + records.IN, RECORDS + records.OUT)
+_DROPPABLE = (FACTS, RECORDS + records.IN, RECORDS + records.OUT)
 
 
 class Feed:
-    """One client's batches. `saw` is the tap's watcher and runs for every message."""
+    """One client's batches. What the tap sees goes into `seen`, at the price of one tuple; the rest is done
+    for all messages of a batch at once.
+    """
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
@@ -58,46 +60,49 @@ class Feed:
         self.place = 0
         """The number of the statement that runs now, and the Call-ID of the message it runs for."""
         self.call_id = b""
+        self.seen: list[Seen] = []
+        self._sent_by: list[int] = []
         self._pieces: list[bytes] = []
-        self._messages = 0
-        self._flows: dict[int, tuple[int, Flow]] = {}
+        """Frames that stand before the messages of their batch, and those behind."""
+        self._behind: list[bytes] = []
+        self._records = 0
+        self._flows: dict[int, int] = {}
+        self._kept: list[Flow] = []
+        """The flows that have numbers: while they are here no other gets their id."""
         self._places: dict[int, tuple[int, Action]] = {}
-        self._is_armed = False
+        self._beat: asyncio.TimerHandle | None = None
 
-    def saw(self, at: float, inbound: bool, flow: Flow, data: bytes) -> None:
-        """A message on its way."""
-        known = self._flows.get(id(flow))
-        number = known[0] if known is not None else self._number_of(flow)
-        pieces = self._pieces
-        if inbound:
-            pieces.append(HEAD.pack(IN, at, number, 0, len(data)))
-        else:
-            place = self.place if self.place and self.call_id in data else 0
-            pieces.append(HEAD.pack(OUT, at, number, place, len(data)))
-        pieces.append(data)
-        self._messages += 1
-        if not self._is_armed:
-            self.arm()
+    def start(self) -> None:
+        """Send what gathers from now on."""
+        self._beat = self.loop.call_later(INTERVAL, self._again)
+
+    def stop(self) -> None:
+        """Send the rest."""
+        if self._beat is not None:
+            self._beat.cancel()
+        self.flush()
+
+    def _again(self) -> None:
+        if self.seen or self._pieces or self._behind or self.dropped:
+            self.flush()
+        self._beat = self.loop.call_later(INTERVAL, self._again)
+
+    def saw(self, seen: Seen) -> None:
+        """A message on its way, while the statements that run are known."""
+        self.seen.append(seen)
+        is_ours = not seen[1] and self.place and self.call_id in seen[3]
+        self._sent_by.append(self.place if is_ours else 0)
 
     def recorded(self, at: float, kind: int, flow: Flow, before: int, data: bytes) -> None:
         """Something of a TLS connection that is recorded."""
-        known = self._flows.get(id(flow))
-        number = known[0] if known is not None else self._number_of(flow)
+        number = self._flows.get(id(flow)) or self._number_of(flow)
         self._pieces.append(HEAD.pack(RECORDS + kind, at, number, before & 0xFFFFFFFF, len(data)))
         self._pieces.append(data)
-        self._messages += kind in (records.IN, records.OUT)
-        if not self._is_armed:
-            self.arm()
-
-    def arm(self) -> None:
-        self._is_armed = True
-        self.loop.call_later(INTERVAL, self.flush)
+        self._records += kind in (records.IN, records.OUT)
 
     def _number_of(self, flow: Flow) -> int:
-        if len(self._flows) >= MOST_NUMBERED:
-            self._flows.clear()
-        number = len(self._flows) + 1
-        self._flows[id(flow)] = number, flow  # which keeps it: no other gets its id
+        number = self._flows[id(flow)] = len(self._flows) + 1
+        self._kept.append(flow)
         facts = [flow.transport, *flow.local, *flow.remote, flow.connection]
         self.tell(FLOW, number, json.dumps(facts).encode())
         return number
@@ -119,35 +124,60 @@ class Feed:
         self.tell(PLACE, number, json.dumps(facts).encode())
         return number
 
-    def tell(self, kind: int, number: int, data: bytes, at: float = 0.0) -> None:
-        """A frame that is no message."""
-        self._pieces.append(HEAD.pack(kind, at, number, 0, len(data)))
-        self._pieces.append(data)
-        if not self._is_armed:
-            self.arm()
+    def tell(self, kind: int, number: int, data: bytes) -> None:
+        """A frame that is no message: those that messages lean on come before, the others behind."""
+        pieces = self._pieces if kind in (FLOW, PLACE) else self._behind
+        pieces.append(HEAD.pack(kind, 0.0, number, 0, len(data)))
+        pieces.append(data)
 
     def flush(self) -> None:
         """Send what has gathered, or drop its messages when the client is too far behind."""
-        self._is_armed = False
-        pieces, self._pieces = self._pieces, []
-        messages, self._messages = self._messages, 0
         if self.writer.is_closing():
+            self._forget()
             return
-        if self.writer.transport.get_write_buffer_size() > MOST_UNREAD:
-            self.dropped += messages
-            # Numbers must reach the client even so: later frames lean on them.
+        unread = self.writer.transport.get_write_buffer_size()
+        if unread > MOST_UNREAD:
+            self.dropped += len(self.seen) + self._records
+            pieces = [*self._pieces, *self._behind]
+            self._forget()
+            # Numbers and secrets must reach the client even so: later frames lean on them. But not for ever.
             pieces = [
                 each for head, data in zip(pieces[::2], pieces[1::2], strict=True)
                 if head[0] not in _DROPPABLE for each in (head, data)
             ]  # fmt: skip
-            if not pieces:
-                self.arm()  # to tell of the loss even if nothing more comes
-                return
-        elif self.dropped:
+            if unread > 4 * MOST_UNREAD:
+                self.writer.transport.abort()
+            elif pieces:
+                self.writer.write(b"".join(pieces))
+            return
+        messages = self._messages()
+        pieces = [*self._pieces, *messages, *self._behind]
+        self._forget()
+        if self.dropped:
             pieces += (HEAD.pack(DROPPED, 0.0, self.dropped, 0, 0), b"")
             self.dropped = 0
         pieces += (HEAD.pack(END_OF_BATCH, 0.0, 0, 0, 0), b"")
         self.writer.write(b"".join(pieces))
+        if len(self._flows) > MOST_NUMBERED:
+            self._flows.clear()
+            self._kept.clear()
+
+    def _forget(self) -> None:
+        # In place: the tap holds the `append` of this very list.
+        self.seen.clear()
+        self._sent_by.clear()
+        self._pieces, self._behind, self._records = [], [], 0
+
+    def _messages(self) -> tuple[bytes, ...]:
+        """The frame of the messages that were seen, if any were."""
+        if not self.seen:
+            return ()
+        times, ways, flows, messages = zip(*self.seen, strict=True)
+        numbers = list(map(self._flows.get, map(id, flows)))
+        if None in numbers:
+            numbers = [self._flows.get(id(flow)) or self._number_of(flow) for flow in flows]
+        places = self._sent_by or [0] * len(messages)
+        return columns(times, ways, cast("list[int]", numbers), places, messages), *messages
 
 
 @dataclass(slots=True)
@@ -257,20 +287,22 @@ async def converse(
         }
     })  # fmt: skip
     if before and recorder is not None:
-        for at, inbound, flow, data in recorder.since(before):
-            feed.saw(at, inbound, flow, data)
+        feed.seen += recorder.since(before)
         feed.tell(END_OF_PAST, recorder.forgotten, b"")
+        feed.flush()
     if with_cfg:
         await server.observers.add(watch)
-    server.tap.add(feed.saw)
+    watcher = feed.saw if with_cfg else feed.seen.append
+    server.tap.add(watcher)
+    feed.start()
     log.log(25, "a trace is attached%s", ", with the keys of TLS connections" if with_records else "")
     try:
         while await reader.read(4096):
             pass
     finally:
-        server.tap.remove(feed.saw)
+        server.tap.remove(watcher)
         server.tap.record_no_more(feed.recorded)
         if with_cfg:
             server.observers.remove(watch)
-        feed.flush()
+        feed.stop()
         log.log(25, "the trace has left")

@@ -6,12 +6,10 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from kamtool.sip.flow import Flow
-
 if TYPE_CHECKING:
     from kamtool.server.server import Server
+    from kamtool.transport.tap import Seen
 
-Record = tuple[float, bool, Flow, bytes]
 OVERHEAD = 120
 """Octets of memory that a record costs beside its message."""
 
@@ -21,17 +19,17 @@ class Recorder:
 
     def __init__(self, limit: int) -> None:
         self.limit, self.size, self.forgotten = limit, 0, 0
-        self.records: deque[Record] = deque()
+        self.records: deque[Seen] = deque()
 
-    def saw(self, at: float, inbound: bool, flow: Flow, data: bytes) -> None:
+    def saw(self, seen: Seen) -> None:
         """The tap's watcher."""
-        self.records.append((at, inbound, flow, data))
-        self.size += len(data) + OVERHEAD
+        self.records.append(seen)
+        self.size += len(seen[3]) + OVERHEAD
         while self.size > self.limit:
             self.size -= len(self.records.popleft()[3]) + OVERHEAD
             self.forgotten += 1
 
-    def since(self, seconds: float) -> list[Record]:
+    def since(self, seconds: float) -> list[Seen]:
         """What was seen in the last so many seconds, the oldest first."""
         start = time.time() - seconds
         return [each for each in self.records if each[0] >= start]

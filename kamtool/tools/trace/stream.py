@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +19,10 @@ from kamtool.tools.trace.frames import (
     FACTS,
     FLOW,
     HEAD,
-    IN,
-    OUT,
+    MESSAGES,
     PLACE,
     RECORDS,
+    rows,
 )  # fmt: skip
 from kamtool.transport import records
 
@@ -112,7 +113,7 @@ class Frames:
             at = end
             try:
                 self._frame(kind, moment, number, place, body, found)
-            except (KeyError, ValueError, TypeError, IndexError) as error:
+            except (KeyError, ValueError, TypeError, IndexError, struct.error) as error:
                 raise ParseError(f"a frame of kind {kind} that says nothing: {error}") from error
         del buffer[:at]
         return found
@@ -120,8 +121,8 @@ class Frames:
     def _frame(
         self, kind: int, moment: float, number: int, place: int, body: bytes, found: list[Captured]
     ) -> None:
-        if kind in (IN, OUT):
-            self._batch.append(self._message(kind == IN, moment, number, place, body))
+        if kind == MESSAGES:
+            self._batch += [self._message(*row) for row in rows(number, body)]
         elif kind == END_OF_BATCH:
             found += self._batch
             self._recent.add(self._batch)
@@ -143,7 +144,7 @@ class Frames:
         else:
             raise ValueError(kind)
 
-    def _message(self, inbound: bool, at: float, number: int, place: int, data: bytes) -> Captured:
+    def _message(self, at: float, inbound: bool, number: int, place: int, data: bytes) -> Captured:
         transport, here, there, connection = self._flows[number]
         source, target = (there, here) if inbound else (here, there)
         sent_by = self._places[place] if place else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -34,7 +34,7 @@ class Queue:
     mode: int = ALL
     dbmode: int = 0
     items: deque[tuple[str, str]] = field(default_factory=deque)
-    keys: dict[str, str] = field(default_factory=dict)
+    keys: OrderedDict[str, str] = field(default_factory=OrderedDict)
 
     def add(self, key: str, value: str) -> None:
         """Append; when it is full the oldest goes."""
@@ -44,7 +44,7 @@ class Queue:
                     return
                 del self.keys[key]
             elif self.size and len(self.keys) >= self.size:
-                del self.keys[next(iter(self.keys))]
+                self.keys.popitem(last=False)
             self.keys[key] = value
             return
         if self.size and len(self.items) >= self.size:
@@ -54,10 +54,7 @@ class Queue:
     def fetch(self) -> tuple[str, str] | None:
         """Take out the oldest."""
         if self.mode:
-            if not self.keys:
-                return None
-            key = next(iter(self.keys))
-            return key, self.keys.pop(key)
+            return self.keys.popitem(last=False) if self.keys else None
         return self.items.popleft() if self.items else None
 
     def all(self) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ same time the later one stays, everywhere. What one table publishes, another nev
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ class SharedTable(Table):
         super().__init__(definition, now, capacity)
         self._link = link
         self._is_telling = True
-        self._set_at: dict[str, tuple[float, int]] = {}
+        self._set_at: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def _tell(self, kind: str, key: str, value: object) -> None:
         if self._is_telling:
@@ -43,7 +44,7 @@ class SharedTable(Table):
         self._set_at.pop(key, None)
         self._set_at[key] = stamp
         if len(self._set_at) > RECENT:
-            del self._set_at[next(iter(self._set_at))]
+            self._set_at.popitem(last=False)
 
     def set(self, key: str, value: int | str) -> bool:
         done = super().set(key, value)

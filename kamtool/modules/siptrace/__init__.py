@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -95,7 +96,7 @@ class Siptrace(Module):
         self.database: Database | None = None
         self.receiver: Receiver | None = None
         self._receivers: dict[str, Receiver] = {}
-        self._watched: dict[object, Wish] = {}
+        self._watched: OrderedDict[object, Wish] = OrderedDict()
         """By Call-ID and CSeq number for a transaction, by Call-ID for a dialog."""
         self._socket: Socket | None = None
         self._is_tapped = False
@@ -215,7 +216,7 @@ class Siptrace(Module):
             wish.lasts = TRANSACTION_SECONDS if letter == "t" else DIALOG_SECONDS
             wish.until = self.server.now() + wish.lasts
             if len(self._watched) >= MOST_WATCHED:
-                del self._watched[next(iter(self._watched))]
+                self._watched.popitem(last=False)
             self._watched[(msg.call_id, msg.cseq) if letter == "t" else msg.call_id] = wish
             self._tap()
         return 1

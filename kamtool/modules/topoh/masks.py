@@ -9,6 +9,7 @@ told from one that was made here. The cookie is cut out before anybody sees it.
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -44,7 +45,7 @@ class Masks:
 
     def __init__(self, code: Code, marks: Marks, is_ours: Callable[[bytes], bool]) -> None:
         self.code, self.marks, self.is_ours = code, marks, is_ours
-        self.upstream: dict[bytes, None] = {}
+        self.upstream: OrderedDict[bytes, None] = OrderedDict()
         """Branches of INVITEs towards who opened the dialog: their CANCEL and ACK are made here and say
         nothing of the direction, but a Call-ID is known in clear there."""
 
@@ -190,7 +191,7 @@ class Masks:
                 self._replaces(msg, edits, self._masked_call_id)
         elif self.marks.mask_call_id and msg.method == "INVITE":
             if len(self.upstream) >= UPSTREAM_BRANCHES:
-                del self.upstream[next(iter(self.upstream))]
+                self.upstream.popitem(last=False)
             self.upstream[msg.branch.encode()] = None
 
     def _response_out(self, msg: Message, vias: list[tuple[int, int]], edits: list[Edit]) -> None:

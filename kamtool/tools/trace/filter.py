@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import cache
 from ipaddress import ip_address, ip_network
@@ -113,7 +114,7 @@ class Filter:
 
     def __init__(self, tests: list[Test], *, whole_calls: bool = False) -> None:
         self.tests, self.whole_calls = tests, whole_calls
-        self._wanted: dict[str, None] = {}
+        self._wanted: OrderedDict[str, None] = OrderedDict()
 
     def __call__(self, seen: Captured) -> bool:
         if not self.tests:
@@ -124,5 +125,5 @@ class Filter:
         if fits and self.whole_calls:
             self._wanted[seen.call_id] = None
             if len(self._wanted) > 100_000:
-                del self._wanted[next(iter(self._wanted))]
+                self._wanted.popitem(last=False)
         return fits

@@ -29,7 +29,9 @@ def request(host, *headers, method="REGISTER", user="alice", to="alice", body=""
         "Max-Forwards: 70",
         *headers,
     ]
-    return host.context("\n".join(lines))
+    return host.context(
+        "\n".join([*lines, f"Content-Length: {len(body)}", "", body]) if body else "\n".join(lines)
+    )
 
 
 def challenged(host, module, flags=1, **about):
@@ -102,6 +104,24 @@ async def test_the_right_password_is_accepted(host):
     assert check(host, module, authorization(nonce, algorithm="MD5")) == 1
     assert check(host, module, authorization(nonce, algorithm="MD5-sess")) == 1
     assert check(host, module, authorization(nonce), flags=1, password=ha1("alice", "kamtool", "secret")) == 1
+
+
+@pytest.mark.parametrize("algorithm", ["SHA-256", "SHA-512-256", "SHA-256-sess", "SHA-512-256-sess"])
+@pytest.mark.parametrize("qop", ["auth", "auth-int"])
+async def test_each_algorithm_of_rfc_8760_proves_the_password_and_with_auth_int_the_body(
+    host, algorithm, qop
+):
+    module = await host.load("auth", algorithm=algorithm.removesuffix("-sess"))
+    about = {"method": "MESSAGE", "body": "hello"}
+    reply = challenged(host, module, 3)
+    assert f"algorithm={algorithm.removesuffix('-sess')}" in reply.header("WWW-Authenticate")
+    proof = {"method": "MESSAGE", "algorithm": algorithm, "qop": qop}
+    good = authorization(nonce_of(reply), body=b"hello", **proof)
+    assert check(host, module, good, **about) == 1
+    assert check(host, module, good, method="MESSAGE", body="hallo") == (-2 if qop == "auth-int" else 1)
+    assert check(host, module, good.replace('response="', 'response="0'), **about) == -2
+    wrong = authorization(nonce_of(reply), body=b"hello", password="wrong", **proof)
+    assert check(host, module, wrong, **about) == -2
 
 
 async def test_sha_256_is_accepted_where_it_is_offered(host):

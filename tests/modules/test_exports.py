@@ -32,7 +32,6 @@ MISSING = {
 MISSING_PARAMS = {
     "avpops": {"db_scheme"},
     "corex": {"dns_cache", "evcb_reply_out", "nio_intercept", "nio_min_msg_len", "nio_msg_avp"},
-    "registrar": {"event_callback"},
     "rr": {"ignore_sips", "sockname_mode"},
     "sl": {"event_callback_fl_ack", "event_callback_lres_sent", "rich_redirect"},
     "sqlops": {"results_maxsize"},

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kamtool.sip.flow import Address, Flow
@@ -404,6 +404,7 @@ def test_the_sdp_of_a_multipart_body_is_found_and_its_neighbours_stay(done):
     assert (code, removed, added) == (1, C, NEW_C + OLD[:2])
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_body_is_read_or_has_no_sdp(body):
     runtime = Runtime("nathelper")

@@ -637,3 +637,8 @@ async def test_lookup_may_keep_only_contacts_with_a_flag(host):
     call.avps.xavps.push("cfg", record)
     assert await module.lookup(call, "location") == 1
     assert (call.ruri, list(call.branches)) == ("sip:b@h", [])
+
+
+async def test_a_kemi_callback_is_refused_with_the_event_route_to_write(host):
+    with pytest.raises(ConfigError, match="event_callback"):
+        await registrar(host, event_callback="ksr_expired")

@@ -3,7 +3,10 @@
 import hashlib
 import re
 
-ALGORITHMS = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
+ALGORITHMS = {
+    "MD5": hashlib.md5, "SHA-256": hashlib.sha256,
+    "SHA-512-256": lambda data: hashlib.new("sha512_256", data),
+}  # fmt: skip
 
 
 def nonce_of(reply):

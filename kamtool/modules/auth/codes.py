@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from typing import Final
 
 
-class Code(IntEnum):
-    """1 is success; the others are negative, so that `if (!www_authenticate(…))` challenges."""
+class Code:
+    """1 is success; the others are negative, so that `if (!www_authenticate(…))` challenges.
 
-    OK = 1
-    ERROR = -1
-    WRONG_PASSWORD = -2
-    UNKNOWN_USER = -3
-    NONCE_EXPIRED = -4
-    NO_CREDENTIALS = -5
-    NONCE_REUSED = -6
-    USER_MISMATCH = -8
+    They are plain ints: a script may keep them in a variable and compare it.
+    """
+
+    OK: Final = 1
+    ERROR: Final = -1
+    WRONG_PASSWORD: Final = -2
+    UNKNOWN_USER: Final = -3
+    NONCE_EXPIRED: Final = -4
+    NO_CREDENTIALS: Final = -5
+    NONCE_REUSED: Final = -6
+    USER_MISMATCH: Final = -8

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kamtool.modules.registrar.wanted import CHANGED
 from kamtool.script import edits, uri_text
 from kamtool.script.address_text import address
 from kamtool.script.values import from_octets
@@ -67,6 +68,12 @@ def change(ctx: Context, place: Place, uri: str) -> None:
     """Queue another URI for it, in `<>` when it has parameters and stood without."""
     text = f"<{uri}>" if place.bare and ";" in uri else uri
     edits.put(ctx, place.start, place.end, text.encode("utf-8", "surrogateescape"))
+
+
+def change_for_save(ctx: Context, place: Place, uri: str) -> None:
+    """The same, and save() in this route keeps the new URI."""
+    change(ctx, place, uri)
+    ctx.scratch.setdefault(CHANGED, {})[place.uri] = uri
 
 
 def source_uri(ctx: Context) -> str:

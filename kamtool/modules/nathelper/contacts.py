@@ -19,6 +19,7 @@ from kamtool.modules.nathelper.contact import (
     PROTOCOLS,
     TRANSPORTS,
     change,
+    change_for_save,
     contact,
     is_changed,
     places,
@@ -54,7 +55,7 @@ class ContactFunctions:
         place = contact(ctx)
         if place is None or place.parts is None or is_changed(ctx, place):
             return False
-        change(ctx, place, _at_source(place.parts, ctx))
+        change_for_save(ctx, place, _at_source(place.parts, ctx))
         return True
 
     @function("add_contact_alias", routes=ANY & ~ONSEND_ROUTE, arities=(0, 3), narrower={0: _ROUTES})
@@ -89,7 +90,7 @@ class ContactFunctions:
 
     @function("set_contact_alias", routes=_ROUTES)
     def set_contact_alias(self, ctx: Context, trim: int = 0) -> bool:
-        """Like add_contact_alias(), with the alias at the end of the URI.
+        """Like add_contact_alias(), with the alias at the end of the URI, and known to save() at once.
 
         With `trim` 1, an alias that is there already is taken off first.
         """
@@ -101,7 +102,7 @@ class ContactFunctions:
         if trim and (at := _alias_at(params, self.alias_name, last=False)) is not None:
             params = _without(params or "", at)
         alias = self._alias(ctx, "", 0, "")
-        change(ctx, place, str(parts._replace(params=f"{params};{alias}" if params else alias)))
+        change_for_save(ctx, place, str(parts._replace(params=f"{params};{alias}" if params else alias)))
         return True
 
     @function("handle_ruri_alias", routes=REQUEST_ROUTE | BRANCH_ROUTE)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from kamtool.errors import ConfigError
 from kamtool.module import Module, Variable
 from kamtool.modules.registrar.aor import AorRule
@@ -27,6 +30,14 @@ class Registrar(Saving, Finding, Asking, Module):
     depends = ("usrloc",)
     events = ("usrloc:contact-expired",)
 
+    def verify(self, script: Any) -> Iterable[ConfigError]:
+        """What cannot work."""
+        if self.event_callback:
+            yield ConfigError(
+                "registrar: `event_callback` names a KEMI function", code="KT1201",
+                hint="write event_route[usrloc:contact-expired]",
+            )  # fmt: skip
+
     async def start(self) -> None:
         """Bind to usrloc. Raises ConfigError."""
         usrloc = self.server.modules.get("usrloc")
@@ -36,6 +47,8 @@ class Registrar(Saving, Finding, Asking, Module):
             raise ConfigError(f"registrar: outbound_mode is 0, 1 or 2, not {self.outbound_mode}")
         if self.flow_timer and not self.outbound_mode:
             raise ConfigError("registrar: flow_timer needs outbound_mode 1 or 2")
+        for error in self.verify(None):
+            raise error
         self.usrloc = usrloc
         self.saver = Saver(usrloc.ruids, usrloc.matching, usrloc.cseq_delay)
         rule = AorRule(bool(usrloc.use_domain), bool(self.case_sensitive), self.realm_prefix)

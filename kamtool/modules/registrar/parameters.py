@@ -58,3 +58,4 @@ class Parameters:
         0, "1: lookup() keeps only contacts with a branch flag of `xavp_cfg`'s rlf_bflags"
     )
     reg_callid_avp = Param("", "the AVP with the Call-ID that registered() asks for")
+    event_callback = Param("", "only empty: there is no KEMI, event_route[usrloc:contact-expired] is run")

@@ -22,7 +22,7 @@ from kamtool.modules.registrar.save import (
     Registration,
     methods_of,
 )
-from kamtool.modules.registrar.wanted import Wanted
+from kamtool.modules.registrar.wanted import CHANGED, Wanted
 from kamtool.modules.registrar.wanted import read as read_wanted
 from kamtool.modules.usrloc.location import Location
 from kamtool.modules.usrloc.table import Contacts
@@ -46,7 +46,7 @@ class Saving(Base):
         the database, 2 no answer (`reg_send_reply()` sends it later), 4 the user's only contact, 8 keep the
         expiry as it is, 16 with 2: leave the answer's headers for whoever answers. `uri` is instead of To's.
         """
-        if self.is_plain and not flags and not uri:
+        if self.is_plain and not flags and not uri and not (ctx._scratch and CHANGED in ctx._scratch):
             code = save_quickly(self, ctx, table)
             if code:
                 return code
@@ -77,6 +77,9 @@ class Saving(Base):
             logger.error("%s", error)
             raise Refused(500, "the location table cannot be read") from error
         asked = read_wanted(msg, self, contacts, spread=not flags & NO_SPREAD)
+        if ctx._scratch and asked and (changed := ctx._scratch.get(CHANGED)):
+            for entry in asked:
+                entry.uri = changed.get(entry.uri, entry.uri)
         asks = read_extensions(msg, self)
         gruu = self._gruu_owner(uri) if asks.gruu else None
         now = self.server.now()

@@ -18,6 +18,10 @@ from kamtool.speed import split_name_addr, split_uri
 Q = re.compile(r"\s*(?:0(?:\.(\d*))?|\.(\d+)|1(?:\.0*)?)\s*")
 
 
+CHANGED = "registrar.contacts"
+"""Where a Context's scratch has what the script has made of the URIs of Contact, old to new."""
+
+
 class Limits(Protocol):
     """The parameters of registrar that shape a contact."""
 

@@ -21,7 +21,8 @@ from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.styles import Style
 
 from kamtool.errors import ParseError
-from kamtool.repl.ladder.view import KEYS, View, title
+from kamtool.repl.ladder.drawing import title
+from kamtool.repl.ladder.view import KEYS, View
 from kamtool.tools.captured import Captured
 from kamtool.tools.trace.filter import Filter, bench
 from kamtool.tools.trace.redact import Redactor

@@ -301,3 +301,16 @@ def test_hostile_text_moves_no_cursor(view):
     view.take([seen])
     press(view, "down", "enter", "enter")
     assert "\x1b" not in shown(view) + text.render(view.call) + text.message_text(seen)
+
+
+def test_escape_in_the_list_takes_back_the_filter_and_does_not_quit():
+    view = View("test")
+    view.take(call())
+    view.asking = "filter"
+    view.answer('$fU == "nobody"')
+    assert not view.shown
+    assert view.key("escape", 20)
+    assert view.shown
+    assert view.key("escape", 20)
+    assert view.said == "q quits"
+    assert not view.key("q", 20)

@@ -352,6 +352,7 @@ def serve(wishes: Wishes) -> None:
     )
     install_log(wishes, loaded.settings)
     apply(wishes, loaded.settings)
+    be_who_the_cfg_says(wishes, loaded.settings)
     size = crew.size_of(wishes.workers, loaded.settings)
     bound, bound_team = give_up_root(wishes, loaded, size)
     database = prepare_database(wishes)
@@ -383,9 +384,21 @@ def serve(wishes: Wishes) -> None:
                 ready()
 
         notify = Notify()
-        code = Parent(team, work, running, notify, partial(process.successor, notify.path)).run()
+        upgrade = partial(process.successor, notify.path, wishes.chroot)
+        code = Parent(team, work, running, notify, upgrade).run()
     if code:
         raise SystemExit(code)
+
+
+def be_who_the_cfg_says(wishes: Wishes, settings: Settings) -> None:
+    """`user`, `group`, `chroot` and `workdir` of the cfg, where the command line says nothing of them."""
+    wishes.user = wishes.user or settings.text("user")
+    wishes.group = wishes.group or settings.text("group")
+    if settings.text("chroot"):
+        wishes.chroot = wishes.chroot or Path(settings.text("chroot"))
+    if settings.text("workdir") and not wishes.workdir:
+        wishes.workdir = Path(settings.text("workdir"))
+        wishes.file = wishes.file and wishes.file.absolute()
 
 
 def give_up_root(
@@ -536,7 +549,7 @@ async def live(
             lambda: server.spawn(log_statistics(server), "statistics"),
             running,
             lambda: server.spawn(again(), "reload"),
-            partial(successor, notify.path) if team is None else None,
+            partial(successor, notify.path, wishes.chroot) if team is None else None,
         )
         notify.say("STOPPING=1")
         log.info("stopping")

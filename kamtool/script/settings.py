@@ -133,9 +133,9 @@ PARAMETERS: dict[str, Parameter] = {
         *_rows(
             Takes.WORD,
             Honour.NONE,
-            "async_nonblock tls_method "
-            "user uid group gid chroot workdir wdir rundir run_dir mcast udp4_raw_iface",
+            "async_nonblock tls_method rundir run_dir mcast udp4_raw_iface",
         ),
+        *_rows(Takes.WORD, Honour.FULL, "user uid group gid chroot workdir wdir"),
         *_rows(
             Takes.STRING,
             Honour.NONE,

@@ -26,7 +26,6 @@ WHY = {
     "auto_aliases": "names of the listening addresses are not looked up: write `alias=`",
     "bind_ipv6_link_local": "a link-local address needs a zone, which SIP cannot write",
     "check_via": "responses are matched by the branch of our own Via (RFC 3261 §17.1.3)",
-    "chroot": "`kamtool serve -t DIR` does it",
     "dns_cache_rec_pref": "a new answer takes the place of the old one",
     "enable_sctp": "there is no SCTP",
     "hdr_name_extra_chars": "names of headers are read as RFC 3261 has them",

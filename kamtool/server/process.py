@@ -33,8 +33,14 @@ FOLDER = os.getcwd()
 """Where this process was started: the names on its command line are relative to it."""
 
 
-def successor(notify_path: str = "") -> int:
-    """Start a process that takes over from this one, with the same command line; its number."""
+def successor(notify_path: str = "", root: Path | None = None) -> int:
+    """Start a process that takes over from this one, with the same command line; its number.
+
+    With another root folder none can be, Python is outside: 0, and a line in the log.
+    """
+    if root is not None:
+        log.error("no process can take over from inside %s (chroot): stop the server and start it", root)
+        return 0
     words = [*sys.orig_argv, *([] if "--take-over" in sys.orig_argv else ["--take-over"])]
     environment = {**os.environ, **({"NOTIFY_SOCKET": notify_path} if notify_path else {})}
     # Not a child of a worker, nor one that this process has to wait for.

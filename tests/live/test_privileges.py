@@ -4,6 +4,7 @@ import os
 import pwd
 import random
 import shutil
+import signal
 import socket
 import sqlite3
 import stat
@@ -171,6 +172,36 @@ def test_a_server_sees_only_its_root_folder(serve, folder):
     assert process.wait(30) == 0
     log = (folder / "log").read_text()
     assert "Traceback" not in log, log
+
+
+def test_the_cfg_says_who_a_server_is_and_what_it_sees_where_the_command_line_does_not(
+    serve, folder, monkeypatch
+):
+    jail = owned(folder, "jail")
+    more = f'user="{USER}"\ngroup="nogroup"\nchroot="{jail}"\nworkdir="/"\n'
+    monkeypatch.setattr(f"{__name__}.CFG", CFG.replace("listen=", f"{more}listen=", 1))
+    process = serve(a_low_port(), "-Y", "/", database="//kamtool.db")
+    assert os.readlink(f"/proc/{process.pid}/root") == str(jail)
+    assert os.readlink(f"/proc/{process.pid}/cwd") == str(jail)
+    numbers = ids_of(process)[0]
+    assert ("u", 0) not in numbers
+    assert ("g", 0) not in numbers
+    process.send_signal(signal.SIGUSR2)
+    end = time.monotonic() + 30
+    while "no process can take over" not in (log := (folder / "log").read_text()):
+        assert time.monotonic() < end, log
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(30) == 0
+    assert "Traceback" not in (folder / "log").read_text()
+
+
+def test_the_command_line_outweighs_the_cfg(serve, folder, monkeypatch):
+    owned(folder, "run")
+    owned(folder, "db")
+    monkeypatch.setattr(f"{__name__}.CFG", CFG.replace("listen=", 'user="no-such-user"\nlisten=', 1))
+    process = serve(a_low_port(), "-u", USER, "-Y", folder / "run", database=f"/{folder}/db/kamtool.db")
+    assert ("u", 0) not in ids_of(process)[0]
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from kamtool import speed
-from tests.bench import checking, live, memory, replay, scale, scripts, secure
+from tests.bench import checking, live, memory, replay, scale, scripts, secure, secure_registers, table
 from tests.bench.callgrind import callgrind
 
-PARTS = ("live", "replay", "memory", "scale", "tls", "script", "check")
-LIVE_CASES = ("options", "register", "register-db", "call")
+PARTS = ("live", "replay", "memory", "scale", "tls", "registers", "script", "check")
+TABLE = ("live", "scale", "tls", "registers")
+TABLE_LIVE = ("options", "call", "call-digest", "call-stock")
+TABLE_SCALE = ("register-1k", "register-100k", "memory", "start")
+LIVE_CASES = ("options", "register", "register-db", "call", "call-digest", "call-stock")
 
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="CPU and memory, measured.")
-    parser.add_argument("part", nargs="?", choices=(*PARTS, "all"), default="all")
+    parser.add_argument("part", nargs="?", choices=(*PARTS, "table", "all"), default="all")
     parser.add_argument(
         "case", nargs="*", help=f"of live: {' '.join(LIVE_CASES)}; of scale: {' '.join(scale.NAMES)}"
     )
@@ -64,7 +67,7 @@ def run_live(options: argparse.Namespace, result: dict[str, Any]) -> None:
     counts.runs = options.runs or counts.runs
     names = options.server or ["kamailio", "kamtool"]
     rows = []
-    for case in options.case or LIVE_CASES:
+    for case in options.case or (TABLE_LIVE if options.part == "table" else LIVE_CASES):
         rows += live.compare(case, counts, names, print, {})
         if options.pure and "kamtool" in names:
             for row in live.compare(case, counts, ["kamtool"], print, {"KAMTOOL_PURE": "1"}):
@@ -94,12 +97,19 @@ def run_scale(options: argparse.Namespace, result: dict[str, Any]) -> None:
     amounts = scale.QUICK if options.quick else scale.Amounts()
     amounts = replace(amounts, runs=options.runs or amounts.runs)
     names = options.server or ["kamailio", "kamtool"]
-    result["scale"] = scale.figures(options.case or scale.NAMES, names, amounts, print, {})
+    result["scale"] = scale.figures(
+        options.case or (TABLE_SCALE if options.part == "table" else scale.NAMES), names, amounts, print, {}
+    )
 
 
 def run_tls(options: argparse.Namespace, result: dict[str, Any]) -> None:
     names = options.server or ["kamtool", "kamailio"]
     result["tls"] = secure.figures(names, 500 if options.quick else 4000, print, {})
+
+
+def run_registers(options: argparse.Namespace, result: dict[str, Any]) -> None:
+    names, count = options.server or ["kamailio", "kamtool"], 500 if options.quick else 4000
+    result["registers"] = secure_registers.figures(names, count, options.runs or 3, print, {})
 
 
 def run_script(options: argparse.Namespace, result: dict[str, Any]) -> None:
@@ -125,13 +135,18 @@ def main(words: list[str] | None = None) -> int:
         ("memory", run_memory),
         ("scale", run_scale),
         ("tls", run_tls),
+        ("registers", run_registers),
         ("script", run_script),
         ("check", run_check),
     ):
-        if options.part in (name, "all"):
+        if options.part in (name, "all") or (options.part == "table" and name in TABLE):
             part(options, result)
             options.json.parent.mkdir(parents=True, exist_ok=True)
             options.json.write_text(json.dumps(result, indent=1) + "\n")
+    if options.part in ("table", "all"):
+        result["table"] = table.table(result)
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+        print(*table.lines(result["table"]), sep="\n")
     print(f"figures in {options.json}")
     return 0
 

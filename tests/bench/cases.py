@@ -274,4 +274,49 @@ class Call(Case):
             self.errors["unexpected at the callee: " + first_line(data)] += 1
 
 
+CHALLENGE = 128
+
+
+class DigestCall(Call):
+    """A call whose INVITE is challenged first: 407, ACK, and the INVITE again with digest; 16 datagrams."""
+
+    name = "call-digest"
+    complete = Call.complete | CHALLENGE
+
+    def begin(self, i: int) -> bytes:
+        # CSeq 0, so that the INVITE that is accepted has the number of any other call's.
+        return self.invite % {**self.facts(i), b"cseq": 0, b"kind": b"c"}
+
+    def facts(self, i: int) -> dict[bytes, object]:
+        return {b"i": i, b"cseq": 1, b"kind": b"i", b"method": b"INVITE", b"user": i % self.callees}
+
+    def client(self, data: bytes) -> None:
+        if not data.startswith(b"SIP/2.0 407 "):
+            super().client(data)
+            return
+        i = self.number(data)
+        if i >= 0 and self.once(i, CHALLENGE):
+            self.to_client += [self.acknowledged(i, data), self.proven(i, nonce_of(data))]
+
+    def acknowledged(self, i: int, refusal: bytes) -> bytes:
+        """RFC 3261 17.1.1.3: the INVITE's branch and URI, the refusal's To."""
+        invite = self.begin(i)
+        at = refusal.find(b"\r\nTo: ")
+        to = refusal[at + 2 : refusal.find(b"\r\n", at + 2)]
+        head = invite[: invite.find(b"\r\nTo: ") + 2].replace(b" INVITE\r\n", b" ACK\r\n")
+        head = head.replace(b"INVITE ", b"ACK ", 1)
+        return head + to + b"\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+
+    def proven(self, i: int, nonce: bytes) -> bytes:
+        uri = b"sip:u%07d@" % (i % self.callees) + DOMAIN
+        ha1 = md5(b"caller:" + DOMAIN + b":pw-caller").hexdigest().encode()
+        ha2 = md5(b"INVITE:" + uri).hexdigest().encode()
+        response = md5(ha1 + b":" + nonce + b":" + ha2).hexdigest().encode()
+        line = (
+            b'Proxy-Authorization: Digest username="caller", realm="%s", nonce="%s", uri="%s", '
+            b'response="%s", algorithm=MD5\r\n' % (DOMAIN, nonce, uri, response)
+        )
+        return (self.invite % self.facts(i)).replace(b"Max-Forwards: ", line + b"Max-Forwards: ", 1)
+
+
 CASES: dict[str, type[Case]] = {case.name: case for case in (Options, Register, Call)}

@@ -11,9 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import proc
-from tests.bench.cases import CASES, Call, Case, Register
+from tests.bench.cases import CASES, Call, Case, DigestCall, Register
 from tests.bench.generator import Generator, Run
-from tests.bench.servers import DB_USERS, GENERATOR_CORE, Setup, Subject, Unavailable, running, subscribers
+from tests.bench.servers import (
+    DB_USERS,
+    GENERATOR_CORE,
+    Setup,
+    Subject,
+    Unavailable,
+    running,
+    stock_cfg,
+    subscribers,
+)
 
 SATURATED_FROM = 0.9
 """A server that is busy for this share of the time is taken for saturated."""
@@ -54,13 +63,15 @@ def measure(
     }
 
 
-def prepare(subject: Subject, generator: Generator, kind: type[Case], counts: Counts, settle: float) -> float:
+def prepare(
+    subject: Subject, generator: Generator, kind: type[Case], counts: Counts, settle: float, *, digest: bool
+) -> float:
     """Register the callees, then let it work once as in the measured runs, so that memory has been touched.
 
-    Gives the CPU a second that the server uses when idle.
+    `digest` says whether a REGISTER is challenged. Gives the CPU a second that the server uses when idle.
     """
-    if kind is Call:
-        run = generator.drive(generator.case(Register, Call.callees))
+    if issubclass(kind, Call):
+        run = generator.drive(generator.case(Register, Call.callees, with_digest=digest))
         if not run.valid:
             raise Unavailable(f"the callees could not register: {run}")
     generator.drive(generator.case(kind, counts.saturated))
@@ -79,8 +90,8 @@ def compare(
 ) -> list[dict[str, Any]]:
     """All runs of one case, the servers taking turns. A row for each server and regime."""
     base = case_name.partition("-")[0]
-    kind = CASES[base]
-    settle = counts.settle if kind is Call else 0.0
+    kind = DigestCall if case_name == DigestCall.name else CASES[base]
+    settle = counts.settle if issubclass(kind, Call) else 0.0
     rows = []
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-db-")))
@@ -88,13 +99,19 @@ def compare(
         if case_name.endswith("-db"):
             subscribers(directory / "users.db")
             setup.defines = ("WITH_DB", f'DBURL="sqlite:///{directory}/users.db"')
+        if kind is DigestCall:
+            setup.defines = ("CALL_DIGEST",)
+        is_stock = case_name.endswith("-stock")
         subjects = []
         stack.enter_context(proc.pinned(GENERATOR_CORE))
         for name in names:
             try:
+                if is_stock:
+                    setup.cfg = stock_cfg(directory, name)
                 subject = stack.enter_context(running(name, setup))
                 generator = stack.enter_context(contextlib.closing(Generator(subject.port)))
-                subjects.append((subject, generator, prepare(subject, generator, kind, counts, settle)))
+                idle = prepare(subject, generator, kind, counts, settle, digest=not is_stock)
+                subjects.append((subject, generator, idle))
             except Unavailable as reason:
                 report(f"{case_name}: {name}: {reason}")
                 rows.append({"case": case_name, "server": name, "regime": "-", "unavailable": str(reason)})

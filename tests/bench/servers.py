@@ -181,6 +181,35 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+STOCK_CFG = Path("/etc/kamailio/kamailio.cfg")
+
+
+def stock_cfg(folder: Path, name: str) -> Path:
+    """Kamailio's own kamailio.cfg, with which every installation begins, for one of two servers side by side.
+
+    `bench.test` is local, one worker has the one core, and the control sockets are its own.
+    """
+    if not STOCK_CFG.exists():
+        raise Unavailable(f"{STOCK_CFG} is not there (Debian: apt-get install kamailio)")
+    text = STOCK_CFG.read_text()
+    own = "".join(
+        f'modparam("{module}", "{param}", "{kind}{folder}/{name}.{param}")\n'
+        for module, param, kind in (("jsonrpcs", "fifo_name", ""), ("jsonrpcs", "dgram_socket", ""),
+                                    ("ctl", "binrpc", "unix:"))
+    )  # fmt: skip
+    for old, new in (
+        ('# alias="sip.mydomain.com"\n', 'alias="bench.test"\n'),
+        ("\nchildren=8\n", "\nchildren=1\n"),
+        ("\nrequest_route {\n", f"\n{own}request_route {{\n"),
+    ):
+        if old not in text:
+            raise Unavailable(f"{STOCK_CFG} is not the stock file: no {old.strip()!r}")
+        text = text.replace(old, new, 1)
+    path = folder / f"{name}.cfg"
+    path.write_text(text)
+    return path
+
+
 def subscribers(path: Path, count: int = DB_USERS) -> None:
     """Make the SQLite file that both servers read, with `count` accounts `u0000000`, `u0000001` and so on."""
     migrate(path)

@@ -7,7 +7,8 @@ import pytest
 
 from kamtool import script as language
 from tests.bench import __main__ as command
-from tests.bench import checking, enumeration, flood, hiding, live, replay, scale, scripts, secure
+from tests.bench import checking, enumeration, flood, hiding, live, replay, scale, scripts, secure, table
+from tests.bench import secure_registers as registers
 from tests.bench.live import Counts
 
 SMALL = Counts(paced=20, saturated=20, rate=200, runs=1, settle=0.1)
@@ -15,7 +16,7 @@ SMALL = Counts(paced=20, saturated=20, rate=200, runs=1, settle=0.1)
 
 @pytest.mark.interop
 @pytest.mark.parametrize("server", ["kamtool", "kamailio"])
-@pytest.mark.parametrize("case", ["options", "register", "register-db", "call"])
+@pytest.mark.parametrize("case", ["options", "register", "register-db", "call", "call-digest", "call-stock"])
 def test_a_live_case_runs_without_an_error(server, case):
     if not shutil.which(server) and server == "kamailio":
         pytest.skip("kamailio is not installed")
@@ -38,6 +39,48 @@ def test_a_row_of_the_location_table_is_measured_without_an_error(server, name):
     assert "unavailable" not in row, said
     assert row.get("valid_runs", 1) == 1, said
     json.dumps(row)
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("server", ["kamtool", "kamailio"])
+def test_phones_on_tls_refresh_without_an_error(server):
+    if not shutil.which(server) and server == "kamailio":
+        pytest.skip("kamailio is not installed")
+    said = []
+    (row,) = registers.figures([server], 5, 2, said.append, {})
+    assert "unavailable" not in row, said
+    assert row["lost"] == 0
+    json.dumps(row)
+
+
+def measured(case, server, cost, regime="saturated"):
+    return {"case": case, "server": server, "regime": regime, "cpu_us": cost, "rate": 1.0, "p50_ms": 1.0}
+
+
+def test_the_table_says_what_is_met_what_is_missed_and_why():
+    result = {
+        "live": [
+            measured("call", "kamailio", 100.0), measured("call", "kamtool", 50.0),
+            measured("options", "kamailio", 10.0), measured("options", "kamtool", 11.0),
+            measured("options", "kamailio", 10.0, "paced"), measured("options", "kamtool", 20.0, "paced"),
+            {"case": "call-stock", "server": "kamtool", "regime": "-", "unavailable": "not installed"},
+        ],
+        "tls": [
+            {"what": "idle TLS connection", "server": name, "bytes": size}
+            for name, size in (("kamtool", 10.0), ("kamailio", 40.0))
+        ],
+    }  # fmt: skip
+    rows = {(row["what"], row["regime"]): row for row in table.table(result)}
+    assert rows["call", "saturated"]["met"]
+    assert rows["idle TLS connection", ""]["ratio"] == 0.25
+    missed = rows["options", "saturated"]
+    assert (missed["met"], missed["why"][:8]) == (False, "not prof")
+    assert "wake-ups" in rows["options", "paced"]["why"]
+    assert rows["call-stock", "-"]["met"] is None
+    text = "\n".join(table.lines(list(rows.values())))
+    assert "ratio 0.50, goal 0.50: met" in text
+    assert "NOT MET: not profiled" in text
+    assert "not measured: not installed" in text
 
 
 def test_flash_mode_is_measured_without_an_error():

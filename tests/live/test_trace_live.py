@@ -288,6 +288,7 @@ def test_the_command_reads_files_filters_counts_and_hides(capture, tmp_path):
     done = run("-r", capture, "--ip", "192.0.2.7", "-w", out)
     assert done.stderr == b"3 messages written to " + str(out).encode() + b"\n"
     piped = run("-r", "-", "-w", "-", text_in=capture.read_bytes())
+    assert (piped.returncode, piped.stderr) == (0, b"7 messages written to stdout\n")
     assert len(list(Reader(io.BytesIO(piped.stdout)))) == 7
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from kamtool.server.control import ControlSocket
 from kamtool.sip.flow import Address, Flow
+from kamtool.tools.pcap.reader import Reader
 from kamtool.tools.pcap.writer import Writer
 from kamtool.tools.trace import feed
 from kamtool.transport import records
@@ -72,6 +73,9 @@ async def test_tshark_shows_the_sip_inside(tls_server, tls_peer, recorded, autho
     await until(lambda: writer.records > 9 and not writer.streams._connections)
     writer.close()
     assert writer.ports == {port}
+    reader = Reader(path.open("rb"))
+    assert list(reader) == []
+    assert [("TLS" in what, count) for what, count in reader.problems.items()] == [(True, 2)]
     as_sip = f"tls.port=={port},sip"
     checked = ("-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE", "-d", as_sip)
     seen = await tshark(path, *checked, "-Y", "sip", "-T", "fields", "-e", "sip.Call-ID", "-e", "sip.Method")

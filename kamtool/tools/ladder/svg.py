@@ -8,7 +8,7 @@ from kamtool.tools.ladder.calls import Call
 from kamtool.tools.ladder.picture import Arrow, delay, ladder, printable
 
 LEFT, STEP, ROW, NOTE, TOP = 90, 240, 30, 15, 56
-LONGEST = 110
+LONGEST, LETTER = 110, 8
 COLOURS = {0: "#1f6feb", 1: "#57606a", 2: "#1a7f37", 3: "#9a6700", 4: "#cf222e", 5: "#cf222e", 6: "#cf222e"}
 STYLE = (
     "text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:#24292f}"
@@ -62,9 +62,13 @@ def _arrow(number: int, arrow: Arrow, spots: list[int], y: int) -> str:
         f'<line x1="{start}" y1="{y}" x2="{end}" y2="{y}" stroke="{colour}"{dash}/>'
         f'<path d="M{end} {y}l{back} -4v8z" fill="{colour}"/>'
     )
-    middle = (start + end) // 2
-    label = f'<text class="m" x="{middle}" y="{y - 5}" style="fill:{colour}">{_text(arrow.label)}</text>'
-    return f'<g data-n="{number}">{time}{path}{label}</g>'
+    middle, room = (start + end) // 2, abs(end - start) // LETTER - 2
+    # What has no room between its ends is whole in the tip.
+    tip, text = "", arrow.label
+    if len(text) > room:
+        tip, text = f"<title>{_text(text)}</title>", text[: room - 1] + "…"
+    label = f'<text class="m" x="{middle}" y="{y - 5}" style="fill:{colour}">{_text(text)}</text>'
+    return f'<g data-n="{number}">{tip}{time}{path}{label}</g>'
 
 
 def _text(text: str) -> str:

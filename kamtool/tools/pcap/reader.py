@@ -22,6 +22,7 @@ _START = re.compile(
     rb"[A-Z][A-Za-z0-9.!%*_+`'~-]{0,31} [^\s]{1,1024} SIP/2\.0)[ \t]*\r?\n"
 )
 _TRANSPORT = re.compile(r"^kamtool: (?:(in|out) )?(udp|tcp|tls|ws|wss|sctp)\b", re.MULTILINE)
+TLS_HANDSHAKE = b"\x16\x03"
 MAX_STREAMS = 65_536
 LARGEST_HELD = 1 << 20
 
@@ -136,6 +137,12 @@ class Reader:
             if data.startswith(hep.MAGIC) and side.is_sip is None:
                 side.hep, side.tail = True, b""
                 yield from self._hep_stream(at, ends, side, data)
+                return
+            if side.is_sip is None and data.startswith(TLS_HANDSHAKE):
+                side.is_sip, side.tail = False, b""
+                self.problems[
+                    "a TCP stream of TLS, which is not opened here: tshark does, with its keys"
+                ] += 1
                 return
             found = _START.search(data)
             while found and found.start() and data[found.start() - 1 : found.start()] not in (b"\n", b"\0"):

@@ -36,4 +36,5 @@ def save(path: Path, calls: list[Call]) -> str:
             raise UsageError(f"{path.name}: what should it be?", hint=".pcapng, .pcap, " + ", ".join(ways))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from error
-    return f"{len(messages)} messages of {len(calls)} calls written to {path}"
+    of = "1 call" if len(calls) == 1 else f"{len(calls)} calls"
+    return f"{len(messages)} messages of {of} written to {path}"

@@ -121,7 +121,8 @@ class Filed:
 
     def end(self) -> str:
         self.writer.flush()
-        self.writer.close()
+        if isinstance(self.writer, Ring):  # a stream is another's
+            self.writer.close()
         cut = f", {self.writer.cut} of them cut to fit a packet" if self.writer.cut else ""
         said = f"{self.writer.count} messages"
         if self.writer.records:

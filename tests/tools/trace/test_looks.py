@@ -278,7 +278,7 @@ def test_a_paused_screen_keeps_what_comes_for_later(view):
 @pytest.mark.parametrize("suffix", [".pcapng", ".pcap", ".html", ".svg", ".md", ".mmd", ".txt", ".jsonl"])
 def test_a_call_is_saved_as_what_the_name_says(tmp_path, calls, suffix):
     path = tmp_path / f"call{suffix}"
-    assert "7 messages of 1 calls" in save(path, list(calls))
+    assert "7 messages of 1 call" in save(path, list(calls))
     assert path.stat().st_size > 500
 
 
@@ -314,3 +314,17 @@ def test_escape_in_the_list_takes_back_the_filter_and_does_not_quit():
     assert view.key("escape", 20)
     assert view.said == "q quits"
     assert not view.key("q", 20)
+
+
+def test_a_long_reason_stays_between_its_columns_in_a_picture():
+    text = "trying -- your call is important to us, please hold the line"
+    messages = call()
+    answer = next(seen for seen in messages if seen.status)
+    answer.data = answer.data.replace(answer.label.encode(), f"{answer.status} {text}".encode(), 1)
+    calls = Calls()
+    for seen in messages:
+        calls.add(seen)
+    drawn = svg.render(next(iter(calls)))
+    assert f"{text}</title>" in drawn
+    assert f"{text}</text>" not in drawn
+    assert "…</text>" in drawn

@@ -101,7 +101,7 @@ async def world(tmp_path, caplog):
             params = {"db_url": f"sqlite:///{path}", "db_flag": LOG, "db_missed_flag": MISSED, **params}
         program = SimpleNamespace(
             reply_route=None, onsend_route=None, routes={}, failure_routes={"F": failure} if failure else {},
-            branch_routes={}, onreply_routes={}, event_routes={},
+            branch_routes={}, onreply_routes={}, event_routes={}, entry=None,
         )  # fmt: skip
         runtime = Runtime("pv")
         script = SimpleNamespace(

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from kamtool.errors import ConfigError, ParseError, StoreError
 from kamtool.module import ANY, Host, Module, Param, function
 from kamtool.modules.acc import extra
+from kamtool.modules.acc.facility import facility_number, sink
 from kamtool.modules.acc.record import ACKNOWLEDGED, ANSWERED, MISSED, REQUESTED, Record, Times, comment
+from kamtool.modules.acc.tables import look_at, quoted, stored
+from kamtool.modules.acc.watch import Watch
 from kamtool.modules.db_sqlite import open_database
 from kamtool.script.levels import python_level
 from kamtool.sip.message import Response
@@ -133,7 +136,7 @@ class Acc(Module):
         extra.parse(self.server, self.log_extra, "log_extra", self.acc_extra_size)
         extra.parse(self.server, self.db_extra, "db_extra", self.acc_extra_size)
         for facility in (self.log_facility, self.cdr_facility):
-            _facility_number(facility)
+            facility_number(facility)
 
     async def start(self) -> None:
         """Compile what records hold, open the database, watch the transactions."""
@@ -142,7 +145,7 @@ class Acc(Module):
         self.db_extras = extra.parse(self.server, self.db_extra, "db_extra", self.acc_extra_size)
         self.legs = extra.Legs(self.server, self.multi_leg_info) if self.multi_leg_info else None
         self.times = Times(self.time_mode, self.time_attr, self.time_exten, self.time_format)
-        self.sink = self._facility(self.log_facility, "lines")
+        self.sink = sink(self.log_facility, "lines")
         self._log_mask, self._missed_log_mask = _mask(self.log_flag), _mask(self.log_missed_flag)
         self._db_mask = _mask(self.db_flag) if self.db_url else 0
         self._missed_db_mask = _mask(self.db_missed_flag) if self.db_url else 0
@@ -152,24 +155,8 @@ class Acc(Module):
         if self.cdr_enable:
             from kamtool.modules.acc.cdr import Cdrs
 
-            Cdrs(self, self._facility(self.cdr_facility, "cdrs"))
+            Cdrs(self, sink(self.cdr_facility, "cdrs"))
         self._watch()
-
-    @staticmethod
-    def _facility(facility: str, what: str) -> logging.Logger:
-        """The logger of the lines: with a facility, when the server logs to syslog, one of its own."""
-        from logging.handlers import SysLogHandler
-
-        number = _facility_number(facility)
-        theirs = [h for h in logging.getLogger("kamtool").handlers if isinstance(h, SysLogHandler)]
-        if not theirs or theirs[0].facility == number:
-            return logger
-        ours = SysLogHandler(theirs[0].address, number)
-        ours.setFormatter(theirs[0].formatter)
-        apart = logging.getLogger(f"kamtool.modules.acc.{what}")
-        apart.propagate = False
-        apart.handlers[:] = [ours]
-        return apart
 
     async def _open(self) -> None:
         """Open the database and look at its tables: a column that is missing would lose every row."""
@@ -183,20 +170,7 @@ class Acc(Module):
             (self.db_table_missed_calls, self._missed_db_mask),
         ):
             if used and "$" not in table:
-                await self._look_at(table)
-
-    async def _look_at(self, table: str) -> None:
-        assert self.database is not None
-        there = {row[1] for row in await self.database.query(f"PRAGMA table_info({_quoted(table)})")}
-        missing = [name for name in self._columns if name not in there]
-        if not there:
-            logger.error("%s: has no table %s; every row for it will be lost", self.database.path, table)
-        elif missing:
-            remedy = "; ".join(
-                f"ALTER TABLE {table} ADD COLUMN {name} VARCHAR(255) NOT NULL DEFAULT ''" for name in missing
-            )
-            logger.error("%s: %s lacks columns, every row for it will be lost until: %s;",
-                         self.database.path, table, remedy)  # fmt: skip
+                await look_at(self.database, table, self._columns)
 
     def _watch(self) -> None:
         masks = self._log_mask | self._db_mask | self._missed_log_mask | self._missed_db_mask
@@ -322,41 +296,12 @@ class Acc(Module):
     def _statements(self, record: Record, ctx: Context, table: str) -> list[tuple[str, list[object]]]:
         names = [*self._columns, *(name for name, _ in (record.legs[0] if record.legs else ()))]
         sql = (
-            f"INSERT INTO {_quoted(table)} ({', '.join(map(_quoted, names))}) "
+            f"INSERT INTO {quoted(table)} ({', '.join(map(quoted, names))}) "
             f"VALUES ({', '.join('?' * len(names))})"
         )
         extras = extra.values(self.db_extras, ctx)
         rows = record.rows(self.times, extras, nullable=bool(self.acc_extra_nullable))
-        return [(sql, [_stored(value) for value in row]) for row in rows]
-
-
-class Watch:
-    """One transaction that may have to be accounted."""
-
-    __slots__ = ("acc", "ctx", "flags", "seen")
-
-    def __init__(self, acc: Acc, ctx: Context) -> None:
-        self.acc, self.ctx, self.flags = acc, ctx, ctx.flags
-        self.seen: set[str] = set()
-        """The To-tags whose 2xx is accounted: a forked call has several, each comes more than once."""
-
-    def responded(self, tx: ServerTransaction, status: int, data: bytes) -> None:
-        if status < 200 and not (self.acc.early_media and status > 100):
-            return
-        response = Response(data)
-        if status < 200:
-            if not response.body:
-                return
-        elif response.to_tag in self.seen:
-            return
-        else:
-            self.seen.add(response.to_tag)
-        # As in Kamailio: what the script marks after t_newtran counts once it relays.
-        flags = self.ctx.flags if tx.branches else self.flags
-        self.acc.answered(self.ctx, flags, tx, response)
-
-    def failing(self, tx: ServerTransaction, branch: int) -> None:
-        self.acc.missed(self.ctx, tx, branch)
+        return [(sql, [stored(value) for value in row]) for row in rows]
 
 
 def _mask(flag: int) -> int:
@@ -376,28 +321,3 @@ def _to_tag(msg: Message) -> str:
         return msg.to_tag
     except ParseError:
         return ""
-
-
-def _quoted(name: str) -> str:
-    """A name in SQL. What came from a message by a pseudo-variable stays a name."""
-    return '"' + name.replace('"', '""').replace("\0", "") + '"'
-
-
-def _stored(value: object) -> object:
-    """Text as SQLite takes it: octets that are no UTF-8 go in as they came."""
-    if isinstance(value, str) and not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return value.encode("utf-8", "surrogateescape")
-    return value
-
-
-def _facility_number(facility: str) -> int:
-    """Raises ConfigError."""
-    from logging.handlers import SysLogHandler
-
-    number = SysLogHandler.facility_names.get(facility.removeprefix("LOG_").lower())
-    if number is None:
-        raise ConfigError(f"acc: no syslog facility {facility!r}", code="KT1201")
-    return number

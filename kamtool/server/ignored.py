@@ -77,8 +77,15 @@ def tell_params(script: Script, modules: Mapping[str, Module]) -> None:
                 log.log(level, "modparam %s %s is %s", name, param.name, declared.doc)
 
 
-def tell(settings: Settings) -> None:
-    """One line for each global parameter that matters, one for all the rest."""
+def tell(settings: Settings, *, alone: bool = False) -> None:
+    """One line for each global parameter that matters, one for all the rest. `alone`: no workers."""
+    children = settings.values.get("children", 0)
+    if alone and isinstance(children, int) and children > 1:
+        log.log(
+            NOTICE,
+            "children=%d makes no workers: one process serves all, unless --workers N (or auto) says more",
+            children,
+        )
     rest = []
     for name in without_effect(settings):
         if name in WHY:

@@ -58,6 +58,7 @@ class Stats(dict[str, int]):
     def __missing__(self, key: str) -> int:
         return 0
 
+
 GC_THRESHOLDS = 10_000, 5_000, 1_000
 """A look at 10,000 new objects takes 4 ms in which no message is served; at a million contacts, 400 ms.
 Hardly anything that runs for a message makes cycles, so the old are looked at seldom."""
@@ -160,7 +161,7 @@ class Server:
         loop = self._loop = asyncio.get_running_loop()
         self.now = self.transactions.now = self.options.clock or loop.time
         try:
-            ignored.tell(self.settings)
+            ignored.tell(self.settings, alone=self.team is None)
             self._make_modules()
             self._set_params()
             ignored.tell_params(self.script, self.modules)

@@ -39,6 +39,13 @@ async def test_it_is_said_at_start(kamtool, peer, caplog):
     await alice.expect("200")
 
 
+@pytest.mark.parametrize(("head", "times"), [("children=8", 1), ("children=1", 0), ("", 0)])
+async def test_children_alone_make_no_workers_and_that_is_said_once(kamtool, caplog, head, times):
+    with caplog.at_level("INFO", "kamtool.server"):
+        await kamtool(f"{head}\n{ROUTE}")
+    assert caplog.text.count("makes no workers: one process serves all") == times
+
+
 async def test_a_modules_parameter_that_does_nothing_is_named_with_its_reason(kamtool, caplog):
     head = 'loadmodule "pv.so"\nloadmodule "usrloc.so"\nmodparam("usrloc", "timer_procs", 4)\n'
     with caplog.at_level("INFO", "kamtool.server"):

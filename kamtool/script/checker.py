@@ -231,7 +231,7 @@ class Checker:
         """
         made = self.preprocessor.ever | self.preprocessor.skipped
         for name, span in self.preprocessor.tested.items():
-            if name in made or name.startswith(("MOD_", "KAMAILIO_")):
+            if name in made or name.startswith(("MOD_", "KAMAILIO_", "KAMTOOL")):
                 continue
             message = f"`{name}` is asked for but nothing defines it"
             near = sorted(known for known in made - self.preprocessor.built_in if is_slip(name, known))

@@ -87,6 +87,8 @@ class Preprocessor:
         major, minor, patch = VERSION
         for name in (f"KAMAILIO_{major}", f"KAMAILIO_{major}_{minor}", f"KAMAILIO_{major}_{minor}_{patch}"):
             result.defines[name] = None
+        # A cfg that Kamailio shall read too keeps below this what Kamailio does not know.
+        result.defines["KAMTOOL"] = None
         result.built_in = set(result.defines)
         result.defines.update(given)
         result.ever = set(result.defines)

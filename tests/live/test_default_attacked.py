@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import secrets
 
 import pytest
 
@@ -132,15 +134,50 @@ async def test_bans_outlive_a_restart(tmp_path, free_port):
     assert again.end() == 0
 
 
-async def test_sha_256_is_offered_beside_md5_where_it_is_asked_for(tmp_path, free_port, phone):
-    server = Served(tmp_path, free_port()).start("-A", "SHA256")
-    server.add_user("alice", "wonderland")
-    alice = await phone("alice", Address("127.0.0.1", server.port))
-    challenges = (await alice.register()).headers("WWW-Authenticate")
-    assert ["SHA-256" in challenge for challenge in challenges] == [True, False]
-    alice.password = "wonderland"
-    assert (await alice.register()).status == 200
-    assert server.end() == 0
+@pytest.mark.parametrize(
+    ("agent", "offered"),
+    [
+        ("Linphone Desktop/5.1", ["SHA-256", "MD5"]), ("baresip v1.0.0 (x86_64/linux)", [""]), ("", [""]),
+        ("SIPp", [""]), ("baresip v3.16.0", ["SHA-256", "MD5"]),
+    ],
+)  # fmt: skip
+async def test_sha_256_is_offered_before_md5_to_who_can_stand_it(office, peer, agent, offered):
+    assert await challenges(office, await peer(STRANGER), agent) == offered
+
+
+async def challenges(office, phone, agent="Linphone"):
+    """The algorithms that a REGISTER is offered, in order; "" is no name, which means MD5."""
+    header = f"User-Agent: {agent}\r\n" if agent else ""
+    request = phone.request(
+        "REGISTER",
+        f"sip:127.0.0.1:{office.port}",
+        branch=secrets.token_hex(8),
+        call_id=secrets.token_hex(8),
+        headers=header,
+    )
+    phone.send(request, office.port, "127.0.0.1")
+    offers = (await phone.expect(401)).headers("WWW-Authenticate")
+    return [re.sub(r".*algorithm=([^,]*).*|.*", r"\1", offer) for offer in offers]
+
+
+async def test_an_account_with_a_hash_by_md5_alone_makes_md5_the_offer_to_all(office, peer):
+    phone = await peer(STRANGER)
+    file = office.folder / "users.csv"
+    file.write_text(f"username,domain,ha1,ha1b\nbob,,{'0' * 32},{'0' * 32}\n")
+    done = office.cli("user", "import", file)
+    assert done.returncode == 0, done.stderr
+    assert await challenges(office, phone) == [""]
+    done = office.cli("user", "rm", "--yes", "bob")
+    assert done.returncode == 0, done.stderr
+    assert await challenges(office, phone) == ["SHA-256", "MD5"]
+
+
+async def test_an_answer_by_sha_256_is_good(office, phone):
+    alice = await phone("alice", office.address, password="wonderland")
+    given, credentials = [], alice.credentials
+    alice.credentials = lambda *asked: given.append(credentials(*asked)) or given[-1]
+    assert (await alice.register(headers=[("User-Agent", "Linphone")])).status == 200
+    assert "algorithm=SHA-256" in given[0][1]
 
 
 async def test_bans_move_from_one_server_to_another_as_a_file(office, tmp_path):

@@ -112,7 +112,7 @@ async def test_forgetting_makes_it_so_without_any_delay(host, file):
     assert check(host, module)[0] == 1
     sql(file, "DELETE FROM subscriber")
     host.clock -= 1  # within the few milliseconds between two looks at the file
-    module.auth_db_forget()
+    await module.auth_db_forget()
     assert check(host, module)[0] == -3
 
 

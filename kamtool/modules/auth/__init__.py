@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import ConfigError, ParseError
 from kamtool.module import FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Module, Param, Variable, function
@@ -24,8 +25,10 @@ from kamtool.modules.auth.nonce import Nonces
 from kamtool.modules.auth.passwords import qop_of
 from kamtool.modules.auth.replay import SharedUses, Uses
 from kamtool.script.context import Context
-from kamtool.server.workers import Team
 from kamtool.sip.digest import ALGORITHMS, ha1, parse_credentials
+
+if TYPE_CHECKING:
+    from kamtool.server.workers import Team
 
 logger = logging.getLogger("kamtool.auth")
 
@@ -42,6 +45,9 @@ class Auth(Module):
     """
 
     name = "auth"
+
+    lacking = False
+    """Whether an account has no hash but that by MD5: auth_db knows."""
 
     live = (
         "add_authinfo_hdr",
@@ -72,7 +78,12 @@ class Auth(Module):
     realm_prefix = Param("", "a prefix that is taken off realms: with `sip.`, sip.example.com is example.com")
     use_domain = Param(0, "1: pv_auth_check() compares domains too")
     algorithm = Param(
-        "", "MD5, SHA-256 or SHA-512-256; a list `SHA-256,MD5` offers several, the first preferred"
+        "",
+        "MD5, SHA-256 or SHA-512-256; a list `SHA-256,MD5` offers several, the first preferred; "
+        "MD5 alone as long as an account of auth_db has no other hash",
+    )
+    md5_only = Param(
+        "", "a regular expression of User-Agents that are offered MD5 alone; `^$` is one that gives no name"
     )
     add_authinfo_hdr = Param(0, "1: answers carry Authentication-Info")
     proxy_challenge_header = Param("Proxy-Authenticate", "the header of a challenge with 407")
@@ -93,6 +104,10 @@ class Auth(Module):
                 raise ConfigError(
                     f"auth: no algorithm {name!r}", hint=f"there is {', '.join(ALGORITHMS)}", code="KT1201"
                 )
+        try:
+            self.md5_agents = re.compile(self.md5_only) if self.md5_only else None
+        except re.error as error:
+            raise ConfigError(f"auth: md5_only: {self.md5_only!r}: {error}", code="KT1201") from None
         if self.qop not in ("", "auth", "auth-int"):
             raise ConfigError(f"auth: qop is auth or auth-int, not {self.qop!r}", code="KT1201")
 

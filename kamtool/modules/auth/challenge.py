@@ -64,9 +64,19 @@ def headers(auth: Auth, ctx: Context, name: str, realm: str, qop: str, stale: bo
         stale = True
     nonce = auth.nonces.make(int(time.time()), binding_of(auth, ctx) if auth.checks else b"")
     realm = auth.stripped(realm) if auth.realm_prefix else realm
-    if not auth.algorithms:
+    if not auth.algorithms or _knows_md5_alone(auth, ctx):
         return [header(name, realm, nonce, qop, "", stale)]
     return [header(name, realm, nonce, qop, algorithm, stale) for algorithm in auth.algorithms]
+
+
+def _knows_md5_alone(auth: Auth, ctx: Context) -> bool:
+    """Whether it would not help to offer more: an account has no other hash, or the phone would give up."""
+    if len(auth.algorithms) < 2 or "MD5" not in auth.algorithms:
+        return False
+    agents = auth.md5_agents
+    return auth.lacking or (
+        agents is not None and agents.search(ctx.msg.header("User-Agent") or "") is not None
+    )
 
 
 def qop_of(flags: int, default: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import suppress
 
 from kamtool.errors import ConfigError, ParseError, StoreError
 from kamtool.module import ANY, REQUEST_ROUTE, Host, Module, Param, Variable, function, rpc
@@ -11,7 +12,7 @@ from kamtool.modules.auth import PROXY, WWW, Auth
 from kamtool.modules.auth.checking import Claim, algorithm_of
 from kamtool.modules.auth.codes import Code
 from kamtool.modules.auth.identity import matches
-from kamtool.modules.auth_db.credentials import Columns, Subscriber, Subscribers
+from kamtool.modules.auth_db.credentials import SHA256_LENGTH, Columns, Subscriber, Subscribers
 from kamtool.modules.db_sqlite import open_database
 from kamtool.script.context import Context
 from kamtool.sip.digest import ha1
@@ -21,7 +22,8 @@ from kamtool.store.database import Database
 logger = logging.getLogger("kamtool.auth_db")
 
 VERSION = 7
-SHA256_LENGTH = 64
+LOOK_EVERY = 60
+"""Seconds between looks for accounts that other programs have made, without a hash by SHA-256."""
 
 
 class AuthDb(Module):
@@ -59,6 +61,25 @@ class AuthDb(Module):
         self._loads = [self._load(entry) for entry in self.load_credentials.split(";") if entry.strip()]
         if self.version_table:
             self._check_version("subscriber", missing=True)
+        self._seen = -1
+        if len(auth.algorithms) > 1:
+            auth.lacking = True  # until it is known otherwise
+            with suppress(StoreError):
+                self._table("subscriber")
+            await self._look()
+            self.every(LOOK_EVERY, self._look)
+
+    async def _look(self) -> None:
+        """Tell auth whether an account knows MD5 alone; looked up again once the file has changed."""
+        try:
+            generation = self.database.generation()
+            if generation != self._seen:
+                tables = list(self._tables.values())
+                lacking = [await table.lacks("SHA-256", bool(self.calculate_ha1)) for table in tables]
+                self.auth.lacking, self._seen = any(lacking), generation
+        except StoreError as error:
+            logger.warning("%s; MD5 alone is offered", error)
+            self.auth.lacking = True
 
     def _load(self, entry: str) -> tuple[Variable, str]:
         variable, equals, column = entry.strip().rpartition("=")
@@ -86,6 +107,7 @@ class AuthDb(Module):
             )
             found = Subscribers(self.database, table, columns, use_domain=bool(self.use_domain))
             self._tables[table] = found
+            self._seen = -1
             self.server.spawn(self._fill(found), f"auth_db: read {table}")
         return found
 
@@ -207,10 +229,13 @@ class AuthDb(Module):
         return True
 
     @rpc("auth_db.forget", workers="all")
-    def auth_db_forget(self) -> None:
+    async def auth_db_forget(self) -> None:
         """Read every subscriber again from the database when one is next asked for."""
         for table in self._tables.values():
             table.forget()
+        self._seen = -1
+        if len(self.auth.algorithms) > 1:
+            await self._look()
 
 
 def _from_domain(ctx: Context) -> str:

@@ -21,6 +21,7 @@ LOOK_EVERY = 0.005  # seconds between looks at the file's generation
 MOST = 200_000  # users kept, about half a KiB each
 MOST_ABSENT, LONGEST_ABSENT = 10_000, 64  # names kept that are nobody's, and their octets
 FILL = 25_000  # rows read ahead
+SHA256_LENGTH = 64  # of an HA1, in hexadecimal digits
 
 Key = tuple[str, str]
 """A user, and with `use_domain` the domain, else ""."""
@@ -84,6 +85,15 @@ class Subscribers:
         self._more_hashes = "subscriber_ha1" in {
             row[0] for row in database.read("SELECT name FROM sqlite_master WHERE type = 'table'")
         }
+        other = (
+            "AND NOT EXISTS (SELECT 1 FROM subscriber_ha1 h WHERE h.algorithm = ? "
+            f"AND h.username = s.{columns.user} AND h.domain = s.{columns.domain})"
+        ) * self._more_hashes
+        by_md5 = (
+            f"length(s.{columns.password}) NOT IN (0, {SHA256_LENGTH})",
+            (f"s.{columns.password} = '' AND " + (f"s.{ha1} <> ''" if ha1 in present else "0")),
+        )
+        self._lacking = [f"SELECT EXISTS (SELECT 1 FROM {table} s WHERE {each} {other})" for each in by_md5]
 
     def find(self, user: str, domain: str, now: float) -> Subscriber | None:
         """The row of `user`; among several (without `use_domain`) the one of `domain`, else the first."""
@@ -105,6 +115,11 @@ class Subscribers:
             (_bound(user), _bound(domain), algorithm),
         )
         return rows[0] if rows else None
+
+    async def lacks(self, algorithm: str, in_clear: bool) -> bool:
+        """Whether an account with an HA1 by MD5 has none by this algorithm; `in_clear`: nor its password."""
+        rows = await self._database.query(self._lacking[in_clear], (algorithm,) if self._more_hashes else ())
+        return bool(rows[0][0])
 
     def forget(self) -> None:
         """Read every row again when it is next wanted."""

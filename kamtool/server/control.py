@@ -222,7 +222,8 @@ def give(path: Path, user: str, group: str) -> None:
         raise ConfigError(
             f"{path} cannot be given to {user}:{group}: there is no such user or group"
         ) from None
-    os.chown(path, owner, number)
+    if (owner, number) != (-1, -1):  # under a system call filter even a chown that changes nothing is refused
+        os.chown(path, owner, number)
 
 
 def _answers(path: Path, kind: int) -> bool:

@@ -225,6 +225,19 @@ def test_taking_over_from_nobody_is_one_clear_error(served, tmp_path):
     assert os.listdir(server.folder) == []
 
 
+def test_a_listen_on_sctp_is_refused_in_one_line(served, tmp_path):
+    path = cfg_file(tmp_path)
+    path.write_text(path.read_text().replace("#!KAMAILIO\n", "#!KAMAILIO\nlisten=sctp:127.0.0.1:5060\n", 1))
+    server = served()
+    done = subprocess.run(
+        [*KAMTOOL, "serve", "-f", path], env=server.environment, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "sctp:127.0.0.1:5060: this transport is not built" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_sigusr2_starts_the_successor(served, peer, tmp_path, workers):
     server = served().start("-f", cfg_file(tmp_path), "--workers", workers)

@@ -24,7 +24,8 @@ log = logging.getLogger("kamtool.server")
 
 WANTED_LATER = (
     "asyncio", "concurrent.futures", "concurrent.futures.thread", "dns", "dns.rdtypes", "encodings.idna",
-    "h11", "json", "multiprocessing.resource_sharer", "resource", "sqlite3", "ssl", "traceback", "uvloop", "wsproto",
+    "h11", "json", "multiprocessing.resource_sharer", "resource", "sqlite3", "ssl", "traceback", "uvloop",
+    "wsproto",
 )  # fmt: skip
 ROOMS = ("sip", "script", "store", "transport", "server", "debug", "tools")
 

@@ -14,6 +14,16 @@ from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mypy_extensions import mypyc_attr as mypyc_attr
+else:
+
+    def mypyc_attr(**_: Any) -> Any:
+        """Only the compiler reads it; it comes with the type checker, which a server does without."""
+        return lambda decorated: decorated
+
 
 MODULES = (
     "kamtool.modules.auth.challenge",
@@ -55,6 +65,7 @@ MODULES = (
     "kamtool.sip.uri",
     "kamtool.sip.via",
     "kamtool.transport.beat",
+    "kamtool.transport.sending",
     "kamtool.transport.udp",
 )
 ROOT = Path(__file__).parent.parent

@@ -156,13 +156,16 @@ class ValueCode:
             return of_constant("")
         if len(template) == 1 and isinstance(template[0], str):
             return of_constant(template[0])
-        text, shown = "", []
+        text, shown, operands = "", [], []
         for part in template:
             if isinstance(part, str):
                 text += part.replace("%", "%%")
             else:
                 text += "%s"
-                shown.append(self._shown(self.reference(part), bool(part.steps)))
+                operands.append(self.reference(part))
+                shown.append(self._shown(operands[-1], bool(part.steps)))
+        if text == "%s" and operands[0].type in ("str", "str?"):
+            return Operand(shown[0], "str")
         # CPython compiles `"…%s…" % (…,)` as it does f-strings, and quotes need no care here.
         return Operand(f"({text!r} % ({', '.join(shown)},))", "str")
 

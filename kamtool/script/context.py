@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kamtool.module import Host, Routes
 
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from kamtool.script.avp import Avps
     from kamtool.sip.flow import Flow, Socket
     from kamtool.sip.message import Message
+
+
+# Looked up once: an enum's members are slow to reach in Python 3.11.
+_REQUEST: Final = Routes.REQUEST
 
 
 class Exit(Exception):  # a way out, not an error
@@ -48,7 +52,7 @@ class Context:
     as `(start, end, replacement)` on `msg.data` and applied when the message is sent.
     """
 
-    route_kind: Routes = Routes.REQUEST
+    route_kind: Routes = _REQUEST
     route_name: str = ""
     line: int = 0
 

@@ -86,7 +86,7 @@ class FromVariables:
     def set_fu(self, ctx: Context, value: Value) -> None:
         set_uri(ctx, "From", value)
 
-    @pv("fU", "from.user", setter="set_fU", kind=str)
+    @pv("fU", "from.user", setter="set_fU", kind=str, inline="(ctx.msg.from_user or self.get_fU(ctx))")
     def get_fU(self, ctx: Context) -> Value:  # noqa: N802
         """The user of the From URI."""
         user = address_part(ctx.msg, False, False)
@@ -99,7 +99,7 @@ class FromVariables:
         if type(value) is not int:
             set_uri_part(ctx, "From", user=value or None)
 
-    @pv("fd", "from.domain", setter="set_fd", kind=str)
+    @pv("fd", "from.domain", setter="set_fd", kind=str, inline="(ctx.msg.from_host or self.get_fd(ctx))")
     def get_fd(self, ctx: Context) -> Value:
         """The host of the From URI."""
         host = address_part(ctx.msg, False, True)

@@ -51,7 +51,7 @@ class Myself:
         """Look again at every host."""
         self._answers.clear()
 
-    def __call__(self, host: str, port: int | None, transport: str) -> bool:
+    def __call__(self, host: str, port: int | None = None, transport: str = "") -> bool:
         key = (host, port, transport)
         answer = self._answers.get(key)
         if answer is None:

@@ -12,6 +12,7 @@ from kamtool.server.running import Running
 from kamtool.sip.flow import Flow
 from kamtool.sip.framing import Broken
 from kamtool.sip.message import Request, Response, salvage
+from kamtool.speed import count
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
@@ -21,6 +22,7 @@ log = logging.getLogger("kamtool.receive")
 STREAMS = frozenset(("tcp", "tls"))
 """Where a message without Content-Length has no end; a WebSocket frame has one (RFC 7118 §5.2)."""
 
+RECEIVED = ("core:rcv_requests",)
 RECEIVED_EVENT = "core:msg-received"
 PARSE_ERROR_EVENT = "core:receive-parse-error"
 FILTERED_ACK_EVENT = "sl:filtered-ack"
@@ -32,6 +34,8 @@ class Receive:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.running: Running = server.running
+        self.stats = server.stats
+        self.force_rport = server.force_rport
         self.accept_aliases = bool(server.setting("tcp_accept_aliases", False))
         self.length_optional = bool(server.setting("tcp_accept_no_cl", False))
         self.arriving: Callable[[bytes, Flow], bytes] | None = None
@@ -62,14 +66,13 @@ class Receive:
 
     def request(self, msg: Request, flow: Flow) -> None:
         server = self.server
-        stats = server.stats
-        stats["core:rcv_requests"] += 1
+        count(self.stats, RECEIVED)
         program = server.program
         method = msg.method
         if method == "ACK" and self._absorb(msg, flow):
             return
         ctx = Context(server, msg, flow)
-        if server.force_rport:
+        if self.force_rport:
             ctx.force_rport = True
         if program.event_routes and RECEIVED_EVENT in program.event_routes:
             server.run_event(RECEIVED_EVENT, {}, ctx)

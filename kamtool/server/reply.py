@@ -14,11 +14,12 @@ from kamtool.server.routing import reply_flow, source
 from kamtool.server.transaction import ServerTransaction
 from kamtool.sip import build
 from kamtool.sip.message import Message
-from kamtool.speed import answer, respond
+from kamtool.speed import answer, count, respond
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
 
+FAILURES = ("sl:failures",)
 LOCAL_RESPONSE = "tm:local-response"
 Headers = Sequence[tuple[str, str]]
 
@@ -37,6 +38,9 @@ class Replies:
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self.stats = server.stats
+        self._counted: dict[int, tuple[str, ...]] = {}
+        self._lines: dict[str, tuple[int, bytes]] = {}
         self.stateless_key = urandom(4).hex()
         self.stateful_key = urandom(4).hex()
         self.server_line = b""
@@ -61,6 +65,27 @@ class Replies:
     def is_ours(self, to_tag: str) -> bool:
         """Whether an ACK with this To-tag answers a stateless response of this server."""
         return to_tag.startswith(self.stateless_key)
+
+    def reply(
+        self, ctx: Context, status: int, reason: str, headers: Headers = (), body: bytes = b"",
+        content_type: str = "",
+    ) -> bool:  # fmt: skip
+        """Answer the request in `ctx`, with its transaction if it has one."""
+        if ctx.transaction is None:
+            return self.stateless(ctx, status, reason, headers, body, content_type)
+        if not ctx.msg.is_request:
+            return False
+        return self.stateful(ctx.transaction, status, reason, headers, body, content_type)
+
+    def _first_line(self, status: int, reason: str) -> bytes:
+        known = self._lines.get(reason)
+        if known is not None and known[0] == status:
+            return known[1]
+        if len(self._lines) >= 1024:
+            self._lines.clear()
+        line = status_line(status, reason)
+        self._lines[reason] = (status, line)
+        return line
 
     def by_script(self, ctx: Context, status: int, reason: str) -> bool:
         """`sl_send_reply`: without a transaction; what is no status is answered `otherwise`."""
@@ -92,7 +117,7 @@ class Replies:
         else:
             remote = flow.remote
             data = answer(
-                msg, status, status_line(status, reason), self.stateless_key, remote[0], remote[1],
+                msg, status, self._first_line(status, reason), self.stateless_key, remote[0], remote[1],
                 ctx.force_rport, ctx.reply_headers, self.server_line,
             )  # fmt: skip
         if flow.transport == "udp" and (msg.via_rport >= 0 or ctx.force_rport):
@@ -103,14 +128,13 @@ class Replies:
                 sent = server.transports.send(back, data)
             else:
                 sent = server.send_reply_by(back, msg, data)
-        stats = server.stats
         if sent:
-            of_class, of_status = _counted(status)
-            stats["sl:sent_replies"] += 1
-            stats[of_class] += 1
-            stats[of_status] += 1
+            names = self._counted.get(status)
+            if names is None:
+                names = self._counted[status] = _names(status)
+            count(self.stats, names)
         else:
-            stats["sl:failures"] += 1
+            count(self.stats, FAILURES)
         if ctx._scratch and "reply.sent" in ctx._scratch:
             ctx._scratch["reply.sent"](status, data)
         if (ctx.program or server.program).event_routes.get("sl:local-response"):
@@ -193,6 +217,5 @@ class Replies:
         return lines
 
 
-@lru_cache(1024)
-def _counted(status: int) -> tuple[str, str]:
-    return f"sl:{status // 100}xx_replies", f"sl:{status}_replies"
+def _names(status: int) -> tuple[str, ...]:
+    return "sl:sent_replies", f"sl:{status // 100}xx_replies", f"sl:{status}_replies"

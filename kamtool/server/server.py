@@ -7,7 +7,7 @@ import gc
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from kamtool.errors import KamtoolError, TransportError
@@ -98,10 +98,12 @@ class Server:
         self.started_at = time.time()
         self.now: Callable[[], float] = time.monotonic
         self.stateful = False
-        self.myself = Myself(())
+        self.myself = self.is_myself = Myself(())
+        """Whether a URI with some host, port and transport means this server."""
         self.running = Running(self)
         self.run, self.drive, self.run_event = self.running.run, self.running.drive, self.running.event
         self.log_failure, self.script_failed = self.running.log_failure, self.running.script_failed
+        self.force_rport = bool(self.setting("force_rport", False))
         self._receive = Receive(self)
         self.receive: Callable[[bytes, Flow], None] = self._receive.message
         """One datagram, or one message cut from a stream: what the transports call."""
@@ -116,6 +118,7 @@ class Server:
         self.transactions = Transactions(self.responses, self.transports.send, self.now)
         self.tap = Tap(self.transports, self.transactions)
         self.replies = Replies(self)
+        self.reply = self.replies.reply
         if self.team and self.link:
             self.branch_start = self.team.prefix(self.worker)
             self.transactions.use_prefix(self.branch_start)
@@ -139,7 +142,6 @@ class Server:
         self._is_sweeping = False
         self._mhomed = bool(self.setting("mhomed", False))
         self.blocklist = blocklist_for(self.setting, lambda: self.now())
-        self.force_rport = bool(self.setting("force_rport", False))
         self.local_rport = bool(self.setting("local_rport", False))
         self.udp_mtu = int(self.setting("udp_mtu", 0))
         """Requests over UDP that are larger, in octets, leave by `udp_mtu_proto`; 0 for no limit."""
@@ -177,7 +179,7 @@ class Server:
             handover.listen_to_worker_0(self, estate)
             if self.blocklist is not None:
                 self.transports.watch_errors()
-            self.myself = Myself(self.sockets, listen.aliases_of(self.settings))
+            self.myself = self.is_myself = Myself(self.sockets, listen.aliases_of(self.settings))
             for module in list(self.modules.values()):
                 if not (self.worker and module.alone):
                     await module.start()
@@ -301,10 +303,6 @@ class Server:
         """The listening socket with this address, bound or advertised."""
         return self.transports.socket(transport, address) or self.transports.find_socket(transport, *address)
 
-    def is_myself(self, host: str, port: int | None = None, transport: str = "") -> bool:
-        """Whether a URI with this host, port and transport means this server."""
-        return self.myself(host, port, transport)
-
     def count(self, name: str) -> None:
         """One more of this."""
         self.stats[name] += 1
@@ -375,17 +373,6 @@ class Server:
             watcher(flow)
         if self.program is not None and "tcp:closed" in self.program.event_routes:
             self.run_event("tcp:closed", {"tcp.flow": flow, "tcp.reason": reason})
-
-    def reply(
-        self, ctx: Context, status: int, reason: str, headers: Sequence[tuple[str, str]] = (),
-        body: bytes = b"", content_type: str = "",
-    ) -> bool:  # fmt: skip
-        """Answer the request in `ctx`, with its transaction if it has one."""
-        if ctx.transaction is not None and not ctx.msg.is_request:
-            return False
-        if ctx.transaction is not None:
-            return self.replies.stateful(ctx.transaction, status, reason, headers, body, content_type)
-        return self.replies.stateless(ctx, status, reason, headers, body, content_type)
 
     async def forward(self, ctx: Context, uri: str = "", transport: str = "") -> bool:
         """Send the request on without a transaction: to `uri` when given, else by `$du` or the R-URI."""

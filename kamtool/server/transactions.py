@@ -40,6 +40,7 @@ from kamtool.sip.transaction import (
     Machine,
 )  # fmt: skip
 from kamtool.sip.via import MAGIC_COOKIE
+from kamtool.speed import match_key
 
 _UNUSUAL = TIMEOUT | FAILED | TERMINATED
 _RARE = _UNUSUAL | ARM_RETRANSMIT
@@ -88,11 +89,7 @@ class Transactions:
     @staticmethod
     def key(msg: Message, method: str) -> Key:
         """§17.2.3: branch, sent-by and method; without the magic cookie the rules of RFC 2543."""
-        branch = msg.branch
-        if branch.startswith(MAGIC_COOKIE) and len(branch) > 7:
-            return branch, msg.via_host, msg.via_port, method
-        via = msg.data[msg.via_start : msg.via_end]
-        return msg.uri, msg.from_tag, msg.call_id, msg.cseq, via, method
+        return match_key(msg, method)
 
     def key_of(self, msg: Message) -> Key:
         """The key by which `find` looks; the last one is kept, for a script asks several times."""

@@ -22,7 +22,7 @@ def answer(Index index not None, int status, bytes status_line not None, str key
                 or index._received.end > index._received.start):
             received = PyBytes_FromStringAndSize(<const char*>source.p, source.size)
     if status > 100 and index._to_tag.start == index._to_tag.end:
-        number = hash((index.branch, index.call_id, index.from_tag, index.cseq)) & 0xFFFFFFFF
+        number = hash((index.branch, index.call_id, text_of_span(p, index._from_tag), index.cseq)) & 0xFFFFFFFF
         tag = tagged(key, number)
     if lines and status > 100:
         room = PyBytes_GET_SIZE(extra)
@@ -42,7 +42,7 @@ def answer(Index index not None, int status, bytes status_line not None, str key
         used = target - PyBytes_AS_STRING(more)
         if used != room:
             more = more[:used]
-    return respond(index, status, status_line, tag, received, rport, more)
+    return responded(index, status, status_line, tag, received, rport, more, b"")
 
 
 cdef bytes tagged(str key, unsigned int number):

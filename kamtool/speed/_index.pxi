@@ -20,7 +20,7 @@ cdef enum:
 cdef class Index:
     cdef readonly bytes data
     cdef readonly str method, uri, call_id, branch, cseq_method
-    cdef str _from_text, _to_text
+    cdef str _from_text, _to_text, _from_user, _from_host
     cdef public object from_memo, to_memo, via_memo, uri_memo
     cdef readonly bint is_request
     cdef readonly int status, first_line_end, head_end, body_start
@@ -411,6 +411,29 @@ cdef class Index:
         return self._to_text
 
     @property
+    def from_user(self):
+        if self._from_user is None:
+            self.split_from()
+        return self._from_user
+
+    @property
+    def from_host(self):
+        if self._from_host is None:
+            self.split_from()
+        return self._from_host
+
+    cdef int split_from(self) except -1:
+        cdef SipUri found
+        cdef Octets p = self.octets()
+        cdef Span span = self._from_address
+        if span.end > span.start and is_uri(p, span.start, span.end) and scan_sip_uri(p, span.start, span.end, &found):
+            self._from_user = text_of_span(p, found.user) if found.user.end > found.user.start else ""
+            self._from_host = text_of_span(p, found.host)
+        else:
+            self._from_user = self._from_host = ""
+        return 0
+
+    @property
     def from_tag(self):
         return text_of_span(self.octets(), self._from_tag)
 
@@ -556,11 +579,14 @@ cdef class Index:
         return result
 
 
+cdef dict ID_OF = dict(_IDS)
+
+
 cdef int known_id(str name) except -1:
-    number = _IDS.get(name)
-    if number is None:
-        number = _IDS.get(name.lower(), 0)
-    return number
+    cdef PyObject* number = PyDict_GetItemWithError(ID_OF, name)
+    if number == NULL:
+        number = PyDict_GetItemWithError(ID_OF, name.lower())
+    return 0 if number == NULL else <object>number
 
 
 cdef inline bytes lowered(str name):

@@ -26,6 +26,9 @@ cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
     int _PyBytes_Resize(PyObject** octets, Py_ssize_t size) except -1
     ctypedef struct PyObject
+    bint PyDict_Check(object held)
+    PyObject* PyDict_GetItemWithError(object held, object key) except? NULL
+    int PyDict_SetItem(object held, object key, object value) except -1
 
 include "_scan.pxi"
 include "_names.pxi"
@@ -37,6 +40,8 @@ include "_routes.pxi"
 include "_proof.pxi"
 include "_binding.pxi"
 include "_step.pxi"
+include "_counting.pxi"
+include "_matching.pxi"
 
 if __import__("sys").platform == "linux":
     try:

@@ -9,42 +9,51 @@ cdef struct Md5:
     unsigned char block[64]
 
 cdef Word MD5_ADD[64]
-cdef int MD5_TURN[64]
 cdef int MD5_TAKE[64]
 
 cdef void _fill_md5():
     cdef int i
     from math import floor, sin
-    turns = ((7, 12, 17, 22), (5, 9, 14, 20), (4, 11, 16, 23), (6, 10, 15, 21))
     takes = ((1, 0), (5, 1), (3, 5), (7, 0))
     for i in range(64):
         MD5_ADD[i] = <Word>floor(abs(sin(i + 1)) * 4294967296.0)
-        MD5_TURN[i] = turns[i // 16][i % 4]
         MD5_TAKE[i] = (takes[i // 16][0] * i + takes[i // 16][1]) % 16
 
 _fill_md5()
 
 
+cdef inline Word turned_word(Word value, int bits) noexcept nogil:
+    return value << bits | value >> (32 - bits)
+
+
 cdef void md5_block(Md5* md5, const unsigned char* block) noexcept nogil:
     """RFC 1321 §3.4."""
     cdef Word words[16]
-    cdef Word a = md5.state[0], b = md5.state[1], c = md5.state[2], d = md5.state[3], f
+    cdef Word a = md5.state[0], b = md5.state[1], c = md5.state[2], d = md5.state[3]
     cdef int i
     for i in range(16):
         words[i] = (block[4 * i] | <Word>block[4 * i + 1] << 8 | <Word>block[4 * i + 2] << 16
                     | <Word>block[4 * i + 3] << 24)
-    for i in range(64):
-        if i < 16:
-            f = (b & c) | (~b & d)
-        elif i < 32:
-            f = (d & b) | (~d & c)
-        elif i < 48:
-            f = b ^ c ^ d
-        else:
-            f = c ^ (b | ~d)
-        f = f + a + MD5_ADD[i] + words[MD5_TAKE[i]]
-        a, d, c = d, c, b
-        b = b + (f << MD5_TURN[i] | f >> (32 - MD5_TURN[i]))
+    for i in range(0, 16, 4):
+        a = b + turned_word(a + (d ^ (b & (c ^ d))) + MD5_ADD[i] + words[MD5_TAKE[i]], 7)
+        d = a + turned_word(d + (c ^ (a & (b ^ c))) + MD5_ADD[i + 1] + words[MD5_TAKE[i + 1]], 12)
+        c = d + turned_word(c + (b ^ (d & (a ^ b))) + MD5_ADD[i + 2] + words[MD5_TAKE[i + 2]], 17)
+        b = c + turned_word(b + (a ^ (c & (d ^ a))) + MD5_ADD[i + 3] + words[MD5_TAKE[i + 3]], 22)
+    for i in range(16, 32, 4):
+        a = b + turned_word(a + (c ^ (d & (b ^ c))) + MD5_ADD[i] + words[MD5_TAKE[i]], 5)
+        d = a + turned_word(d + (b ^ (c & (a ^ b))) + MD5_ADD[i + 1] + words[MD5_TAKE[i + 1]], 9)
+        c = d + turned_word(c + (a ^ (b & (d ^ a))) + MD5_ADD[i + 2] + words[MD5_TAKE[i + 2]], 14)
+        b = c + turned_word(b + (d ^ (a & (c ^ d))) + MD5_ADD[i + 3] + words[MD5_TAKE[i + 3]], 20)
+    for i in range(32, 48, 4):
+        a = b + turned_word(a + (b ^ c ^ d) + MD5_ADD[i] + words[MD5_TAKE[i]], 4)
+        d = a + turned_word(d + (a ^ b ^ c) + MD5_ADD[i + 1] + words[MD5_TAKE[i + 1]], 11)
+        c = d + turned_word(c + (d ^ a ^ b) + MD5_ADD[i + 2] + words[MD5_TAKE[i + 2]], 16)
+        b = c + turned_word(b + (c ^ d ^ a) + MD5_ADD[i + 3] + words[MD5_TAKE[i + 3]], 23)
+    for i in range(48, 64, 4):
+        a = b + turned_word(a + (c ^ (b | ~d)) + MD5_ADD[i] + words[MD5_TAKE[i]], 6)
+        d = a + turned_word(d + (b ^ (a | ~c)) + MD5_ADD[i + 1] + words[MD5_TAKE[i + 1]], 10)
+        c = d + turned_word(c + (a ^ (d | ~b)) + MD5_ADD[i + 2] + words[MD5_TAKE[i + 2]], 15)
+        b = c + turned_word(b + (d ^ (c | ~a)) + MD5_ADD[i + 3] + words[MD5_TAKE[i + 3]], 21)
     md5.state[0] += a
     md5.state[1] += b
     md5.state[2] += c
@@ -130,6 +139,7 @@ cdef enum:
     PARTS = 10
 
 cdef const char* PART_NAMES[10]
+cdef Py_ssize_t[10] PART_SIZES = [8, 5, 5, 3, 8, 9, 6, 6, 3, 2]
 PART_NAMES[:] = ["username", "realm", "nonce", "uri", "response", "algorithm", "cnonce", "opaque", "qop", "nc"]
 
 
@@ -292,7 +302,7 @@ def read_proof(Index index not None, str header not None, str realm not None):
             if value.start == at:
                 return None
         for which in range(PARTS):
-            if same(p, name, PART_NAMES[which], strlen(PART_NAMES[which])):
+            if name.end - name.start == PART_SIZES[which] and same(p, name, PART_NAMES[which], PART_SIZES[which]):
                 break
         else:
             return None

@@ -193,6 +193,11 @@ cdef inline char* append(char* target, const char* text, Py_ssize_t size) noexce
 
 def respond(Index index not None, int status, bytes status_line not None, bytes to_tag not None=b"",
             bytes received not None=b"", long rport=0, bytes extra not None=b"", bytes body not None=b""):
+    return responded(index, status, status_line, to_tag, received, rport, extra, body)
+
+
+cdef bytes responded(Index index, int status, bytes status_line, bytes to_tag, bytes received, long rport, bytes extra,
+                     bytes body):
     cdef Edit own[EDITS_ON_STACK]
     cdef char small[SMALL]
     cdef char length[SMALL]

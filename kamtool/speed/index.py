@@ -21,7 +21,7 @@ from kamtool.speed.names import (
     TO,
     VIA,
 )
-from kamtool.speed.scanners import decode, trim
+from kamtool.speed.scanners import decode, split_uri, trim
 
 _METHODS = frozenset(METHODS)
 _IDS = {name.encode(): number for name, number in IDS.items()}
@@ -225,6 +225,22 @@ class Index(Fields):
 
     def _to(self) -> None:
         self.to_address, self.to_tag, self.to_end = self._address(TO)
+
+    @property
+    def from_user(self) -> str:
+        """The user of From's SIP URI, as written; "" where there is none."""
+        return self._part_of_from(1)
+
+    @property
+    def from_host(self) -> str:
+        """The host of From's SIP URI, as written; "" where it is no SIP URI."""
+        return self._part_of_from(3)
+
+    def _part_of_from(self, place: int) -> str:
+        try:
+            return str(split_uri(self.from_address)[place] or "")
+        except ParseError:
+            return ""
 
     def _call_id(self) -> None:
         row = self._required(CALL_ID)

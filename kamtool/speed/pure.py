@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from kamtool.speed.answering import answer
 from kamtool.speed.binding import Contact, address_part, aor_of, register_fields
+from kamtool.speed.counting import count
 from kamtool.speed.datagrams import recv_batch, send_batch
 from kamtool.speed.index import Index
+from kamtool.speed.matching import match_key
 from kamtool.speed.proof import Proof, make_nonce, md5_of, read_nonce, read_proof
 from kamtool.speed.routes import lone_route
 from kamtool.speed.scanners import (
@@ -30,9 +32,11 @@ __all__ = [
     "address_part",
     "answer",
     "aor_of",
+    "count",
     "forward",
     "lone_route",
     "make_nonce",
+    "match_key",
     "md5_of",
     "read_nonce",
     "read_proof",

@@ -13,6 +13,7 @@ from kamtool.errors import TransportError
 from kamtool.sip.flow import RELIABLE, Address, Flow, Socket, Transport
 from kamtool.sip.framing import Broken
 from kamtool.transport.resolver import Resolver
+from kamtool.transport.sending import Sending
 from kamtool.transport.stream import Connection
 from kamtool.transport.target import is_loopback as is_loopback
 from kamtool.transport.tcp import NAMED, TcpTransport
@@ -45,32 +46,29 @@ class Receiver(Protocol):
         """A connection has ended."""
 
 
-class Transports:
+class Transports(Sending):
     """Binds, listens, sends. Nothing here waits but `resolver`."""
 
     def __init__(
         self, receiver: Receiver, *, tcp: TcpOptions | None = None, resolver: Resolver | None = None,
         udp: UdpOptions | None = None,
     ) -> None:  # fmt: skip
+        super().__init__(
+            TcpTransport(
+                tcp or TcpOptions(), receiver.receive, receiver.unsent, receiver.broken, receiver.closed
+            )
+        )
         self.receiver = receiver
         self.udp_options = udp or UdpOptions()
         self._watches_errors = False
         self.resolver = resolver or Resolver()
-        self.tcp = TcpTransport(
-            tcp or TcpOptions(), receiver.receive, receiver.unsent, receiver.broken, receiver.closed
-        )
         self.sockets: list[Socket] = []
         self._sockets: dict[tuple[str, tuple[str, int]], Socket] = {}
-        self._udp: dict[Address, UdpSocket] = {}
         self._dirty: list[UdpSocket] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self.before_reading: Callable[[], None] | None = None
         """Called when datagrams have come, before they are given on: news of others came first."""
-        self.before_sending: Callable[[], None] | None = None
-        """Called before anything leaves: who is told must know what we knew then."""
-        self.leaving: Callable[[bytes, Flow], bytes] | None = None
-        """Other bytes in the place of those that leave, after everybody has seen them; none drops them."""
 
     def start(self, listens: Iterable[Socket], bound: Mapping[Socket, sockets.socket] | None = None) -> None:
         """Bind every socket that is not `bound`, then read from all.
@@ -170,26 +168,6 @@ class Transports:
                 udp.flush()
             if not self._dirty:
                 return
-
-    def send(self, flow: Flow, data: bytes) -> bool:
-        """Send by this flow; false when its connection is gone or takes no more. UDP never says no."""
-        if self.leaving is not None:
-            data = self.leaving(data, flow)
-            if not data:
-                return True
-        if flow.transport == "udp":
-            udp = self._udp.get(flow.local)
-            if udp is None:
-                return False
-            udp.send(data, flow.remote)
-            return True
-        if self.before_sending is not None:
-            self.before_sending()
-        elsewhere = self.tcp.elsewhere
-        if elsewhere is not None and elsewhere.owns(flow.connection):
-            return elsewhere.send(flow, data)
-        connection = self.tcp.find(flow.transport, flow.remote, flow.connection)
-        return connection is not None and connection.write(data)
 
     @property
     def sends_raw(self) -> bool:

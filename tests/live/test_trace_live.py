@@ -109,7 +109,7 @@ async def test_a_trace_that_has_left_leaves_nothing_behind(kamtool, peer, traced
         await until(lambda: not server.tap.watchers)
         await until(lambda: server.program is program)
         assert swapped(server) == before
-    assert server.transports.send.__func__ is Transports.send
+    assert server.transports.send == Transports.send.__get__(server.transports)
 
 
 async def test_every_message_is_seen_with_what_the_script_did(kamtool, peer, traced):

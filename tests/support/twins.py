@@ -30,7 +30,8 @@ INVITE = (
 ATTRIBUTES = (
     "data", "is_request", "method", "status", "uri", "uri_start", "uri_end", "uri_scheme", "uri_user",
     "uri_host", "uri_port", "first_line_end", "head_end", "body_start", "call_id", "branch", "cseq",
-    "cseq_method", "from_address", "from_tag", "to_address", "to_tag", "to_end", "max_forwards",
+    "cseq_method", "from_address", "from_user", "from_host", "from_tag", "to_address", "to_tag", "to_end",
+    "max_forwards",
     "max_forwards_start", "max_forwards_end", "content_length",
     "via_transport", "via_host", "via_port", "via_received", "via_rport", "via_line",
     "via_start", "via_end", "via_insert", "received_start", "received_end", "rport_start", "rport_end",

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kamtool.errors import ParseError
 from kamtool.modules.auth.codes import Code
-from kamtool.modules.auth.nonce import FORGED
-from kamtool.modules.auth.nonce import STALE as STALE_NONCE
 from kamtool.script.context import Context
 from kamtool.sip.digest import Credentials, parse_credentials, response
 from kamtool.sip.nameaddr import quote
@@ -18,15 +16,17 @@ from kamtool.speed import Proof, read_proof
 if TYPE_CHECKING:
     from kamtool.modules.auth import Auth
 
-UNCHALLENGEABLE = frozenset(("ACK", "CANCEL", "PRACK"))
+UNCHALLENGEABLE: Final = frozenset(("ACK", "CANCEL", "PRACK"))
 
 # Looked up once: an enum's members are slow to reach in Python 3.11.
-OK, NO_CREDENTIALS, ERROR = int(Code.OK), int(Code.NO_CREDENTIALS), int(Code.ERROR)
-UNKNOWN_USER = int(Code.UNKNOWN_USER)
+OK: Final = int(Code.OK)
+NO_CREDENTIALS: Final = int(Code.NO_CREDENTIALS)
+ERROR: Final = int(Code.ERROR)
+UNKNOWN_USER: Final = int(Code.UNKNOWN_USER)
 
-STALE = "auth.stale"
+STALE: Final = "auth.stale"
 
-WITHOUT_CHOICE = ("MD5",)
+WITHOUT_CHOICE: Final = ("MD5",)
 """What is accepted when `algorithm` names none: the challenge then means MD5."""
 
 Claim = Credentials | Proof
@@ -82,16 +82,16 @@ def authenticate(
     algorithm = "MD5" if plain else algorithm_of(claim)
     if algorithm not in (auth.algorithms or WITHOUT_CHOICE):
         return Code.ERROR, claim
-    created, number, validity = auth.nonces.check(
+    created, number, fresh = auth.nonces.read(
         claim.nonce, int(time.time()), binding_of(auth, ctx) if auth.checks else b""
     )
-    if validity is FORGED:
+    if created < 0:
         return Code.ERROR, claim
     known = secret(claim)
     ha1 = known or auth.nobody[algorithm]
     right = claim.proves(ha1, method) if plain else proves(claim, ha1, method, msg.body)
     right = right and known is not None
-    if validity is STALE_NONCE:
+    if not fresh:
         # RFC 7616 §3.3: stale=true tells a phone to try again without asking for the password,
         # so only one that knew it is told.
         if right:

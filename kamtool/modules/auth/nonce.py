@@ -51,12 +51,17 @@ class Nonces:
         self._number = number = (self._number + 1) & 0xFFFFFFFF
         return make_nonce(self._key, now & 0xFFFFFFFF, number, checks, binding)
 
-    def check(self, text: str, now: int, binding: bytes = b"") -> Nonce:
-        """Whether a nonce is ours, meant for this request, and young enough."""
+    def read(self, text: str, now: int, binding: bytes) -> tuple[int, int, bool]:
+        """When a nonce was made, its number, whether it is young enough; (-1, 0, False): it is not ours."""
         read = read_nonce(self._key, text, binding)
         if read is None:
-            return NOT_OURS
+            return -1, 0, False
         created, number = read
         age = now - created
         fresh = -self._drift <= age <= self._expire and created >= self._started - self._drift
-        return Nonce(created, number, GOOD if fresh else STALE)
+        return created, number, fresh
+
+    def check(self, text: str, now: int, binding: bytes = b"") -> Nonce:
+        """Whether a nonce is ours, meant for this request, and young enough."""
+        created, number, fresh = self.read(text, now, binding)
+        return NOT_OURS if created < 0 else Nonce(created, number, GOOD if fresh else STALE)

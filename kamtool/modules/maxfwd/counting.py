@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from kamtool.script import edits
 from kamtool.script.context import Context
 
-NUMBERS = tuple(b"%d" % number for number in range(256))
+NUMBERS: Final = tuple(b"%d" % number for number in range(256))
 
 
 class Counting:

@@ -98,6 +98,8 @@ class HeaderFunctions:
     @function("remove_hf", routes=ANY)
     def remove_hf(self, ctx: Context, name: Plain) -> bool:
         """Remove every header of that name; false when there is none."""
+        if not ctx.msg.find(name):
+            return False
         return edits.remove(ctx, ctx.msg.fields(name)) > 0
 
     @function("remove_hf_pv", routes=ANY)

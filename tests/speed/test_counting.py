@@ -1,0 +1,50 @@
+"""What the kernel counts, and what it matches requests by."""
+
+import pytest
+
+from kamtool.server.server import Stats
+from tests.support.twins import INVITE, twin  # noqa: F401
+
+
+def test_each_name_is_counted_once_and_begins_at_nothing(twin):  # noqa: F811
+    stats = Stats(a=4)
+    twin.count(stats, ("a", "b"))
+    twin.count(stats, ("b", "b"))
+    assert stats == {"a": 5, "b": 3}
+
+
+def test_a_plain_dict_counts_as_well_and_far_beyond_32_bits(twin):  # noqa: F811
+    stats = {"many": 2**40}
+    twin.count(stats, ("many",))
+    assert stats["many"] == 2**40 + 1
+
+
+def test_a_request_with_the_magic_cookie_is_matched_by_branch_sent_by_and_method(twin):  # noqa: F811
+    key = twin.match_key(twin.Index(INVITE), "INVITE")
+    assert key == ("z9hG4bK776asdhds", "192.0.2.1", 5070, "INVITE")
+
+
+@pytest.mark.parametrize("branch", [b"", b"z9hG4bK", b"1", b"\xff\xfe", b"Z9hG4bK776"])
+def test_without_the_cookie_the_rules_of_rfc_2543_hold(twin, branch):  # noqa: F811
+    index = twin.Index(INVITE.replace(b"z9hG4bK776asdhds", branch))
+    via = index.data[index.via_start : index.via_end]
+    expected = (
+        "sip:bob@example.com", "1928301774", "a84b4c76e66710@pc33.example.com", 314159, via, "INVITE"
+    )  # fmt: skip
+    assert twin.match_key(index, "INVITE") == expected
+
+
+@pytest.mark.parametrize(
+    ("uri", "user", "host"),
+    [
+        (b"sip:alice@example.com", "alice", "example.com"),
+        (b"sip:a%20b@EXAMPLE.com:5070;x=y", "a%20b", "EXAMPLE.com"),
+        (b"sip:example.com", "", "example.com"),
+        (b"sips:alice:secret@[2001:db8::1]", "alice", "[2001:db8::1]"),
+        (b"sip:@", "", ""),
+    ],
+)
+def test_user_and_host_of_from_are_read_as_written(twin, uri, user, host):  # noqa: F811
+    index = twin.Index(INVITE.replace(b"sip:alice@example.com", uri))
+    assert [index.from_user, index.from_host] == [user, host]
+    assert [index.from_user, index.from_host] == [user, host]

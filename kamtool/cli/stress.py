@@ -114,6 +114,12 @@ _OPTIONS = (
         " [default: 0s below 1,000 calls/s, else 1 to 4 ms]",
     ),
     click.option(
+        "--segment",
+        is_flag=True,
+        help="Hand UDP datagrams of one length to the kernel as one, for less CPU; a capture on loopback"
+        " then shows one large datagram. [--find-max always does]",
+    ),
+    click.option(
         "--patience",
         default="10s",
         show_default=True,

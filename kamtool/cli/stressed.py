@@ -87,6 +87,7 @@ def plan_of(name: str, target_text: str, given: Mapping[str, Any]) -> Plan:
         own_twin=own_twin,
         server=given["server"],
         tick=parse_time(given["tick"]) if given["tick"] else None,
+        segment=given["segment"] or given["find_max"],
     )
 
 
@@ -360,6 +361,11 @@ def _print_cost(console: Console, report: reports.Report) -> None:
         console.print(
             f"calls begin, and messages are answered, every {resolution['tick_ms']:g} ms; a message came "
             + ("when the kernel got it" if "kernel" in resolution["arrival"] else resolution["arrival"]),
+            style="dim",
+        )
+    if resolution["segmented"]:
+        console.print(
+            "datagrams of one length left as one (UDP_SEGMENT): a capture on this host may show them whole",
             style="dim",
         )
     if "target" in cost:

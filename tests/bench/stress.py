@@ -4,18 +4,20 @@
 
 `agree`: both measure one target that answers after 20 to 200 ms. `stall`: a server that stands still for one
 second in every ten; the true p99 comes from the schedule. `cost`: CPU of the generator per call of the same
-scenario file (OPTIONS, REGISTER with digest, SIPp's own uac) and calls per CPU second, at rising rates, the
-target on another core.
+scenario file (OPTIONS, REGISTER with digest, SIPp's own uac), at equal rates and at each one's highest, the
+target a reflector on another core.
 """
 
 import csv
 import json
+import re
 import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from kamtool.tools.stress import builtin
@@ -141,99 +143,144 @@ REQUEST = """\
 
   ]]></send>
 """
-ANSWER = """\
-  <send><![CDATA[
-
-      SIP/2.0 {status}
-      [last_Via:]
-      [last_From:]
-      [last_To:];tag=[call_number]
-      [last_Call-ID:]
-      [last_CSeq:]
-      {more}
-      Content-Length: 0
-
-  ]]></send>
-"""
-CHALLENGE = 'WWW-Authenticate: Digest realm="bench", nonce="0[call_number]abcdef", qop="auth", algorithm=MD5'
 PROOF = "[authentication username=alice password=secret]"
 
 
 def scenarios(folder):
-    """Name, the caller's file or SIPp's own name, the target's: both tools run the very same files."""
+    """The names of what is run; both tools run the very same files."""
     options = REQUEST.format(method="OPTIONS", user="", cseq=1, more="Accept: application/sdp")
     first = REQUEST.format(method="REGISTER", user="", cseq=1, more="Expires: 3600")
     again = REQUEST.format(method="REGISTER", user="", cseq=2, more=f"Expires: 3600\n      {PROOF}")
-    good = ANSWER.format(status="200 OK", more="Expires: 3600")
-    bad = ANSWER.format(status="401 Unauthorized", more=CHALLENGE)
     files = {
         "options": options + '  <recv response="200"/>\n',
-        "options-uas": '  <recv request="OPTIONS"/>\n' + good,
         "register": first + '  <recv response="401" auth="true"/>\n' + again + '  <recv response="200"/>\n',
-        "register-uas": '  <recv request="REGISTER"/>\n' + bad + '  <recv request="REGISTER"/>\n' + good,
     }
     for name, text in files.items():
         (folder / f"{name}.xml").write_text(
             f'<?xml version="1.0" encoding="us-ascii"?>\n<scenario name="{name}">\n{text}</scenario>\n'
         )
-    return [("options", "options-uas"), ("register", "register-uas"), ("uac", "uas")]
+    return [*files, "uac"]
 
 
-def us_per_call(command, folder, calls):
-    """CPU of a command per call."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return (after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime) / calls * 1e6
+@dataclass(frozen=True)
+class Run:
+    """One run of a generator: CPU in µs a call, calls a second, and whether every call was made in time."""
+
+    us: float
+    rate: float
+    good: bool
+
+
+def our_run(folder, name, port, rate, *more):
+    """`kamtool stress`; its CPU is that of the run, without Python's start."""
+    report = folder / "cost.json"
+    report.unlink(missing_ok=True)
+    which = [name] if name == "uac" else ["-f", f"{name}.xml"]
+    _limited([*STRESS, *which, f"127.0.0.1:{port}", "-r", str(rate), "-t", f"{SECONDS}s", "--timeout", "3s",
+              "--no-panel", "--json", str(report), *more], folder)  # fmt: skip
+    if not report.exists():
+        return Run(0.0, 0.0, False)
+    made = json.loads(report.read_text())
+    calls = made["calls"]["succeeded"]
+    good = calls == made["calls"]["due"]
+    return Run(made["generator"]["cpu_seconds"] / max(1, calls) * 1e6, calls / SECONDS, good)
+
+
+def sipps_run(folder, name, port, rate):
+    """`sipp` as it is usually started; its CPU is that of the whole process."""
+    which = ["-sn", "uac", "-d", "0"] if name == "uac" else ["-sf", f"{name}.xml"]
+    calls = rate * SECONDS
+    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    code, said = _limited(
+        ["sipp", *which, f"127.0.0.1:{port}", "-i", "127.0.0.1", "-p", str(free_port()),
+         "-r", str(rate), "-m", str(calls), "-nostdin", "-mp", str(free_port())], folder)  # fmt: skip
+    elapsed, after = time.monotonic() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
+    counts = re.findall(r"Successful call +\| +\d+ +\| +(\d+)", said)
+    done = int(counts[-1]) if counts else 0
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    good = code == 0 and done == calls and elapsed < SECONDS * 1.1 + 0.5
+    return Run(cpu / max(1, done) * 1e6, done / elapsed, good)
+
+
+def _limited(command, folder):
+    """Exit code and output of a command; 124 when it had to be ended."""
+    try:
+        ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=4 * SECONDS + 2)
+    except subprocess.TimeoutExpired as late:
+        return 124, (late.stdout or b"").decode()
+    return ended.returncode, ended.stdout
+
+
+SECONDS = 2
+TOOLS = {
+    "ours": our_run,
+    "ours, --segment": lambda *given: our_run(*given, "--segment"),
+    "SIPp": sipps_run,
+}
 
 
 def cost(folder):
-    log = (folder / "uas.log").open("w")
     print(
-        "cost: CPU of the generator per call, medians of three runs in turn; the target, ours, on the other"
+        "cost: CPU of the generator per call; the target, a reflector, on the other core. Ours is that of the"
     )
-    print("      core. Ours is that of the run, without Python's start; SIPp's is its whole.")
-    for name, answering in scenarios(folder):
-        port = free_port()
-        target = ["-f", f"{answering}.xml"] if answering != "uas" else ["uas"]
-        process = subprocess.Popen(
-            [*STRESS, *target, "-l", f"127.0.0.1:{port}", "-t", "600s"], stdout=log, stderr=log, cwd=folder,
+    print(
+        "      run without Python's start, SIPp's its whole. A run counts when every call was made, and in time."
+    )
+    for name in scenarios(folder):
+        target = subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.reflector"], stdout=subprocess.PIPE, text=True,
             preexec_fn=lambda: proc.pin(SERVER_CORE),
         )  # fmt: skip
-        time.sleep(2)
+        port = int(target.stdout.readline())
         try:
             with proc.pinned(GENERATOR_CORE):
-                for rate in (2000, 10000):
-                    print(f"  {name:8} {rate:6}/s  {compare(folder, name, port, rate)}", flush=True)
+                for rate in (5000,):
+                    at_one_rate(folder, name, port, rate)
+                at_the_top(folder, name, port)
         finally:
-            process.terminate()
-            process.wait()
-    log.close()
+            target.kill()
+            target.wait()
 
 
-def compare(folder, name, port, rate, seconds=2):
-    """One line: the medians of both, and how many times SIPp's rate a core of ours makes."""
-    calls, mine, sipps, lost = rate * seconds, [], [], 0
-    ours_is = [name] if name == "uac" else ["-f", f"{name}.xml"]
-    sipp_is = ["-sn", "uac", "-d", "0"] if name == "uac" else ["-sf", f"{name}.xml"]
+def at_one_rate(folder, name, port, rate):
+    """The medians of three valid runs of each tool, in turn."""
+    runs = {tool: [] for tool in TOOLS}
     for _ in range(3):
-        report = folder / "cost.json"
-        command = [*STRESS, *ours_is, f"127.0.0.1:{port}", "-r", str(rate), "-t", f"{seconds}s",
-                   "--no-panel", "--json", str(report)]  # fmt: skip
-        us_per_call(command, folder, 1)
-        made = json.loads(report.read_text())
-        mine.append(made["generator"]["cpu_us_per_call"])
-        lost += made["calls"]["due"] - made["calls"]["succeeded"]
-        command = ["sipp", *sipp_is, f"127.0.0.1:{port}", "-i", "127.0.0.1", "-p", str(free_port()),
-                   "-r", str(rate), "-m", str(calls), "-nostdin", "-timeout", str(seconds + 30),
-                   "-mp", str(free_port())]  # fmt: skip
-        sipps.append(us_per_call(command, folder, calls))
-    one, other = sorted(mine)[1], sorted(sipps)[1]
-    left = f", {lost} of {3 * calls} calls not made or failed" if lost else ""
-    return (
-        f"ours {one:5.1f} us ({1e6 / one:7,.0f} calls a CPU second{left}), SIPp {other:5.1f} us "
-        f"({1e6 / other:7,.0f}): {other / one:.2f} times"
-    )
+        for tool, run in TOOLS.items():
+            runs[tool].append(run(folder, name, port, rate))
+    print(f"  {name:8} at {rate:6,}/s ", end="")
+    show({tool: [one for one in each if one.good] for tool, each in runs.items()})
+
+
+def at_the_top(folder, name, port):
+    """Each tool's highest rate that it makes: 1.5 times as much until it fails twice."""
+    best = {}
+    for tool, run in TOOLS.items():
+        rate, best[tool] = 10000.0, []
+        while True:
+            tries = (run(folder, name, port, int(rate)) for _ in range(2))
+            made = next((one for one in tries if one.good), None)
+            if made is None:
+                break
+            best[tool] = [made]
+            rate *= 1.5
+    print(f"  {name:8} at its top    ", end="")
+    show(best)
+
+
+def show(runs):
+    """One line: µs and rate of each tool, and how many times SIPp's calls a core they are."""
+    middle = {
+        tool: sorted(each, key=lambda one: one.us)[len(each) // 2] for tool, each in runs.items() if each
+    }
+    sipps = middle.get("SIPp")
+    for tool in TOOLS:
+        one = middle.get(tool)
+        words = f"{one.us:6.1f} us {one.rate:7,.0f}/s" if one else "no valid run"
+        if one and sipps and tool != "SIPp":
+            words += f" ({sipps.us / one.us:.2f} x)"
+        print(f" | {tool} {words}", end="")
+    print(flush=True)
 
 
 PARTS = {"agree": agree, "stall": stall, "cost": cost}

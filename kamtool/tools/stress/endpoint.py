@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import select
 import socket
 import ssl
@@ -14,6 +15,7 @@ from kamtool import speed
 from kamtool.errors import TransportError
 from kamtool.sip.flow import Address
 from kamtool.sip.framing import PONG, Framer, Ping
+from kamtool.tools.stress import segments
 from kamtool.tools.stress.kernel import SO_TIMESTAMPNS, Stamped, recv_stamped
 
 Source = tuple[str, int]
@@ -23,6 +25,8 @@ RECEIVE_BUFFER = 8 << 20
 IP_RECVERR = 11
 SO_RCVBUFFORCE, SO_SNDBUFFORCE = 33, 32
 MSG_ERRQUEUE = 0x2000
+UNSEGMENTED = (errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP)
+"""What the kernel says where a route or a device does not take segments."""
 
 
 class Endpoint:
@@ -97,8 +101,39 @@ def shown(host: str) -> bytes:
 class UdpEndpoint(Endpoint):
     """A UDP socket, read and written in batches."""
 
+    segmenting = False
+    """Whether datagrams of one length leave as one, see `segments`."""
+
+    def segment(self) -> None:
+        """From now on send so, where this kernel can."""
+        self.segmenting = segments.supported(self.sock)
+
     def flush(self) -> None:
-        out, failures = self.out, 0  # the kernel appends to this very list
+        if self.segmenting and len(self.out) >= segments.WORTH_IT:
+            self._flush_runs()
+        self._flush_batches(self.out)  # the kernel appends to this very list
+
+    def _flush_runs(self) -> None:
+        """Send what goes in segments; what cannot go so stays in `out`, in its order."""
+        made = segments.runs(self.out)
+        self.out.clear()
+        for number, run in enumerate(made):
+            sent = 0
+            if segments.worth_it(run):
+                try:
+                    sent = segments.send(self.sock, run)
+                except OSError as error:
+                    if error.errno in UNSEGMENTED:
+                        self.segmenting = False
+                    self._refused(error)
+            rest = run[sent:]
+            self._flush_batches(rest)
+            if not self.segmenting:
+                self.out += [one for later in made[number + 1 :] for one in later]
+                return
+
+    def _flush_batches(self, out: list[tuple[bytes, Source]]) -> None:
+        failures = 0
         while out:
             try:
                 sent = speed.send_batch(self.fd, out)

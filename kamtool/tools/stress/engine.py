@@ -17,7 +17,7 @@ from kamtool.tools.stress.calls import NEVER, clock
 from kamtool.tools.stress.endpoint import Endpoint
 from kamtool.tools.stress.kernel import NATIVE
 from kamtool.tools.stress.messages import Messages
-from kamtool.tools.stress.program import Program
+from kamtool.tools.stress.program import RECV, Program
 from kamtool.tools.stress.quick import quick
 from kamtool.tools.stress.schedule import Load, intended
 from kamtool.tools.stress.stats import Second
@@ -151,11 +151,19 @@ class Engine(Messages):
         now = clock()
         for call in list(self.calls.values()):
             if call.own:
-                self._fail(call, "not finished when the run ended")
+                self._fail(call, self.unfinished(call.program, call.at))
         if self.quick is not None:
             self.quick.finish()
         self._take(now, last, time.process_time() - cpu)
         poller.close()
+
+    def unfinished(self, program: Program, at: int) -> str:
+        """Why a call that waits at this step did not end."""
+        if self.abandon and self.stop_reason:
+            return self.stop_reason
+        step = program.steps[at]
+        waiting = f"waiting for {step.what}" if step.kind == RECV else "in a pause"
+        return f"still {waiting} when the run ended"
 
     def _last_moment(self, now: float) -> float:
         """When calls that are still under way are given up, once no more are begun."""
@@ -195,12 +203,16 @@ class Engine(Messages):
 
     def _begin_due(self, next_due: float, now: float, due: Iterator[float], ends: float) -> float:
         """Begin what is due, as much as a burst; when the next one is."""
-        record, dues, last = self.record, [], min(now, ends)
+        dues: list[float] = []
+        record, last = self.record, min(now, ends)
         while next_due <= last and next_due < ends and len(dues) < BURST:
             dues.append(next_due)
             next_due = next(due)
         record.due += len(dues)
-        record.lags += [now - one for one in dues]
+        if dues and dues[0] == dues[-1]:  # one tick's
+            record.late[now - dues[0]] += len(dues)
+        else:
+            record.lags += [now - one for one in dues]
         if self.quick is None or not self.quick.begin_many(dues, now):
             for one in dues:
                 self.begin(one, now)

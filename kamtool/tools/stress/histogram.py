@@ -43,6 +43,13 @@ class Histogram:
         self.total += len(values)
         self.highest = max(self.highest, *values)
 
+    def add_counted(self, durations: Mapping[float, int]) -> None:
+        """Count durations in seconds, each as often as it says."""
+        for seconds, count in durations.items():
+            self.counts[bucket_of(seconds)] += count
+            self.total += count
+            self.highest = max(self.highest, seconds)
+
     def merge(self, other: Histogram) -> None:
         """Count what another has counted."""
         self.counts.update(other.counts)

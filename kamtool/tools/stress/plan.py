@@ -71,6 +71,8 @@ class Plan:
     own_twin: Address | None = None
     tick: float | None = None
     """Seconds between two looks at the sockets, 0.0 for none, None: as the rate wants it."""
+    segment: bool = False
+    """Whether UDP datagrams of one length leave as one, see `segments`."""
 
     @property
     def pairs(self) -> bool:
@@ -131,11 +133,11 @@ class Plan:
             port = first + number + part * count if first and not callees else 0
             local = Address(hosts[number % len(hosts)], port)
             if self.transport == "udp":
-                made.append(
-                    open_udp(
-                        local._replace(host=local.host or facing(target.address)), target.address, target.host
-                    )
-                )
+                local = local._replace(host=local.host or facing(target.address))
+                datagrams = open_udp(local, target.address, target.host)
+                if self.segment:
+                    datagrams.segment()
+                made.append(datagrams)
             else:
                 patience = min(self.patience, 10.0)
                 stream = open_stream(self.transport, local, target.address, target.host, context, patience)

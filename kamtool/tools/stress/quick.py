@@ -168,7 +168,10 @@ class Quick:
         left = self.callers.under_way
         if left:
             self.engine.record.failed += left
-            self.engine.record.reasons["not finished when the run ended"] += left
+            for shot in self.callers.calls.values():
+                if shot.own:
+                    program, _ = self.places[id(shot.script)]
+                    self.engine.record.reasons[self.engine.unfinished(program, shot.at)] += 1
 
 
 def _routing(data: bytes) -> tuple[bytes, bytes]:

@@ -88,6 +88,7 @@ def make(plan: Plan, outcome: Outcome) -> Report:
         "resolution": {
             "tick_ms": round(max((facts.tick for facts in outcome.facts), default=0.0) * 1e3, 3),
             "arrival": "the time the kernel took each datagram" if stamped else "when it was read",
+            "segmented": any(facts.segmented for facts in outcome.facts),
             "stepped_by": next((facts.stepped_by for facts in outcome.facts), ""),
         },
         "steps": _steps(outcome),

@@ -47,6 +47,9 @@ def _part(count: int, part: int, parts: int) -> int:
 def intended(load: Load, choice: random.Random, shift: float = 0.0) -> Iterator[float]:
     """The seconds after the start at which calls are meant to begin, for ever; `shift` is in intervals."""
     number = shift
+    while not load.poisson and not (load.ramp and load.to_rate):
+        yield number / load.rate
+        number += 1
     while True:
         if load.poisson:
             number -= log(1.0 - choice.random())

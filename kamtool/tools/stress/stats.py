@@ -82,6 +82,8 @@ class Recorder:
         """What the kernel has already put into buckets."""
         self.services: defaultdict[str, list[float]] = defaultdict(list)
         self.lags: list[float] = []
+        self.late: Counter[float] = Counter()
+        """Lags that several calls share, and how many do."""
         self.reasons: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
         self.due = self.started = self.succeeded = self.failed = 0
@@ -112,6 +114,8 @@ class Recorder:
             made.measures.setdefault(name, Measure()).merge(counted)
         self.counted = {}
         made.lag.add(self.lags)
+        made.lag.add_counted(self.late)
+        self.late = Counter()
         made.reasons, made.codes = self.reasons, self.codes
         self.lags, self.reasons, self.codes = [], Counter(), Counter()
         self.due = self.started = self.succeeded = self.failed = 0

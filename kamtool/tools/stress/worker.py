@@ -15,7 +15,7 @@ from typing import Any
 from kamtool.errors import KamtoolError
 from kamtool.tools.stress import builtin, process
 from kamtool.tools.stress.abuse import PACKS, Abuse
-from kamtool.tools.stress.endpoint import Endpoint
+from kamtool.tools.stress.endpoint import Endpoint, UdpEndpoint
 from kamtool.tools.stress.engine import Engine
 from kamtool.tools.stress.plan import Plan
 from kamtool.tools.stress.program import RECV, SEND, Program
@@ -43,6 +43,8 @@ class Facts:
     tick: float = 0.0
     """Seconds between two looks at the sockets, 0.0 when every message woke the generator."""
     stepped_by: str = ""
+    segmented: bool = False
+    """Whether datagrams of one length left as one up to the end."""
     rows: list[Row] = field(default_factory=list)
     logs: list[str] = field(default_factory=list)
 
@@ -109,6 +111,7 @@ def work(plan: Plan, part: int, report: Callable[[Second], bool]) -> Facts:
             if endpoint.transport == "udp":
                 facts.drops += process.drops(endpoint.local.port)
             facts.refusals += endpoint.refusals
+            facts.segmented |= isinstance(endpoint, UdpEndpoint) and endpoint.segmenting
             endpoint.close()
         facts.cpu, facts.seconds = time.process_time() - cpu, time.monotonic() - begun
         facts.resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

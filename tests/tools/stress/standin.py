@@ -30,6 +30,8 @@ class StandIn:
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self.port = self.sock.getsockname()[1]
         self.requests, self.stalls, self.ended = [], [], False
+        self.answered_at = {}
+        """When the first answer to each Call-ID had gone, on the clock of `time.perf_counter`."""
         self.started = time.perf_counter()
         self.thread = threading.Thread(target=self._serve, daemon=True)
 
@@ -59,3 +61,5 @@ class StandIn:
             with contextlib.suppress(OSError):
                 for one in [reply] if isinstance(reply, bytes) else reply or ():
                     self.sock.sendto(one, source)
+            call_id = data.partition(b"Call-ID: ")[2].partition(b"\r\n")[0]
+            self.answered_at.setdefault(call_id, time.perf_counter())

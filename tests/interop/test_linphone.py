@@ -1,0 +1,168 @@
+"""Linphone and baresip on kamtool with rtpengine: a call, hold, transfer; media at both ends."""
+
+import asyncio
+import wave
+
+import pytest
+
+from tests.interop.test_baresip import account, staffed
+from tests.interop.test_rtpengine import CFG, RTPENGINE, WAYS
+from tests.support.baresip import strength
+from tests.support.until import until
+
+pytestmark = pytest.mark.interop
+
+LINPHONE_TONE, BARESIP_TONE, THIRD_TONE = 440, 620, 850
+AUTHENTICATED = """{relay}
+loadmodule "db_sqlite.so"
+loadmodule "auth.so"
+loadmodule "auth_db.so"
+modparam("auth_db", "db_url", "sqlite:///{database}")
+modparam("auth_db", "load_credentials", "")
+"""
+CHALLENGE = """if (is_method("REGISTER")) {
+        if (!www_authenticate("kamtool", "subscriber")) { www_challenge("kamtool", "1"); exit; }
+"""
+
+
+@pytest.fixture
+def office(served, rtpengine, tmp_path):
+    """A server that challenges REGISTERs and sends all media through rtpengine: the two."""
+    daemon = rtpengine(address="127.0.0.77")
+    server = staffed(served())
+    relay = RTPENGINE.format(ng=daemon.ng)
+    relay = AUTHENTICATED.format(relay=relay, database=server.environment["KAMTOOL_DB"])
+    text = CFG.format(relay=relay, manage=WAYS["rtpengine"][1])
+    text = text.replace('if (is_method("REGISTER")) {', CHALLENGE, 1)
+    path = tmp_path / "office.cfg"
+    path.write_text(text)
+    server.add_user("carol", "third")
+    return server.start("-f", path, limit=90), daemon
+
+
+async def registered(server, linphone, baresip):
+    """alice on linphone and bob on baresip."""
+    alice = await linphone("alice", LINPHONE_TONE)
+    await alice.tell(f"register sip:alice@127.0.0.1 sip:127.0.0.1:{server.port} wonderland")
+    bob = await baresip("bob", account("bob", server, "udp", "can-we-fix-it"), BARESIP_TONE)
+    await bob.hears("REGISTER_OK")
+    await until(lambda: "alice" in server.cli("ul", "show").stdout)
+    return alice, bob
+
+
+def sizes(*phones):
+    """How much each has recorded, in octets."""
+    return [
+        phone.heard_path.stat().st_size if hasattr(phone, "heard_path")
+        else sum(path.stat().st_size for path in phone.folder.glob("dump-*-dec.wav"))
+        for phone in phones
+    ]  # fmt: skip
+
+
+async def hear_more(*phones, seconds=1.5):
+    """All of them receive speech for so long. Linphone begins its file anew after each pause."""
+    heard, last = [0] * len(phones), sizes(*phones)
+
+    def enough():
+        now = sizes(*phones)
+        for number, size in enumerate(now):
+            heard[number] += size - last[number] if size >= last[number] else size
+        last[:] = now
+        return min(heard) > seconds * 16_000
+
+    try:
+        await until(enough, 40)
+    except TimeoutError:
+        raise AssertionError(f"octets heard: {heard}, files {last}") from None
+
+
+def ear(alice):
+    with wave.open(str(alice.heard_path)) as recording:
+        octets = recording.readframes(recording.getnframes())
+        samples = memoryview(octets).cast("h")
+        return samples, recording.getframerate()
+
+
+def tone(samples, rate, hertz):
+    """The share of the power at `hertz`, tenth by tenth of a second: a lost packet shifts the phase."""
+    step = rate // 10
+    parts = [samples[at : at + step] for at in range(0, len(samples) - step, step)]
+    powers = [sum(sample * sample for sample in part) for part in parts]
+    shares = [strength(part, rate, hertz) for part in parts]
+    return sum(p * share for p, share in zip(powers, shares, strict=True)) / (sum(powers) or 1)
+
+
+def packets(daemon):
+    """RTP packets that the relay has forwarded, in all its calls."""
+    calls = daemon.ask({"command": "list", "limit": 10})["calls"]
+    return sum(daemon.ask({"command": "query", "call-id": c})["totals"]["RTP"]["packets"] for c in calls)
+
+
+async def test_linphone_registers_with_digest_calls_through_the_relay_and_holds(office, linphone, baresip):
+    server, daemon = office
+    alice, bob = await registered(server, linphone, baresip)
+    await alice.tell(f"call sip:bob@127.0.0.1:{server.port}")
+    await bob.hears("CALL_INCOMING")
+    await bob.tell("accept")
+    await bob.hears("CALL_ESTABLISHED")
+    await alice.says("Media streams established")
+    await hear_more(alice, bob)
+    assert packets(daemon) > 100, "media did not go through the relay"
+
+    # Hold by linphone: it sends what it plays to those who wait, and is sent nothing.
+    await alice.tell("pause")
+    await alice.says("is now paused")
+    await until(lambda: "a=sendonly" in alice.log() and "a=recvonly" in alice.log())
+    before = sizes(alice)[0]
+    await asyncio.sleep(1)
+    assert sizes(alice)[0] - before < 8_000
+    mark = alice.mark()
+    await alice.tell("resume")
+    await alice.says("Media streams established", since=mark)
+    await until(lambda: alice.log().count("a=sendrecv") >= 2)
+    await hear_more(alice)  # linphone's own player stands still from now on
+    since = bob.mark()
+    await alice.tell("terminate")
+    await bob.hears("CALL_CLOSED", since=since)
+
+    await alice.stop()
+    await bob.stop()
+    for name, (samples, rate), own, other in (
+        ("linphone", ear(alice), LINPHONE_TONE, BARESIP_TONE),
+        ("baresip", bob.heard(), BARESIP_TONE, LINPHONE_TONE),
+    ):
+        assert len(samples) > rate, f"{name} heard less than a second"
+        assert tone(samples, rate, other) > 0.6, f"{name} did not hear the other's tone"
+        assert tone(samples, rate, own) < 0.1, f"{name} heard itself"
+
+
+@pytest.mark.parametrize("who", ["linphone", "baresip"])
+async def test_a_call_is_transferred_by_either_phone(office, linphone, baresip, who):
+    """RFC 3515, 5589: REFER, the NOTIFYs, and the new call that the other phone makes."""
+    server, _ = office
+    alice, bob = await registered(server, linphone, baresip)
+    carol = await baresip("carol", account("carol", server, "udp", "third"), THIRD_TONE)
+    await carol.hears("REGISTER_OK")
+    await alice.tell(f"call sip:bob@127.0.0.1:{server.port}")
+    await bob.hears("CALL_INCOMING")
+    await bob.tell("accept")
+    await bob.hears("CALL_ESTABLISHED")
+    await hear_more(bob)
+    target, since = f"sip:carol@127.0.0.1:{server.port}", bob.mark()
+    if who == "linphone":
+        await alice.tell(f"transfer {target}")
+    else:
+        await bob.tell("transfer", target)
+    await carol.hears("CALL_INCOMING")
+    await carol.tell("accept")
+    await carol.hears("CALL_ESTABLISHED")
+    if who == "linphone":
+        await hear_more(carol, bob)
+    else:
+        await bob.hears("CALL_CLOSED", since=since)
+        await hear_more(carol)
+    other = BARESIP_TONE if who == "linphone" else LINPHONE_TONE
+    for phone in (alice, bob, carol):
+        await phone.stop()
+    samples, rate = carol.heard()
+    assert tone(samples, rate, other) > 0.6, "carol hears the one who was transferred"

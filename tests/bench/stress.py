@@ -224,7 +224,7 @@ def cost(folder):
         "cost: CPU of the generator per call; the target, a reflector, on the other core. Ours is that of the"
     )
     print(
-        "      run without Python's start, SIPp's its whole. A run counts when every call was made, and in time."
+        "      run without Python's start, SIPp's its whole. A run counts when all calls were made, in time."
     )
     for name in scenarios(folder):
         target = subprocess.Popen(

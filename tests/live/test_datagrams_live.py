@@ -63,7 +63,7 @@ async def test_a_large_request_goes_by_udp_when_nobody_listens_on_tcp(kamtool, p
 
 async def test_a_request_sent_again_by_another_socket_is_recorded_and_signed_for_that_one(kamtool, peer):
     """RFC 5658: what was written for the connection that was refused leads nowhere."""
-    record = 'request_route { add_local_rport(); record_route(); t_relay(); }'
+    record = "request_route { add_local_rport(); record_route(); t_relay(); }"
     server = await kamtool(f"udp_mtu=1300\nudp_mtu_try_proto=TCP\n{PRE}{record}")
     bob, alice = await peer(), await peer()
     alice.send(alice.request("INVITE", bob.uri, body=BODY), port_of(server))

@@ -10,7 +10,16 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import ConfigError, ParseError
-from kamtool.module import FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Module, Param, Variable, function
+from kamtool.module import (
+    FAILURE_ROUTE,
+    ONREPLY_ROUTE,
+    REQUEST_ROUTE,
+    Host,
+    Module,
+    Param,
+    Variable,
+    function,
+)
 from kamtool.modules.auth import challenge, passwords
 from kamtool.modules.auth.checking import (
     UNCHALLENGEABLE,
@@ -91,6 +100,12 @@ class Auth(Module):
     challenge_attr = Param(
         "$avp(digest_challenge)", "the AVP for challenges that pv_www_authenticate() makes"
     )
+
+    def __init__(self, server: Host) -> None:
+        super().__init__(server)
+        # What every REGISTER calls, without this module's methods around it.
+        vars(self)["pv_www_authenticate"] = passwords.Passwords(self).www
+        vars(self)["www_challenge"] = challenge.Challenges(self).www
 
     def verify(self, script: Any) -> Iterable[ConfigError]:
         """Algorithms and qop are known."""

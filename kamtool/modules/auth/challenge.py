@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from kamtool.modules.auth.checking import ERROR, OK, STALE, UNKNOWN_USER, binding_of
 from kamtool.script.context import Context
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("kamtool.auth")
 
-REASON = {401: "Unauthorized", 407: "Proxy Authentication Required"}
+REASON: Final = {401: "Unauthorized", 407: "Proxy Authentication Required"}
 
-WITH_AUTH = 1
-WITH_AUTH_INT = 2
-NO_500 = 4
-WITH_STALE = 16
+WITH_AUTH: Final = 1
+WITH_AUTH_INT: Final = 2
+NO_500: Final = 4
+WITH_STALE: Final = 16
 
 
 class Server(Protocol):
@@ -103,3 +103,14 @@ def _around(name: str, realm: str, qop: str, algorithm: str, stale: bool) -> tup
     if stale:
         parts.append("stale=true")
     return f'{name}: Digest realm={quote(realm)}, nonce="', ", ".join(parts)
+
+
+class Challenges:
+    """What scripts call, without the module's method around it."""
+
+    def __init__(self, auth: Auth) -> None:
+        self.auth = auth
+
+    def www(self, ctx: Context, realm: str, flags: int) -> int:
+        """www_challenge()."""
+        return send(self.auth, ctx, realm, flags, 401)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kamtool.modules.auth.challenge import WITH_STALE, headers
 from kamtool.modules.auth.checking import ERROR, Claim, algorithm_of, authenticate
@@ -13,8 +13,10 @@ from kamtool.speed import Proof
 if TYPE_CHECKING:
     from kamtool.modules.auth import Auth
 
-PASSWORD_IS_HA1 = 1
-CHALLENGE_PLAIN, CHALLENGE_AUTH, CHALLENGE_AUTH_INT = 2, 4, 8
+PASSWORD_IS_HA1: Final = 1
+CHALLENGE_PLAIN: Final = 2
+CHALLENGE_AUTH: Final = 4
+CHALLENGE_AUTH_INT: Final = 8
 
 
 def qop_of(flags: int) -> str:
@@ -43,3 +45,14 @@ def check(
         lines = headers(auth, ctx, name, realm, qop_of(flags), flags & WITH_STALE != 0)
         auth.challenge_avp().set(ctx, "".join([f"{line}\r\n" for line in lines]))
     return code
+
+
+class Passwords:
+    """What scripts call, without the module's method around it."""
+
+    def __init__(self, auth: Auth) -> None:
+        self.auth = auth
+
+    def www(self, ctx: Context, realm: str, password: str, flags: int, method: str = "") -> int:
+        """pv_www_authenticate()."""
+        return check(self.auth, ctx, "Authorization", realm, password, flags, method)

@@ -9,6 +9,7 @@ is thin, or so thick that the server hardly sleeps.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 SHORTEST = 0.001
 """Seconds; the clock of the loop has no finer grain."""
@@ -24,10 +25,11 @@ SURE, MOST = 32, 48
 class Beat:
     """The choice for one socket, made anew with each reading; `seconds` until the next, `longest` at most."""
 
-    __slots__ = ("_score", "_woken_at", "_worked_until", "longest", "seconds")
+    __slots__ = ("_clock", "_score", "_woken_at", "_worked_until", "longest", "seconds")
 
-    def __init__(self, longest: float) -> None:
+    def __init__(self, longest: float, clock: Callable[[], float] = time.perf_counter) -> None:
         self.longest = longest
+        self._clock = clock
         self.seconds = min(CLOSE_SECONDS, longest)
         self._score = 0
         self._woken_at = self._worked_until = 0.0
@@ -37,7 +39,7 @@ class Beat:
 
         The score rises when two of three gaps are short: with random arrivals, at 1.1 in CLOSE_SECONDS.
         """
-        now = time.perf_counter()
+        now = self._clock()
         gap, self._woken_at = now - self._woken_at, now
         if now - self._worked_until < AWAKE_SECONDS:
             return False
@@ -49,7 +51,7 @@ class Beat:
 
     def worked(self) -> None:
         """What woke us has been dealt with."""
-        self._worked_until = time.perf_counter()
+        self._worked_until = self._clock()
 
     def beaten(self, count: int) -> bool:
         """A beat found `count` datagrams; true to go on so, false to be woken again."""

@@ -70,6 +70,7 @@ class NdbRedis(Module):
                 db=int(words.get("db") or 0), password=words.get("pass") or None,
                 unix_socket_path=words.get("unix") or None, socket_timeout=self.cmd_timeout / 1000,
                 socket_connect_timeout=self.connect_timeout / 1000,
+                protocol=2,  # a server before 6 knows no other
             )  # fmt: skip
             error = await self._trouble(self.clients[name])
             if error and not self.init_without_redis:

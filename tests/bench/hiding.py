@@ -51,7 +51,7 @@ def compare(name, counts, folder):
             subject = stack.enter_context(running(name, Setup(cfg=cfg)))
             generator = stack.enter_context(contextlib.closing(Generator(subject.port)))
             generator.drive(generator.case(Register, Call.callees))
-            idle = live.prepare(subject, generator, HiddenCall, counts, counts.settle)
+            idle = live.prepare(subject, generator, HiddenCall, counts, counts.settle, digest=True)
             subjects[key] = subject, generator, idle
         runs = {key: [] for key in cfgs}
         for _ in range(counts.runs):

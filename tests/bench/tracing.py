@@ -82,7 +82,7 @@ def main(rounds=3, rate=1000.0):
         with proc.pinned(GENERATOR_CORE), running("kamtool", Setup(options=options)) as subject:
             scratch = subject.log.parent
             with contextlib.closing(Generator(subject.port)) as generator:
-                idle = prepare(subject, generator, Call, Counts(saturated=2000), SETTLE)
+                idle = prepare(subject, generator, Call, Counts(saturated=2000), SETTLE, digest=True)
                 found = {}
                 chosen = ways(scratch) if name == "plain" else {"recorder": partial(nothing, scratch)}
                 for number in range(rounds):

@@ -55,7 +55,10 @@ OWN = {
 }  # fmt: skip
 """Of kamtool, or of older or newer versions of Kamailio."""
 OWN_PARAMS = {
+    "auth": {"md5_only"},
+    "ctl": {"trusted"},
     "htable": {"memory_limit"},
+    "jsonrpcs": {"trusted"},
     "registrar": {"aor_avp", "reg_callid_avp"},
     "rr": {"ignore_user"},
     "rtpengine": {"ping_mode"},

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import ConfigError, RpcError, UsageError
 from kamtool.server.rpc import INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR, RpcTable
@@ -23,7 +23,8 @@ LARGEST_REQUEST = 1 << 20
 LARGEST_LINE = 1 << 24
 """The same on the stream of the control socket, which its owner alone can open: lists are long."""
 MOST_CLIENTS = 64
-Taker = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+if TYPE_CHECKING:  # a check imports this file and needs no asyncio
+    Taker = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 PATIENCE = 60.0
 """Seconds a client may keep a connection without asking anything, or not read its answer."""
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("kamtool.modules.ctl")
 
 DEFAULT = "unixs:/run/kamailio/kamailio_ctl"
-MOST_CLIENTS = 64
 LEAST_BODY = 64
 CODES = {INVALID_PARAMS: 400}
 """What Kamailio says where JSON-RPC has a code of its own; anything else of JSON-RPC is 500."""
@@ -115,7 +114,9 @@ class Ctl(Module):
             self._servers.append(await asyncio.start_server(self._came, host, int(port)))
         else:
             loop = asyncio.get_running_loop()
-            made, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), (host, int(port)))
+            from kamtool.modules.ctl.datagrams import Datagrams
+
+            made, _ = await loop.create_datagram_endpoint(lambda: Datagrams(self), (host, int(port)))
             self._datagrams.append(made)
         self.listening.append((kind, host, port))
         self.admission.tell(host, port)
@@ -127,7 +128,9 @@ class Ctl(Module):
         control.give(path, self.user, self.group)
         if datagrams:
             loop = asyncio.get_running_loop()
-            endpoint, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=made)
+            from kamtool.modules.ctl.datagrams import Datagrams
+
+            endpoint, _ = await loop.create_datagram_endpoint(lambda: Datagrams(self), sock=made)
             self._datagrams.append(endpoint)
         else:
             self._servers.append(await asyncio.start_unix_server(self._connected, sock=made))
@@ -175,7 +178,7 @@ class Ctl(Module):
         assert task is not None
         self._clients[task] = _ends(writer)
         try:
-            if len(self._clients) <= MOST_CLIENTS:
+            if len(self._clients) <= binrpc.MOST_CLIENTS:
                 await self._converse(reader, writer)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the client left, or kept silent
@@ -222,25 +225,6 @@ def _ends(writer: asyncio.StreamWriter) -> Ends:
     if isinstance(here, tuple):
         return "tcp", peer[0], str(peer[1]), here[0], str(here[1])
     return "unix_stream", peer or "<anonymous unix socket>", "", here or "", ""
-
-
-class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, ctl: Ctl) -> None:
-        self.ctl = ctl
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.endpoint = cast(asyncio.DatagramTransport, transport)
-
-    def datagram_received(self, data: bytes, addr: Any) -> None:
-        if isinstance(addr, tuple) and not self.ctl.admission.admits(addr[0]):
-            return
-        if addr and len(self.ctl._clients) < MOST_CLIENTS:
-            self.ctl.server.spawn(self._answer(data, addr), "ctl")
-
-    async def _answer(self, data: bytes, addr: Any) -> None:
-        with suppress(RpcError, OSError):
-            if binrpc.packet_size(data) == len(data):
-                self.endpoint.sendto(await self.ctl.answer(data), addr)
 
 
 def _is_network(kind: str, place: str) -> bool:

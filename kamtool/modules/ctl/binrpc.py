@@ -19,6 +19,7 @@ from typing import Any
 
 from kamtool.errors import RpcError
 
+MOST_CLIENTS = 64
 MAGIC = 0xA1
 REQUEST, REPLY, FAULT = 0, 1, 3
 INT, STR, DOUBLE, STRUCT, ARRAY, AVP, BYTES = range(7)

@@ -59,7 +59,9 @@ class Server:
     """One of the two: a port, a database."""
 
     def __init__(self, port, database):
-        self.port, self.database = port, database
+        self.port = port
+        # One that stays open: the real server loses a row while somebody opens or closes the file.
+        self.file = sqlite3.connect(database)
 
     def ask(self, text):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
@@ -70,10 +72,9 @@ class Server:
 
     def rows(self):
         """The rows by user, ready to be compared: of times what is left, in tens of seconds."""
-        with sqlite3.connect(self.database) as file:
-            found = file.execute(
-                f"SELECT {', '.join(COLUMNS)} FROM location ORDER BY username, id"
-            ).fetchall()
+        found = self.file.execute(
+            f"SELECT {', '.join(COLUMNS)} FROM location ORDER BY username, id"
+        ).fetchall()
         users = {}
         for row in found:
             named = {column: value or None for column, value in zip(COLUMNS, row, strict=True)}

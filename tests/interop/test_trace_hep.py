@@ -86,10 +86,17 @@ def rows(database, query, count):
 
 @pytest.fixture
 def oracle(tmp_path, free_port):
-    """Starts the real Kamailio on a cfg: `oracle(TRACE, hep=9060, version=3)` gives its port."""
-    running = []
+    """Starts the real Kamailio on a cfg: `oracle(TRACE, hep=9060, version=3)` gives its port.
+
+    It does not wait for a locked database but loses the row: one connection stays open all the while, so that
+    neither the first to open nor the last to close (both lock it) comes between.
+    """
+    running, kept = [], []
 
     def start(cfg, **words):
+        if not kept:
+            kept.append(sqlite3.connect(tmp_path / "o.db"))
+            kept[0].execute("SELECT count(*) FROM version").fetchone()
         port = free_port()
         file = tmp_path / f"oracle{port}.cfg"
         words = {"port": port, "folder": tmp_path, "database": tmp_path / "o.db", "more": "", **words}
@@ -115,6 +122,8 @@ def oracle(tmp_path, free_port):
         process.terminate()
         process.wait(30)
         log.close()
+    for connection in kept:
+        connection.close()
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])

@@ -77,7 +77,20 @@ def nonce_of(challenge: bytes) -> bytes:
     return challenge[at : challenge.find(b'"', at)]
 
 
-class Options(Case):
+class Asked(Case):
+    """An operation that is one request and its 200."""
+
+    def client(self, data: bytes) -> None:
+        i = self.number(data)
+        if i < 0:
+            return
+        if data.startswith(b"SIP/2.0 200 "):
+            self.once(i, 1)
+        else:
+            self.errors[first_line(data)] += 1
+
+
+class Options(Asked):
     """OPTIONS to the server itself, answered 200 by the script."""
 
     name = "options"
@@ -100,15 +113,6 @@ class Options(Case):
 
     def begin(self, i: int) -> bytes:
         return self.template % {b"i": i}
-
-    def client(self, data: bytes) -> None:
-        i = self.number(data)
-        if i < 0:
-            return
-        if data.startswith(b"SIP/2.0 200 "):
-            self.once(i, 1)
-        else:
-            self.errors[first_line(data)] += 1
 
 
 class Register(Case):

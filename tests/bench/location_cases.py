@@ -1,6 +1,6 @@
 """The operations of the location table at scale: refreshes, several contacts of a user, lookups."""
 
-from tests.bench.cases import DOMAIN, Case, Register, first_line, nonce_of
+from tests.bench.cases import DOMAIN, Asked, Register, nonce_of
 
 
 class Refresh(Register):
@@ -36,7 +36,7 @@ class Refresh(Register):
             super().client(data)
 
 
-class Bindings(Case):
+class Bindings(Asked):
     """A REGISTER without digest for each of a user's `each` contacts."""
 
     name = "bindings"
@@ -56,17 +56,8 @@ class Bindings(Case):
             + b"Max-Forwards: 70\r\nUser-Agent: bench\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n"
         )  # fmt: skip
 
-    def client(self, data: bytes) -> None:
-        i = self.number(data)
-        if i < 0:
-            return
-        if data.startswith(b"SIP/2.0 200 "):
-            self.once(i, 1)
-        else:
-            self.errors[first_line(data)] += 1
 
-
-class Lookup(Case):
+class Lookup(Asked):
     """A MESSAGE to a registered user, answered by the script once lookup() has found the contacts."""
 
     name = "lookup"
@@ -85,12 +76,3 @@ class Lookup(Case):
 
     def begin(self, i: int) -> bytes:
         return self.template % {b"i": i, b"user": i % self.users}
-
-    def client(self, data: bytes) -> None:
-        i = self.number(data)
-        if i < 0:
-            return
-        if data.startswith(b"SIP/2.0 200 "):
-            self.once(i, 1)
-        else:
-            self.errors[first_line(data)] += 1

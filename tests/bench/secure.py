@@ -78,13 +78,13 @@ class Clients:
 
 
 @contextmanager
-def secured(name: str, environment: dict[str, str]) -> Iterator[tuple[Subject, Clients]]:
+def secured(name: str, environment: dict[str, str], cfg: str = CFG) -> Iterator[tuple[Subject, Clients]]:
     """A server with a TLS socket. Everything it needs is in a folder that goes with it."""
     with tempfile.TemporaryDirectory(prefix="bench-tls-") as directory, many_files():
         folder, port = Path(directory), free_port()
         made = Authority.create(folder / "ca", "bench").issue(["127.0.0.1"])
         (folder / "tls.cfg").write_text(TLS_CFG.format(certificate=made.certificate, key=made.key))
-        (folder / "bench.cfg").write_text(CFG.format(port=port, folder=folder))
+        (folder / "bench.cfg").write_text(cfg.format(port=port, folder=folder))
         with running(name, Setup(cfg=folder / "bench.cfg", environment=environment)) as subject:
             clients = Clients(port)
             with proc.pinned(GENERATOR_CORE):

@@ -3,17 +3,13 @@
 import contextlib
 import re
 import ssl
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import md5
-from pathlib import Path
 from typing import Any
 
-from kamtool.tools.tls_authority import Authority
-from tests.bench import proc
-from tests.bench.secure import TLS_CFG, Clients, many_files
-from tests.bench.servers import GENERATOR_CORE, Setup, Subject, Unavailable, free_port, running
+from tests.bench.secure import secured
+from tests.bench.servers import Unavailable
 
 AT_ONCE = 32
 """Phones that refresh at the same moment."""
@@ -87,23 +83,10 @@ class Phone:
         return int(data[8:11])
 
 
-@contextlib.contextmanager
-def secured(name: str, environment: dict[str, str]) -> Iterator[tuple[Subject, Clients]]:
-    """A registrar with a TLS socket."""
-    with tempfile.TemporaryDirectory(prefix="bench-tls-") as directory, many_files():
-        folder, port = Path(directory), free_port()
-        made = Authority.create(folder / "ca", "bench").issue(["127.0.0.1"])
-        (folder / "tls.cfg").write_text(TLS_CFG.format(certificate=made.certificate, key=made.key))
-        (folder / "bench.cfg").write_text(CFG.format(port=port, folder=folder))
-        setup = Setup(cfg=folder / "bench.cfg", environment=environment)
-        with running(name, setup) as subject, proc.pinned(GENERATOR_CORE):
-            yield subject, Clients(port)
-
-
 def refreshes(name: str, count: int, runs: int, environment: dict[str, str]) -> dict[str, Any]:
     """`count` phones on a connection each; every one refreshes `runs` times with the nonce it has."""
     with contextlib.ExitStack() as stack:
-        subject, clients = stack.enter_context(secured(name, environment))
+        subject, clients = stack.enter_context(secured(name, environment, CFG))
         before = subject.pss()
         phones = []
         for number in range(count):

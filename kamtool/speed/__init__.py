@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from kamtool.speed.names import HEADERS, IDS, METHODS, NAMES
 from kamtool.speed.stepping import ENDED
-
-_PURE = os.environ.get("KAMTOOL_PURE", "") not in ("", "0")
 
 if TYPE_CHECKING:
     from kamtool.speed.pure import (
@@ -45,73 +46,6 @@ if TYPE_CHECKING:
     )  # fmt: skip  # isort: skip
 
     NATIVE = bool(os.environ)
-else:
-    try:
-        if _PURE:
-            raise ImportError("KAMTOOL_PURE is set")
-        from kamtool.speed._kernel import (
-            Contact,
-            Index,
-            Proof,
-            address_part,
-            answer,
-            aor_of,
-            count,
-            forward,
-            lone_route,
-            make_nonce,
-            match_key,
-            md5_of,
-            read_nonce,
-            read_proof,
-            recv_batch,
-            register_fields,
-            relay,
-            respond,
-            send_batch,
-            splice,
-            split_credentials,
-            split_list,
-            split_name_addr,
-            split_params,
-            split_uri,
-            split_via,
-            step,
-        )  # fmt: skip  # isort: skip
-
-        NATIVE = True
-    except ImportError:  # not built, or in a checkout before it had all of these: no mixture of the two
-        from kamtool.speed.pure import (
-            Contact,
-            Index,
-            Proof,
-            address_part,
-            answer,
-            aor_of,
-            count,
-            forward,
-            lone_route,
-            make_nonce,
-            match_key,
-            md5_of,
-            read_nonce,
-            read_proof,
-            recv_batch,
-            register_fields,
-            relay,
-            respond,
-            send_batch,
-            splice,
-            split_credentials,
-            split_list,
-            split_name_addr,
-            split_params,
-            split_uri,
-            split_via,
-            step,
-        )  # fmt: skip  # isort: skip
-
-        NATIVE = False
 
 __all__ = [
     "ENDED", "HEADERS", "IDS", "METHODS", "NAMES", "NATIVE", "Contact", "Index", "Proof", "address_part",
@@ -119,3 +53,17 @@ __all__ = [
     "read_proof", "recv_batch", "register_fields", "relay", "respond", "send_batch", "splice",
     "split_credentials", "split_list", "split_name_addr", "split_params", "split_uri", "split_via", "step",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:
+
+    def _of(kernel: ModuleType) -> dict[str, Any]:
+        return {name: getattr(kernel, name) for name in __all__ if name not in globals()}
+
+    NATIVE = False
+    if os.environ.get("KAMTOOL_PURE", "") in ("", "0"):
+        # Not built, or in a checkout before it had all of these names: then no mixture of the two.
+        with suppress(ImportError, AttributeError):
+            globals().update(_of(import_module("kamtool.speed._kernel")))
+            NATIVE = True
+    if not NATIVE:
+        globals().update(_of(import_module("kamtool.speed.pure")))

@@ -4,13 +4,13 @@ import re
 import shutil
 import socket
 import sqlite3
-import subprocess
 import time
 
 import pytest
 
 from kamtool.sip.message import parse
 from kamtool.store.migrate import migrate
+from tests.support.kamailio import Launched, answers
 from tests.support.process import Served
 
 pytestmark = pytest.mark.interop
@@ -223,33 +223,7 @@ def run(tmp_path, free_port):
 
 
 def kamailio(cfg, port, folder):
-    log = (folder / "log").open("wb")
-    process = subprocess.Popen(
-        ["kamailio", "-DD", "-E", "-m", "32", "-f", cfg, "-l", f"udp:127.0.0.1:{port}", "-Y", folder],
-        stdout=log, stderr=log,
-    )  # fmt: skip
-
-    def end():
-        process.terminate()
-        process.wait(20)
-        log.close()
-
-    answers = time.monotonic() + 30
-    while not is_there(port):
-        if process.poll() is not None or time.monotonic() > answers:
-            end()
-            pytest.fail((folder / "log").read_text(errors="replace"))
-    return end
-
-
-def is_there(port):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.settimeout(0.2)
-        probe.sendto(PING, ("127.0.0.1", port))
-        try:
-            return probe.recv(4096)
-        except TimeoutError:
-            return b""
+    return Launched(cfg, folder, lambda: answers(port, PING), "-l", f"udp:127.0.0.1:{port}").end
 
 
 def ours(cfg, port, folder):

@@ -4,15 +4,14 @@ import re
 import shutil
 import socket
 import sqlite3
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
 from kamtool.store.migrate import migrate
 from kamtool.store.times import to_epoch
 from tests.interop.registrations import SEQUENCES, VARIANTS, Ask
+from tests.support.kamailio import Launched, answers
 from tests.support.process import Served
 
 pytestmark = pytest.mark.interop
@@ -159,14 +158,10 @@ def pair(tmp_path, free_port):
     def start(variant):
         cfg, database = cfg_of(tmp_path / "theirs", variant)
         port = free_port()
-        log = (tmp_path / "kamailio.log").open("wb")
-        process = subprocess.Popen(
-            ["kamailio", "-DD", "-E", "-m", "32", "-f", cfg, "-l", f"udp:127.0.0.1:{port}", "-Y", tmp_path],
-            stdout=log, stderr=log,
-        )  # fmt: skip
-        running.append(lambda: (process.terminate(), process.wait(20), log.close()))
+        ping = request("nobody", Ask(), 0, 1).encode()
+        launched = Launched(cfg, tmp_path, lambda: answers(port, ping), "-l", f"udp:127.0.0.1:{port}")
+        running.append(launched.end)
         theirs = Server(port, database)
-        wait_for(theirs, process, tmp_path / "kamailio.log")
         cfg, database = cfg_of(tmp_path / "ours", variant)
         served = Served(tmp_path / "ours", free_port())
         running.append(lambda: served.process and served.end())
@@ -176,22 +171,6 @@ def pair(tmp_path, free_port):
     yield start
     for end in reversed(running):
         end()
-
-
-def wait_for(server, process, log):
-    ping = request("nobody", Ask(), 0, 1)
-    end = time.monotonic() + 30
-    while time.monotonic() < end and process.poll() is None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
-            ours.settimeout(0.2)
-            ours.connect(("127.0.0.1", server.port))
-            try:
-                ours.send(ping.encode())
-                ours.recv(65536)
-                return
-            except OSError:
-                continue
-    pytest.fail(Path(log).read_text(errors="replace"))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -4,13 +4,12 @@ import asyncio
 import contextlib
 import shutil
 import socket
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.baresip import missing
+from tests.support.kamailio import Launched
 from tests.support.server import SOON, port_of
 from tests.support.tls import BASE, tls_cfg
 
@@ -137,23 +136,17 @@ def kamailio_with_tls(folder, authority, issued, udp, tls, route):
         client=f"verify_certificate = yes\ncertificate = {issued.certificate}\nprivate_key = {issued.key}",
     )  # fmt: skip
     (folder / "kamailio.cfg").write_text(KAMAILIO.format(udp=udp, tls=tls, cfg=cfg) + route)
-    log = (folder / "log").open("wb")
-    process = subprocess.Popen(
-        ["kamailio", "-x", "fm", "-DD", "-E", "-m", "32", "-f", folder / "kamailio.cfg", "-Y", folder,
-         "-P", folder / "pid"], stdout=log, stderr=log,
-    )  # fmt: skip
+    launched = Launched(folder / "kamailio.cfg", folder, lambda: connects(tls), "-x", "fm")
     try:
-        end = time.monotonic() + 30
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", tls), 1):
-                break
-            assert process.poll() is None and time.monotonic() < end, (folder / "log").read_text()  # noqa: PT018
-            time.sleep(0.1)
         yield
     finally:
-        process.terminate()
-        process.wait(30)
-        log.close()
+        launched.end()
+
+
+def connects(port):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
 
 
 FAR = """

@@ -13,6 +13,7 @@ from kamtool.sip.flow import Address
 from kamtool.store.migrate import migrate
 from kamtool.tools.captured import Captured
 from kamtool.tools.trace.sinks import Sent
+from tests.support.kamailio import Launched
 
 pytestmark = pytest.mark.skipif(not shutil.which("kamailio"), reason="Kamailio is not installed")
 
@@ -101,27 +102,17 @@ def oracle(tmp_path, free_port):
         file = tmp_path / f"oracle{port}.cfg"
         words = {"port": port, "folder": tmp_path, "database": tmp_path / "o.db", "more": "", **words}
         file.write_text(cfg.format(**words))
-        log = (tmp_path / "oracle.log").open("ab")
-        process = subprocess.Popen(
-            ["kamailio", "-x", "fm", "-DD", "-E", "-m", "32", "-f", file, "-Y", tmp_path],
-            stdout=log,
-            stderr=log,
-        )
-        running.append((process, log))
-        end = time.monotonic() + 30
         command = ["kamcmd", "-s", f"unix:{tmp_path}/ctl.sock", "core.uptime"]
-        while subprocess.run(command, capture_output=True, check=False).returncode:
-            text = (tmp_path / "oracle.log").read_text(errors="replace")
-            assert process.poll() is None, text
-            assert time.monotonic() < end, text
-            time.sleep(0.1)
+
+        def up():
+            return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+        running.append(Launched(file, tmp_path, up, "-x", "fm"))
         return port
 
     yield start
-    for process, log in running:
-        process.terminate()
-        process.wait(30)
-        log.close()
+    for launched in running:
+        launched.end()
     for connection in kept:
         connection.close()
 

@@ -45,11 +45,59 @@ request_route {{
 """
 
 
+class Launched:
+    """A process of it on the cfg of a test; it stands once `up()` is true, within half a minute.
+
+    Into its SQLite file it does not wait for a lock, it loses the row: who reads keeps one connection open.
+    """
+
+    def __init__(self, cfg, folder, up, *words):
+        self.path = folder / "kamailio.log"
+        self.log = self.path.open("ab")
+        self.process = subprocess.Popen(
+            ["kamailio", "-DD", "-E", "-m", "32", "-f", cfg, "-Y", folder, "-P", folder / "kamailio.pid",
+             *words],
+            stdout=self.log, stderr=self.log,
+        )  # fmt: skip
+        try:
+            self._wait(up)
+        except BaseException:
+            self.end()
+            raise
+
+    def _wait(self, up):
+        end = time.monotonic() + 30
+        while not up():
+            assert self.process.poll() is None, self.told()
+            assert time.monotonic() < end, self.told()
+            time.sleep(0.05)
+
+    def told(self):
+        return self.path.read_text(errors="replace")
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait(30)
+        self.log.close()
+
+
+def answers(port, request):
+    """Whether anything comes back for this request over UDP."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.settimeout(0.2)
+        probe.connect(("127.0.0.1", port))
+        try:
+            probe.send(request)
+            return probe.recv(65536)
+        except OSError:
+            return b""
+
+
 class Kamailio:
-    """A running Kamailio."""
+    """A running Kamailio with accounts and locations."""
 
     def __init__(self, folder, port):
-        self.folder, self.port, self.process = folder, port, None
+        self.folder, self.port, self.launched = folder, port, None
 
     def start(self, database, db_mode=1, calculate_ha1=0, password_column="ha1"):
         cfg = self.folder / "kamailio.cfg"
@@ -59,17 +107,7 @@ class Kamailio:
                 calculate_ha1=calculate_ha1, password_column=password_column,
             ).lstrip()
         )  # fmt: skip
-        self.log = (self.folder / "kamailio.log").open("ab")
-        self.process = subprocess.Popen(
-            ["kamailio", "-x", "fm", "-DD", "-E", "-m", "32", "-f", cfg, "-Y", self.folder,
-             "-P", self.folder / "kamailio.pid"],
-            stdout=self.log, stderr=self.log,
-        )  # fmt: skip
-        end = time.monotonic() + 30
-        while self.rpc("core.uptime").returncode:
-            assert self.process.poll() is None, self.told()
-            assert time.monotonic() < end, self.told()
-            time.sleep(0.1)
+        self.launched = Launched(cfg, self.folder, lambda: not self.rpc("core.uptime").returncode, "-x", "fm")
         return self
 
     def rpc(self, *words):
@@ -78,14 +116,10 @@ class Kamailio:
             capture_output=True, text=True, check=False, timeout=30,
         )  # fmt: skip
 
-    def told(self):
-        return (self.folder / "kamailio.log").read_text(errors="replace")
-
     def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(30)
-            self.log.close()
+        if self.launched:
+            self.launched.end()
+            self.launched = None
 
     def ask(self, text):
         """Send one request over UDP and return the answer as text; `{port}` in it is our own port."""

@@ -43,7 +43,7 @@ def office(served, rtpengine, tmp_path):
 async def registered(server, linphone, baresip):
     """alice on linphone and bob on baresip."""
     alice = await linphone("alice", LINPHONE_TONE)
-    await alice.tell(f"register sip:alice@127.0.0.1 sip:127.0.0.1:{server.port} wonderland")
+    await alice.tell(f"register sip:alice@office.test sip:127.0.0.1:{server.port} wonderland")
     bob = await baresip("bob", account("bob", server, "udp", "can-we-fix-it"), BARESIP_TONE)
     await bob.hears("REGISTER_OK")
     await until(lambda: "alice" in server.cli("ul", "show").stdout)
@@ -136,7 +136,27 @@ async def test_linphone_registers_with_digest_calls_through_the_relay_and_holds(
         assert tone(samples, rate, own) < 0.1, f"{name} heard itself"
 
 
-@pytest.mark.parametrize("who", ["linphone"])
+@pytest.mark.parametrize("way", ["calls", "is called"])
+async def test_the_others_bye_reaches_it_by_its_gruu(served, linphone, baresip, way):
+    """RFC 5627: the Contact of its dialogs is the GRUU that it got, an address of the server itself."""
+    server = staffed(served()).start("-A", 'DOMAIN="office.test"')
+    alice, bob = await registered(server, linphone, baresip)
+    if way == "calls":
+        await alice.tell(f"call sip:bob@127.0.0.1:{server.port}")
+        await bob.hears("CALL_INCOMING")
+        await bob.tell("accept")
+    else:
+        await bob.tell("dial", f"sip:alice@127.0.0.1:{server.port}")
+        await alice.says("Receiving new incoming call")
+        await alice.tell("answer")
+    await bob.hears("CALL_ESTABLISHED")
+    await alice.says("Media streams established")
+    await bob.tell("hangup")
+    await alice.says("Call 1 with .* (ended|released)")
+    assert "Contact: <sip:alice@office.test;gr=" in alice.log()
+
+
+@pytest.mark.parametrize("who", ["linphone", "baresip"])
 async def test_a_call_is_transferred(office, linphone, baresip, who):
     """RFC 3515, 5589: REFER, the NOTIFYs, and the new call that the other phone makes."""
     server, _ = office

@@ -12,6 +12,7 @@ from tests.support.until import until
 pytestmark = pytest.mark.interop
 
 CFG = """#!KAMAILIO
+alias="office.test"
 loadmodule "tm.so"
 loadmodule "sl.so"
 loadmodule "rr.so"
@@ -30,6 +31,7 @@ request_route {{
     force_rport();
     if (has_totag()) {{
         if (loose_route()) {{
+            if (is_gruu() && uri == myself && !lookup("location")) exit;
             if (is_method("INVITE|BYE|ACK|UPDATE")) {manage};
             t_on_reply("MEDIA");
             t_relay();

@@ -49,7 +49,10 @@ class CheckFunctions:
     @function("is_gruu", routes=ANY)
     def is_gruu(self, ctx: Context, uri: str | None = None) -> int:
         """1 for a temporary, 2 for a public GRUU (RFC 5627), in the R-URI or in `uri`."""
-        parts = uri_text.parts(uri or request_uri(ctx) or "")
+        text = uri or request_uri(ctx) or ""
+        if ";gr" not in text.lower():
+            return -1
+        parts = uri_text.parts(text)
         value = None if parts is None else uri_text.param(parts.params, "gr")
         if value is None:
             return -1

@@ -8,6 +8,7 @@ import pytest
 from tests.interop.test_linphone import ear, tone
 from tests.interop.test_nat_namespaces import (
     CFG,
+    NAT,
     Network,
     heard,
     phone,
@@ -23,17 +24,18 @@ ACCOUNT = """
 [proxy_0]
 reg_proxy=<sip:203.0.113.1>
 reg_identity=sip:alice@203.0.113.1
-reg_expires=12
+reg_expires=6
 reg_sendregister=1
 publish=0
 """
 SHORT = 'modparam("registrar", "min_expires", 5)\nrequest_route {'
 
 
-async def test_a_phone_is_reached_by_its_new_mapping_once_it_has_registered_again(served, tmp_path):
+@pytest.mark.parametrize("kind", NAT)
+async def test_a_phone_is_reached_by_its_new_mapping_once_it_has_registered_again(served, tmp_path, kind):
     if reason := reason_to_skip() or no_linphone():
         pytest.skip(reason)
-    net, server = Network("symmetric"), served()
+    net, server = Network(kind), served()
     alice = Linphone("alice", tmp_path / "alice", 5060, 10000, 440)
     try:
         await changes(net, server, alice, tmp_path)

@@ -66,9 +66,11 @@ route[MEDIA] {
 """
 INWARD = "chain inward { type nat hook prerouting priority dstnat;"
 OUTWARD = "chain outward { type nat hook postrouting priority srcnat;"
+# `fib`: only what is sent to the address that the NAT has now. A ping to one that it had would make a mapping
+# by which the phone's own packets go on to leave from there.
 NAT = {
     "full cone": [
-        f'{INWARD} iifname "out0" meta l4proto udp dnat to 10.0.0.2; }}',
+        f'{INWARD} iifname "out0" fib daddr type local meta l4proto udp dnat to 10.0.0.2; }}',
         f'{OUTWARD} oifname "out0" masquerade; }}',
     ],
     "symmetric": [

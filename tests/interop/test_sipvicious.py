@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -65,13 +66,13 @@ tool.main()
 
 
 def attack(tool, server, *options, seconds=20, disguised=False):
-    """What a tool of sipvicious prints, to both streams."""
+    """What a tool of sipvicious prints, to both streams. It has a port that nothing else is sent to."""
     home = server.folder / "home"
     home.mkdir(exist_ok=True)
     command = ["/usr/bin/python3", "-c", DISGUISED.format(tool=tool)] if disguised else [shutil.which(tool)]
     try:
         done = subprocess.run(
-            [*command, "-p", str(server.port), *options, server.address],
+            [*command, "-P", str(unused_port()), "-p", str(server.port), *options, server.address],
             capture_output=True, text=True, timeout=seconds, check=False, stdin=subprocess.DEVNULL,
             env={"HOME": str(home), "PATH": "/usr/bin:/bin", "NO_COLOR": "1",
                  "PYTHONPATH": "/usr/share/sipvicious"},
@@ -79,6 +80,12 @@ def attack(tool, server, *options, seconds=20, disguised=False):
     except subprocess.TimeoutExpired as late:
         return ((late.stdout or b"") + (late.stderr or b"")).decode(errors="replace")
     return done.stdout + done.stderr
+
+
+def unused_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("", 0))
+        return probe.getsockname()[1]
 
 
 def dictionary(tmp_path, *words):

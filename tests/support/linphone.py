@@ -126,9 +126,9 @@ async def linphone(tmp_path, free_port):
         pytest.skip(reason)
     phones = []
 
-    async def make(name, tone, prefix=()):
+    async def make(name, tone, config=""):
         phones.append(Linphone(name, tmp_path / name, free_port(4), free_port(24), tone))
-        await phones[-1].start(prefix)
+        await phones[-1].start(config=config)
         return phones[-1]
 
     yield make

@@ -8,8 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-from base64 import b64decode, b64encode
-from binascii import Error
+from binascii import Error, a2b_base64, b2a_base64
 from string import ascii_letters, ascii_lowercase, ascii_uppercase, digits
 
 PLAIN = f"{ascii_uppercase}{ascii_lowercase}{digits}.-"
@@ -57,14 +56,14 @@ class Code:
 
     def encode(self, text: bytes) -> bytes:
         """The text in the key's alphabet, padded with `*`."""
-        return b64encode(text).translate(self._to)
+        return b2a_base64(text, newline=False).translate(self._to)
 
     def decode(self, code: bytes) -> bytes | None:
         """The text; None for what is no such code, or would not be one line of a header."""
         if len(code) % 4 or not _CODED.fullmatch(code):
             return None
         try:
-            text = b64decode(code.translate(self._from), validate=True)
+            text = a2b_base64(code.translate(self._from))
         except Error:
             return None
         return text if _PRINTABLE.fullmatch(text) else None

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kamtool.modules.topoh.code import Code
-from kamtool.modules.topoh.pieces import Edit, branch_of, items, sent_by_end, uri_of, values
+from kamtool.modules.topoh.pieces import Edit, Span, branch_of, items, sent_by_end, uri_of, values
 from kamtool.sip.message import Message
 from kamtool.speed import splice
 
@@ -45,6 +45,8 @@ class Masks:
 
     def __init__(self, code: Code, marks: Marks, is_ours: Callable[[bytes], bool]) -> None:
         self.code, self.marks, self.is_ours = code, marks, is_ours
+        self._via = b"SIP/2.0/UDP %b%b" % (marks.host, marks.via_param)
+        self._uri = b"sip:%b%b" % (marks.host, marks.uri_param)
         self.upstream: OrderedDict[bytes, None] = OrderedDict()
         """Branches of INVITEs towards who opened the dialog: their CANCEL and ACK are made here and say
         nothing of the direction, but a Call-ID is known in clear there."""
@@ -53,20 +55,27 @@ class Masks:
 
     def arrived(self, msg: Message) -> bytes:
         """The message as if nobody had masked anything."""
+        data = msg.data
         edits: list[Edit] = []
-        masked_call_id = self._call_id_in(msg, edits)
+        masked = data.find(self.marks.uri_param) >= 0
+        masked_id = data.find(self.marks.call_id_prefix) >= 0
+        masked_call_id = masked_id and self._call_id_in(msg, edits)
         if msg.is_request:
             if msg.cseq_method in SKIPPED:
-                return msg.data
-            self._uri_in(msg.data, msg.uri_start, msg.uri_end, edits)
-            self._uris_in(msg, "Route", edits)
-            self._refer_to_in(msg, edits)
-            self._replaces(msg, edits, self._decoded_call_id)
+                return data
+            if masked:
+                self._uri_in(data, msg.uri_start, msg.uri_end, edits)
+                self._uris_in(msg, "Route", edits)
+            if masked or masked_id:
+                self._refer_to_in(msg, edits)
+            if masked_id:
+                self._replaces(msg, edits, self._decoded_call_id)
             self._cookie(msg, masked_call_id, edits)
         else:
             self._vias_in(msg, edits)
-            self._uris_in(msg, "Record-Route", edits)
-        return splice(msg.data, edits) if edits else msg.data
+            if masked:
+                self._uris_in(msg, "Record-Route", edits)
+        return splice(data, edits) if edits else data
 
     def _decoded_call_id(self, value: bytes) -> bytes | None:
         prefix = self.marks.call_id_prefix
@@ -127,14 +136,14 @@ class Masks:
         direction = b"d"
         if msg.to_tag and (masked_call_id or self._from_far_side(msg)):
             direction = b"u"
-        for start, end in items(msg, "Via"):
-            for found in COOKIE.finditer(msg.data, start, end):  # nobody else may speak for us
+        data = msg.data
+        start, end = items(msg, "Via")[0]  # there is one: else it would be no message
+        if data.find(b";TH=", start, end) >= 0:
+            for found in COOKIE.finditer(data, start, end):  # nobody else may speak for us
                 edits.append((found.start(), found.end(), b""))
-            at = sent_by_end(msg.data, start, end)
-            if at >= 0:
-                kind = b"c" if msg.to_tag else b"i"
-                edits.append((at, at, b";TH=%b%bv" % (direction, kind)))
-            return
+        at = sent_by_end(data, start, end)
+        if at >= 0:
+            edits.append((at, at, b";TH=" + direction + (b"cv" if msg.to_tag else b"iv")))
 
     def _from_far_side(self, msg: Message) -> bool:
         """Whether our Record-Route was made for another From tag than this request has."""
@@ -145,16 +154,23 @@ class Masks:
         return False
 
     def _vias_in(self, msg: Message, edits: list[Edit]) -> None:
-        prefix = self.marks.branch_prefix
-        for start, end in list(items(msg, "Via"))[1:]:
-            branch = branch_of(msg.data, start, end) if prefix in msg.data[start:end] else b""
-            if self.marks.via_param.startswith(b";branch="):
+        data, prefix = msg.data, self.marks.branch_prefix
+        in_branch = self.marks.via_param.startswith(b";branch=")
+        for start, end in items(msg, "Via")[1:]:
+            if data.find(prefix, start, end) < 0:
+                continue
+            if in_branch:
+                branch = branch_of(data, start, end)
                 code = branch[len(prefix) :] if branch.startswith(prefix) else b""
             else:
-                code = msg.data[start:end].partition(self.marks.via_param)[2].split(b";")[0].strip()
+                code = data[start:end].partition(self.marks.via_param)[2].split(b";")[0].strip()
             plain = self.code.decode(code) if code else None
-            if plain is not None and sent_by_end(plain, 0, len(plain)) > 0:
-                edits.append((start, end, COOKIE.sub(rb";TH=\1\2r", plain, count=1)))
+            if plain is None or sent_by_end(plain, 0, len(plain)) < 0:
+                continue
+            cookie = COOKIE.search(plain)
+            if cookie is not None:
+                plain = plain[: cookie.start(3)] + b"r" + plain[cookie.end(3) :]
+            edits.append((start, end, plain))
 
     # Out ---------------------------------------------------------------------------------------------------
 
@@ -163,14 +179,14 @@ class Masks:
         if msg.cseq_method in SKIPPED:
             return msg.data
         edits: list[Edit] = []
-        vias = list(items(msg, "Via"))
+        vias = items(msg, "Via")
         if msg.is_request:
             self._request_out(msg, vias, edits)
         else:
             self._response_out(msg, vias, edits)
         return splice(msg.data, edits) if edits else msg.data
 
-    def _request_out(self, msg: Message, vias: list[tuple[int, int]], edits: list[Edit]) -> None:
+    def _request_out(self, msg: Message, vias: list[Span], edits: list[Edit]) -> None:
         if len(vias) == 1:
             # Made here: a CANCEL or ACK goes by the Call-ID that its INVITE had, all else hides nothing.
             if msg.method in ("CANCEL", "ACK") and msg.branch.encode() not in self.upstream:
@@ -181,10 +197,9 @@ class Masks:
             return  # masked already, or none of those that came in
         upstream = cookie[1] == b"u"
         for start, end in vias[1:]:
-            code = self.code.encode(msg.data[start:end])
-            edits.append((start, end, b"SIP/2.0/UDP %b%b%b" % (self.marks.host, self.marks.via_param, code)))
-        self._uris_out(msg, "Record-Route", list(items(msg, "Record-Route")), edits)
-        self._uris_out(msg, "Contact", list(items(msg, "Contact")), edits)
+            edits.append((start, end, self._via + self.code.encode(msg.data[start:end])))
+        self._routes_out(msg.data, items(msg, "Record-Route"), edits)
+        self._uris_out(msg.data, items(msg, "Contact"), edits)
         if not upstream:
             self._call_id_out(msg, edits)
             if self.marks.mask_call_id:
@@ -194,7 +209,7 @@ class Masks:
                 self.upstream.popitem(last=False)
             self.upstream[msg.branch.encode()] = None
 
-    def _response_out(self, msg: Message, vias: list[tuple[int, int]], edits: list[Edit]) -> None:
+    def _response_out(self, msg: Message, vias: list[Span], edits: list[Edit]) -> None:
         cookie = COOKIE.search(msg.data, *vias[0]) if vias else None
         if cookie is None:
             return
@@ -203,11 +218,9 @@ class Masks:
             self._call_id_out(msg, edits)
         if cookie[3] == b"v":
             return  # made here: nobody behind us is in it
-        routes = list(items(msg, "Record-Route"))
         # What stands above ours was written behind us; below it are those whom this side knows.
-        ours = [place for place, span in enumerate(routes) if self.is_ours(msg.data[slice(*span)])]
-        self._uris_out(msg, "Record-Route", routes[: ours[0]] if ours else routes, edits)
-        self._uris_out(msg, "Contact", list(items(msg, "Contact")), edits)
+        self._routes_out(msg.data, items(msg, "Record-Route"), edits, above_ours=True)
+        self._uris_out(msg.data, items(msg, "Contact"), edits)
 
     def _call_id_out(self, msg: Message, edits: list[Edit]) -> None:
         if not self.marks.mask_call_id:
@@ -222,14 +235,23 @@ class Masks:
         prefix = self.marks.call_id_prefix
         return None if value.startswith(prefix) else prefix + self.code.encode(value)
 
-    def _uris_out(self, msg: Message, name: str, spans: list[tuple[int, int]], edits: list[Edit]) -> None:
-        data, marks = msg.data, self.marks
+    def _routes_out(
+        self, data: bytes, spans: list[Span], edits: list[Edit], above_ours: bool = False
+    ) -> None:
+        others: list[Span] = []
+        for start, end in spans:
+            if not self.is_ours(data[start:end]):
+                others.append((start, end))
+            elif above_ours:
+                break
+        self._uris_out(data, others, edits)
+
+    def _uris_out(self, data: bytes, spans: list[Span], edits: list[Edit]) -> None:
         for start, end in spans:
             found = uri_of(data, start, end)
-            if not found or data[found[0] : found[1]] == b"*":
+            if found is None:
                 continue
-            if name == "Record-Route" and self.is_ours(data[start:end]):
-                continue
-            code = self.code.encode(data[found[0] : found[1]])
-            uri = b"sip:%b%b%b" % (marks.host, marks.uri_param, code)
-            edits.append((found[0], found[1], uri if found[2] else b"<%b>" % uri))
+            text = data[found[0] : found[1]]
+            if text != b"*":
+                uri = self._uri + self.code.encode(text)
+                edits.append((found[0], found[1], uri if found[2] else b"<%b>" % uri))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from kamtool.sip.message import Message
 
 Edit = tuple[int, int, bytes]
+Span = tuple[int, int]
 
 _ITEM = re.compile(rb'(?:[^,"<]++|"(?:[^"\\]|\\.)*+"|<[^>]*+>)++', re.DOTALL)
 _BRACKETED = re.compile(rb'(?:[^"<]++|"(?:[^"\\]|\\.)*+")*+<([^>]*+)>', re.DOTALL)
@@ -18,23 +18,44 @@ _SENT_BY = re.compile(
 )
 
 
-def values(msg: Message, name: str) -> Iterator[tuple[int, int]]:
+def values(msg: Message, name: str) -> list[Span]:
     """The span of each header field's value of this name."""
+    found: list[Span] = []
     for place in msg.find(name):
         row = msg.row(place)
-        yield row[3], row[4]
+        found.append((row[3], row[4]))
+    return found
 
 
-def items(msg: Message, name: str) -> Iterator[tuple[int, int]]:
+def items(msg: Message, name: str) -> list[Span]:
     """The span of each item of the comma lists of this name, blanks around it left out."""
     data = msg.data
-    for start, end in values(msg, name):
-        for found in _ITEM.finditer(data, start, end):
-            text = found[0]
-            inner = text.strip()
-            if inner:
-                first = found.start() + len(text) - len(text.lstrip())
-                yield first, first + len(inner)
+    spans: list[Span] = []
+    for place in msg.find(name):
+        row = msg.row(place)
+        start, end = row[3], row[4]
+        if _is_one(data, start, end):
+            spans.append((start, end))
+        elif start < end:
+            _split(data, start, end, spans)
+    return spans
+
+
+def _is_one(data: bytes, start: int, end: int) -> bool:
+    """Whether the value is one item at a glance: no list, no quotes, no bracket that does not close."""
+    if start == end or data.find(b",", start, end) >= 0 or data.find(b'"', start, end) >= 0:
+        return False
+    opened = data.find(b"<", start, end)
+    return opened < 0 or (data.find(b">", opened, end) >= 0 and data.count(b"<", start, end) == 1)
+
+
+def _split(data: bytes, start: int, end: int, spans: list[Span]) -> None:
+    for found in _ITEM.finditer(data, start, end):
+        text = found[0]
+        inner = text.strip()
+        if inner:
+            first = found.start() + len(text) - len(text.lstrip())
+            spans.append((first, first + len(inner)))
 
 
 def parts(value: bytes) -> list[bytes]:
@@ -44,10 +65,14 @@ def parts(value: bytes) -> list[bytes]:
 
 def uri_of(data: bytes, start: int, end: int) -> tuple[int, int, bool] | None:
     """The span of the URI in a name-addr or addr-spec, and whether it stands in angle brackets."""
+    opened = data.find(b"<", start, end)
+    if opened >= 0 and data.find(b'"', start, opened) < 0:
+        closed = data.find(b">", opened, end)
+        return (opened + 1, closed, True) if closed >= 0 else None
     found = _BRACKETED.match(data, start, end)
     if found:
         return (*found.span(1), True)
-    if b"<" in data[start:end]:
+    if opened >= 0:
         return None
     found = _BARE.match(data, start, end)
     return (*found.span(1), False) if found else None

@@ -130,8 +130,10 @@ class Hiding:
     def leaving(self, msg: Message) -> bytes:
         """The message as the other side may see it."""
         edits: list[Edit] = []
-        alias = _cut(msg, DIALOG_HEADER, edits)
-        branch = _cut(msg, LEG_HEADER, edits)
+        alias = branch = ""
+        if msg.data.find(b"P-SR-X") >= 0:  # as `arrived` writes them; all other spellings it has cut out
+            alias = _cut(msg, DIALOG_HEADER, edits)
+            branch = _cut(msg, LEG_HEADER, edits)
         if msg.cseq_method not in SKIPPED:
             if msg.is_request:
                 self._request_out(msg, alias, edits)
@@ -147,10 +149,10 @@ class Hiding:
         return splice(msg.data, edits) if edits else msg.data
 
     def _request_out(self, msg: Message, alias: str, edits: list[Edit]) -> None:
-        vias = list(items(msg, "Via"))
+        vias = items(msg, "Via")
         if len(vias) < 2:
             return  # made here: nobody behind us is in it
-        leg = self.records.leg(msg.branch)
+        leg = self.records.legs.get(msg.branch)  # only who sent it before sends it again
         if leg is None:
             if msg.method == "CANCEL":
                 return
@@ -161,10 +163,11 @@ class Hiding:
                 leg = self._leg_inside(msg, vias, alias, dialog)
             else:
                 leg = self._leg_outside(msg, vias)
-        for place in msg.find("Via")[1:]:
+        places = msg.find("Via")
+        for place in places[1:]:
             row = msg.row(place)
             edits.append((row[1], row[5], b""))
-        first = msg.row(msg.find("Via")[0])
+        first = msg.row(places[0])
         if vias[1][0] < first[4]:  # two in one line
             edits.append((vias[0][1], first[4], b""))
         _cut(msg, "Record-Route", edits)
@@ -184,13 +187,18 @@ class Hiding:
             edits.append((row[3], row[4], _octets(shown)) if number == 0 else (row[1], row[5], b""))
 
     def _leg(self, msg: Message, vias: list[tuple[int, int]], dialog: Dialog) -> Leg:
-        routes = [msg.data[start:end] for start, end in items(msg, "Record-Route")]
+        data = msg.data
+        own: list[bytes] = []
+        others: list[bytes] = []
+        for start, end in items(msg, "Record-Route"):
+            item = data[start:end]
+            (own if self.is_ours(item) else others).append(item)
         return Leg(
             msg.branch, dialog.a_uuid, "", self.records.now(),
             x_context=dialog.x_context, s_method=msg.method, s_cseq=str(msg.cseq), a_callid=msg.call_id,
-            x_via=",".join(_text(msg.data[start:end]) for start, end in vias[1:]),
-            x_rr=_text(b",".join(item for item in routes if not self.is_ours(item))),
-            s_rr=_text(b",".join(item for item in routes if self.is_ours(item))),
+            x_via=_text(b",".join([data[start:end] for start, end in vias[1:]])),
+            x_rr=_text(b",".join(others)),
+            s_rr=_text(b",".join(own)),
             x_tag=dialog.a_tag, a_tag=msg.from_tag, b_tag=msg.to_tag,
         )  # fmt: skip
 
@@ -207,7 +215,7 @@ class Hiding:
 
     def _leg_outside(self, msg: Message, vias: list[tuple[int, int]]) -> Leg:
         now, choices = self.records.now(), self.choices
-        key = f"{MARK}{token_hex(4)}-{token_hex(4)}-1"
+        key = _key()
         if choices.context:
             key = f"{key}-{choices.context}"
         dialog = Dialog(
@@ -320,7 +328,7 @@ class Hiding:
 
     def _forked(self, dialog: Dialog) -> Dialog:
         """One more dialog from the same request: `a` must be able to tell their targets apart."""
-        key = f"a{MARK}{token_hex(4)}-{token_hex(4)}-1"
+        key = f"a{_key()}"
         if dialog.x_context:
             key = f"{key}-{dialog.x_context}"
         return Dialog(
@@ -336,6 +344,11 @@ class Hiding:
             own = len(parts(_octets(leg.s_rr))) + len(parts(_octets(leg.x_rr)))
             routes = routes[:-own]
         return _text(b",".join(routes))
+
+
+def _key() -> str:
+    random = token_hex(8)
+    return f"{MARK}{random[:8]}-{random[8:]}-1"
 
 
 def _text(octets: bytes) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from kamtool.errors import StoreError
@@ -25,6 +26,7 @@ LEG_COLUMNS = (
     "x_via", "x_rr", "s_rr", "a_contact", "b_contact", "as_contact", "bs_contact", "x_tag", "a_tag", "b_tag",
 )  # fmt: skip
 CHANGING = ("rectime", "a_contact", "b_contact", "b_tag", "a_rr", "b_rr")
+_DIALOG, _LEG, _CHANGES = attrgetter(*DIALOG_COLUMNS), attrgetter(*LEG_COLUMNS), attrgetter(*CHANGING)
 
 
 def _select(table: str, columns: tuple[str, ...], where: str) -> str:
@@ -91,13 +93,13 @@ class Tables:
         if not self.writes:
             return
         if is_new:
-            self._post(self._insert_dialog, list(_values(dialog, DIALOG_COLUMNS)))
+            self._post(self._insert_dialog, _values(dialog, _DIALOG))
         else:
-            self._post(self._update_dialog, [*_values(dialog, CHANGING), dialog.a_uuid])
+            self._post(self._update_dialog, [*_values(dialog, _CHANGES), dialog.a_uuid])
 
     def save_leg(self, leg: Leg) -> None:
         if self.writes:
-            self._post(self._insert_leg, list(_values(leg, LEG_COLUMNS)))
+            self._post(self._insert_leg, _values(leg, _LEG))
 
     def forget(self, dialog: Dialog) -> None:
         if self.writes:
@@ -126,10 +128,12 @@ class Tables:
             return []
 
 
-def _values(record: Dialog | Leg, columns: tuple[str, ...]) -> Iterator[str | bytes | float | int]:
-    for column in columns:
-        value = getattr(record, column)
-        if column == "rectime":
-            yield to_julian(value)
+def _values(record: Dialog | Leg, fields: attrgetter[tuple[Any, ...]]) -> list[str | bytes | float | int]:
+    """The values for SQL; the one float of a record is its `rectime`."""
+    values: list[str | bytes | float | int] = []
+    for value in fields(record):
+        if isinstance(value, str):
+            values.append(value if value.isascii() else bound(value))
         else:
-            yield bound(value) if isinstance(value, str) else value
+            values.append(to_julian(value) if isinstance(value, float) else value)
+    return values

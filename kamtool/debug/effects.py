@@ -14,7 +14,7 @@ Effect = dict[str, Any]
 
 _NAMED = {
     "dst_uri": "$du", "path": "path", "q": "q", "ruid": "ruid", "on_failure": "t_on_failure",
-    "on_reply": "t_on_reply", "on_branch": "t_on_branch", "log_prefix": "log prefix",
+    "on_reply": "t_on_reply", "on_branch": "t_on_branch",
     "force_rport": "force_rport", "add_local_rport": "add_local_rport", "rc": "$rc",
     "advertised_host": "advertised address", "advertised_port": "advertised port",
 }  # fmt: skip

@@ -30,7 +30,7 @@ MOST_MOMENTS = 5000
 NAMES = (
     "host", "msg", "flow", "route_kind", "route_name", "line", "new_uri", "dst_uri", "path", "send_socket",
     "connection", "q", "ruid", "user_agent", "instance", "branches", "flags", "branch_flags", "script_flags",
-    "edits", "reply_headers", "record_route", "route_params", "rc", "depth", "log_prefix", "force_rport",
+    "edits", "reply_headers", "record_route", "route_params", "rc", "depth", "force_rport",
     "add_local_rport", "advertised_host", "advertised_port", "authorized", "on_failure", "on_reply",
     "on_branch", "transaction", "branch_index", "reply", "program", "_avps", "_scratch",
 )  # fmt: skip

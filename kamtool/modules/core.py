@@ -12,14 +12,12 @@ from kamtool.module import (
     ONSEND_ROUTE,
     REQUEST_ROUTE,
     FlagName,
-    Host,
     Module,
     Plain,
     function,
 )
 from kamtool.script import uri_text
 from kamtool.script.levels import level_of, python_level
-from kamtool.script.log_prefix import LogPrefix
 from kamtool.script.pv_socket import PROTOCOLS, find_socket
 from kamtool.script.pv_uri import change_ruri, received_uri, ruri_parts
 
@@ -262,22 +260,19 @@ class BranchFunctions:
 class LogFunctions:
     """The core's own log."""
 
-    _log_prefix: LogPrefix
-
     @function("log", routes=ANY, arities=(1, 2))
     def log(self, ctx: Context, level: Plain, text: Plain | None = None) -> int:
         """Log a text as written, `log("text")` at L_DBG or `log(level, "text")`."""
         number = 3 if text is None else level_of(level)
         if number is None:
             return -1
-        extra = {"log_prefix": self._log_prefix.of(ctx)}
-        logger.log(python_level(number), "%s", level if text is None else text, extra=extra)
+        logger.log(python_level(number), "%s", level if text is None else text)
         return 1
 
     @function("error", routes=ANY)
     def error(self, ctx: Context, kind: Plain, reason: Plain) -> int:
         """Log an error as written. Obsolete: use `xerr`."""
-        logger.error("%s: %s", kind, reason, extra={"log_prefix": self._log_prefix.of(ctx)})
+        logger.error("%s: %s", kind, reason)
         return 1
 
 
@@ -285,10 +280,6 @@ class Core(UriFunctions, FlagFunctions, ConnectionFunctions, BranchFunctions, Lo
     """The core functions, in scope of every cfg."""
 
     name = "core"
-
-    def __init__(self, server: Host) -> None:
-        super().__init__(server)
-        self._log_prefix = LogPrefix(server)
 
     @function("forward", routes=REQUEST_ROUTE | FAILURE_ROUTE)
     async def forward(self, ctx: Context, host: Plain = "", port: Plain = "") -> int:

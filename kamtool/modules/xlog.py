@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from kamtool.errors import ConfigError
 from kamtool.module import ANY, Constants, Host, Module, Param, function
 from kamtool.script.levels import level_of, python_level
-from kamtool.script.log_prefix import LogPrefix
 from kamtool.script.nodes import String
 
 if TYPE_CHECKING:
@@ -68,7 +67,6 @@ class Xlog(Module):
 
         self._diverted: dict[str, logging.Logger] = {}
         self._prefix: Callable[[Context], str] | None = None
-        self._log_prefix = LogPrefix(server)
 
     def verify(self, script: Script) -> Iterable[ConfigError]:
         """Facilities must exist, in the parameter and in calls with three arguments."""
@@ -123,8 +121,6 @@ class Xlog(Module):
         extra = self._extra
         if self._prefix is not None:
             extra = {**(extra or {}), "prefix": self._prefix(ctx)}
-        if before := self._log_prefix.of(ctx):
-            extra = {**(extra or {}), "log_prefix": before}
         (logger or self.logger).log(number, "%s", text, extra=extra)
         return 1
 

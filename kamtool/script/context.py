@@ -86,7 +86,6 @@ class Context:
     rc: int = 1
     depth: int = 1
     """How many blocks and routes are open, as far as routes that can call themselves keep count."""
-    log_prefix: str = ""
     force_rport: bool = False
     add_local_rport: bool = False
     advertised_host: str = ""
@@ -201,7 +200,6 @@ def _copy(ctx: Context, twin: Context) -> None:
     twin.route_params = ctx.route_params
     twin.rc = ctx.rc
     twin.depth = ctx.depth
-    twin.log_prefix = ctx.log_prefix
     twin.force_rport = ctx.force_rport
     twin.add_local_rport = ctx.add_local_rport
     twin.advertised_host = ctx.advertised_host

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from kamtool.errors import ConfigError, ConfigErrors, Span
 from kamtool.module import Host, Routes, Variable
@@ -19,6 +19,7 @@ from kamtool.script.entries import RouteFunction, inner, plain
 from kamtool.script.guards import Action
 from kamtool.script.lexer import Lexer
 from kamtool.script.linker import Linker, compile_format, compile_variable
+from kamtool.script.log_prefix import LogPrefix
 from kamtool.script.nodes import Call, Item, Load, ModParam, Route
 from kamtool.script.parser import Parser
 from kamtool.script.preprocess import Preprocessor
@@ -109,13 +110,19 @@ class Script:
         is None. Without one there is no trace of it in the code.
         """
         if self.linked and observer is None:
-            return _program(self.routes, self.linked[0].again(host.modules))
+            return self._program(self.linked[0].again(host.modules), host)
         modules = dict(host.modules) if self.linked_often else host.modules
         linker = Linker(self.routes, self.scope, self.settings, modules, observer, keeps_rc=self.reads_rc)
         if self.linked_often and observer is None:
             self.linked.append(linker)
-        program = _program(self.routes, linker.link())
+        program = self._program(linker.link(), host)
         return replace(program, actions=tuple(linker.plans.actions.values()))
+
+    def _program(self, routes: Mapping[tuple[Routes, str], RouteFunction], host: Host) -> Program:
+        if self.settings.text("log_prefix"):
+            prefix, is_live = LogPrefix(host), bool(self.settings.number("log_prefix_mode"))
+            routes = {key: prefix.entering(*key, route, is_live=is_live) for key, route in routes.items()}
+        return _program(routes)
 
     def python(self) -> list[tuple[Route, ast.Module]]:
         """The generated Python of each block, as trees placed in the cfg."""
@@ -282,7 +289,7 @@ def load(source: Path | str, *, defines: Mapping[str, str | None] | None = None,
     return report.script
 
 
-def _program(routes: Sequence[Route], functions: Mapping[tuple[Routes, str], Any]) -> Program:
+def _program(functions: Mapping[tuple[Routes, str], RouteFunction]) -> Program:
     """The linked functions by kind and name, each as a coroutine function."""
     entries = dict(functions.items())
 
@@ -290,7 +297,7 @@ def _program(routes: Sequence[Route], functions: Mapping[tuple[Routes, str], Any
         return {name: entry for (of, name), entry in entries.items() if of is kind and name}
 
     def unnamed(kind: Routes) -> RouteFunction | None:
-        return cast("RouteFunction | None", entries.get((kind, "")))
+        return entries.get((kind, ""))
 
     # `failure_route { … }` without a name is what t_on_failure("0") arms.
     for kind in (Routes.FAILURE, Routes.BRANCH):

@@ -10,6 +10,7 @@ from typing import TextIO
 
 from kamtool.errors import veiled
 from kamtool.script.levels import ALERT, BUG, python_level
+from kamtool.script.log_prefix import prefix_now
 
 NOTICE = 25
 """Between logging.INFO and logging.WARNING: L_NOTICE, what an operator should see on a quiet day."""
@@ -80,7 +81,7 @@ class KamailioFormatter(logging.Formatter):
         level = getattr(record, "level_name", "") or NAMES.get(record.levelno, record.levelname)
         # The module xlog lets a site choose what its texts begin with.
         begin = getattr(record, "prefix", None) or f"{_place(record.name)}: "
-        before = shown(getattr(record, "log_prefix", ""))
+        before = shown(prefix_now())
         line = f"{self.prefix}{level}: {before}{begin}{text}"
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)

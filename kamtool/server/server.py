@@ -13,6 +13,7 @@ from typing import Any
 from kamtool.errors import KamtoolError, TransportError
 from kamtool.module import Module, RouteName, Variable, declaration, find
 from kamtool.script.context import Context
+from kamtool.script.log_prefix import LogPrefix
 from kamtool.server import handover, ignored, listen
 from kamtool.server.blocklist import CONNECT, ICMP, SEND, blocklist_for
 from kamtool.server.myself import Myself
@@ -105,7 +106,8 @@ class Server:
         self.log_failure, self.script_failed = self.running.log_failure, self.running.script_failed
         self.force_rport = bool(self.setting("force_rport", False))
         self._receive = Receive(self)
-        self.receive: Callable[[bytes, Flow], None] = self._receive.message
+        self._taking = self._way_in()
+        self.receive: Callable[[bytes, Flow], None] = self._taking
         """One datagram, or one message cut from a stream: what the transports call."""
         if self.team:
             self.link = Link(self.worker, self.team.mail, self.spawn)
@@ -225,6 +227,16 @@ class Server:
         self.replies.server_line = b""
         self._header()
         self.myself.set_aliases(listen.aliases_of(self.settings))
+        before, self._taking = self._taking, self._way_in()
+        if self.dispatch is not None:
+            self.dispatch.own = self._taking
+        elif self.receive == before:
+            self.receive_by(self._taking)
+
+    def _way_in(self) -> Callable[[bytes, Flow], None]:
+        """What a message is given to; with `log_prefix`, lines that are logged meanwhile begin with it."""
+        own = self._receive.message
+        return LogPrefix(self).receiving(own) if self.setting("log_prefix", "") else own
 
     def _header(self) -> None:
         from kamtool import __version__

@@ -5,13 +5,9 @@ import logging
 import pytest
 
 from kamtool.errors import ConfigError
-from kamtool.module import Routes
-from kamtool.script.log_prefix import LogPrefix
 from kamtool.server.log import KamailioFormatter
-from kamtool.sip.message import parse
 from tests.support.messages import BARE_OPTIONS, PLAIN_INVITE
 from tests.support.runtime import Runtime
-from tests.support.script import OPTIONS
 
 
 @pytest.fixture
@@ -124,7 +120,6 @@ async def test_a_facility_that_does_not_exist_is_a_mistake(runtime):
 
 async def test_only_the_colours_of_a_script_reach_the_terminal(runtime, caplog):
     """And those go to syslog only when force_color says so."""
-    from kamtool.server.log import KamailioFormatter
 
     text = "$C(rx)$hdr(Subject)$C(xx)"
     ctx = runtime.message(PLAIN_INVITE.replace("hello world hello", "\x1b[2J"))
@@ -137,41 +132,3 @@ async def test_only_the_colours_of_a_script_reach_the_terminal(runtime, caplog):
     assert KamailioFormatter(stream=True).format(plain) == shown
     assert KamailioFormatter().format(forced) == shown
     assert "\x1b" not in KamailioFormatter().format(plain)
-
-
-PREFIXED = """log_prefix="{$mt $rm $ru} "
-%s
-request_route {
-    xinfo("one");
-    $ru = "sip:other@1.2.3.4";
-    xinfo("two");
-    log(1, "three");
-}
-"""
-FIRST, CHANGED = "{1 OPTIONS sip:alice@example.com;transport=udp} ", "{1 OPTIONS sip:other@1.2.3.4} "
-
-
-@pytest.mark.parametrize(
-    ("mode", "prefixes"),
-    [("", [FIRST] * 3), ("log_prefix_mode=1", [FIRST, CHANGED, CHANGED])],
-    ids=["as received", "as it is"],
-)
-def test_log_prefix_tells_of_the_message(script, caplog, mode, prefixes):
-    """As Kamailio 5.6.3 was seen to: the prefix stands before `<script>: `."""
-    with caplog.at_level(logging.DEBUG, "kamtool"):
-        script(PREFIXED % mode)(OPTIONS)
-    lines = [KamailioFormatter().format(record) for record in caplog.records]
-    assert [line.partition(": ")[2] for line in lines] == [
-        f"{before}<script>: {text}" for before, text in zip(prefixes, ("one", "two", "three"), strict=True)
-    ]
-
-
-def test_a_failure_route_logs_of_the_response_that_led_there(script, caplog):
-    run = script('log_prefix="{$mt $rs} "\nfailure_route[F] { xinfo("failed"); }\nrequest_route { exit; }')
-    ctx = run.context(OPTIONS)
-    ctx.route_kind = Routes.FAILURE
-    prefix = LogPrefix(run.host)
-    assert prefix.of(ctx) == ""  # a timeout: nothing came
-    ctx.reply = parse(b"SIP/2.0 486 Busy Here\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKx\r\nCSeq: 1 OPTIONS\r\n"
-                      b"Call-ID: a\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\n\r\n")  # fmt: skip
-    assert prefix.of(ctx) == "{2 486} "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,7 +133,16 @@ def trust(folder: Path) -> None:
     Example: kamtool tls trust
     """
     owner = authority(folder)
-    _change_trust(lambda place: place.write_bytes(owner.certificate_file.read_bytes()), owner)
+    place = _trusted_file(owner)
+    try:
+        place.write_bytes(owner.certificate_file.read_bytes())
+        place.chmod(0o644)  # whatever root's umask is: all programs are to read it
+        _update_store()
+    except (OSError, subprocess.CalledProcessError) as error:
+        with suppress(OSError):
+            place.unlink()
+        raise _failed(error, owner) from error
+    click.echo(f"trusted: {place}", err=True)
 
 
 @click.command()
@@ -142,22 +152,36 @@ def untrust(folder: Path) -> None:
 
     Example: kamtool tls untrust
     """
-    _change_trust(lambda place: place.unlink(missing_ok=True), authority(folder))
-
-
-def _change_trust(change: Any, owner: Authority) -> None:
-    by_hand = f"add {owner.certificate_file} to the trust store by hand"
-    if not TRUST_FOLDER.is_dir():
-        raise UsageError(f"there is no {TRUST_FOLDER} here", exit_code=1, hint=by_hand)
-    serial = f"{owner.certificate.serial_number:x}"[:12]
-    place = TRUST_FOLDER / f"kamtool-{serial}.crt"
+    owner = authority(folder)
+    place = _trusted_file(owner)
+    if not place.exists():
+        raise UsageError(f"{place} is not there: the authority is not trusted", exit_code=3)
     try:
-        change(place)
-        subprocess.run(
-            ["update-ca-certificates"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-    except PermissionError as error:
-        raise UsageError(f"{place}: permission denied", exit_code=6, hint="run it as root") from error
+        place.unlink()
+        _update_store("--fresh")  # without it the links to the file stay behind
     except (OSError, subprocess.CalledProcessError) as error:
-        raise UsageError(f"update-ca-certificates: {error}", exit_code=1, hint=by_hand) from error
-    click.echo(f"{'trusted' if place.exists() else 'no longer trusted'}: {place}", err=True)
+        raise _failed(error, owner) from error
+    click.echo(f"no longer trusted: {place}", err=True)
+
+
+def _trusted_file(owner: Authority) -> Path:
+    """Where this machine's programs look for our authority. Raises UsageError where they look elsewhere."""
+    if not TRUST_FOLDER.is_dir():
+        raise UsageError(f"there is no {TRUST_FOLDER} here", exit_code=1, hint=_by_hand(owner))
+    serial = f"{owner.certificate.serial_number:x}"[:12]
+    return TRUST_FOLDER / f"kamtool-{serial}.crt"
+
+
+def _by_hand(owner: Authority) -> str:
+    return f"the trust store changes by hand: {owner.certificate_file}"
+
+
+def _update_store(*options: str) -> None:
+    words = ["update-ca-certificates", *options]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def _failed(error: OSError | subprocess.CalledProcessError, owner: Authority) -> UsageError:
+    if isinstance(error, PermissionError):
+        return UsageError(f"{error.filename}: permission denied", exit_code=6, hint="run it as root")
+    return UsageError(f"update-ca-certificates: {error}", exit_code=1, hint=_by_hand(owner))

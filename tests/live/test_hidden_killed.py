@@ -1,4 +1,4 @@
-"""`kill -9` in the middle of calls that topos and topoh hide: the next server on the same cfg carries them on."""
+"""`kill -9` in the middle of calls that topos and topoh hide: the next server carries them on."""
 
 import asyncio
 import signal

@@ -8,6 +8,7 @@
     │   └── ConfigErrors            all of a file's errors at once
     ├── ScriptError                 a statement that failed while a message ran through it
     ├── StoreError                  the database: unreadable, newer than we are, disk full
+    │   └── StoreAway               who writes to it is not there just now: later it will be
     ├── RpcError                    an RPC call that was refused; `code` is the JSON-RPC code
     └── UsageError                  a command given wrongly; `exit_code` is DESIGN.md §6's
 
@@ -103,6 +104,10 @@ class ScriptError(KamtoolError):
 
 class StoreError(KamtoolError):
     """The database cannot do what was asked; the message names the file."""
+
+
+class StoreAway(StoreError):
+    """The database cannot be reached just now; it is worth to try again in a few seconds."""
 
 
 class RpcError(KamtoolError):

@@ -125,7 +125,7 @@ class Server:
             self.branch_start = self.team.prefix(self.worker)
             self.transactions.use_prefix(self.branch_start)
             self.replies.stateless_key = self.team.derive("stateless", 4).hex()
-            self.connections = Connections(self.link, self.transports)
+            self.connections = Connections(self.link, self.transports, self.team.numbers)
             self.spread = Spread(self.rpc, self.link)
             self.transports.before_reading = self.link.hear
             self.transports.before_sending = self.link.flush
@@ -171,8 +171,9 @@ class Server:
             ignored.tell_params(self.script, self.modules)
             self.program = self.script.link(self)
             bound = self.team.own_bound if self.team and self.team.bound else self.options.bound
-            if self.link is not None:
-                self.link.start()
+            if self.link is not None and self.team is not None:
+                self.link.hold()
+                self.link.start(late=self.team.is_late)
             wanted = list(self.team.own_bound) if self.team and self.team.bound else []
             self.transports.start(wanted or listen.wanted_by(self.script, list(self.options.listens)), bound)
             estate = self.options.estate
@@ -199,6 +200,8 @@ class Server:
             raise
         self._header()
         self._sweep()
+        if self.link is not None:
+            self.link.open()
         for name in ("htable:mod-init", "core:worker-one-init"):
             if name in self.program.event_routes:
                 self.run_event(name, {})

@@ -11,7 +11,7 @@ import mmap
 import os
 import socket as sockets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -20,12 +20,15 @@ from typing import Any
 
 from kamtool.sip.flow import Address, Socket
 from kamtool.sip.via import MAGIC_COOKIE
+from kamtool.transport.tcp import a_connection
 from kamtool.transport.udp import RECEIVE_BUFFER_BYTES, bind
 
 MOST_WORKERS = 64
 MAIL_BYTES = 4 << 20
 MEMORY_BYTES = 16 << 20
 """Address space only: a page is taken from the system when it is first written."""
+STEP = MOST_WORKERS
+"""The number of a connection says whose it is: it is the worker's number modulo this."""
 _KINDS = {"udp": sockets.SOCK_DGRAM}
 
 Bound = list[tuple[Socket, sockets.socket]]
@@ -47,6 +50,7 @@ class Team:
     """By worker: where to write to it, and where it reads."""
     pids: Any = None
     done: Any = None
+    connections: Any = None
     started_epoch: int = field(default_factory=lambda: int(time.time()))
     secret: bytes = field(default_factory=lambda: os.urandom(32))
     memory: mmap.mmap = field(default_factory=lambda: mmap.mmap(-1, MEMORY_BYTES))
@@ -58,6 +62,11 @@ class Team:
         """Process numbers by worker, written by the parent."""
         self.done = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("I")
         """By worker: 1 once it stops and nothing runs there any more, or it is dead."""
+        self.connections = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
+        """By worker: the number of its newest connection, which its successor goes on from."""
+        first = a_connection() // STEP * STEP
+        for number in range(self.size):
+            self.connections[number] = first + number
 
     @property
     def listening(self) -> list[Socket]:
@@ -86,6 +95,12 @@ class Team:
     def derive(self, purpose: str, size: int) -> bytes:
         """A secret for one purpose, the same in every worker."""
         return blake2b(purpose.encode(), key=self.secret, digest_size=size).digest()
+
+    def numbers(self) -> Iterator[int]:
+        """The numbers of this worker's connections: none is used twice, whoever dies."""
+        while True:
+            self.connections[self.number] += STEP
+            yield self.connections[self.number]
 
     def bind(self, wanted: Sequence[Socket]) -> None:
         """Bind a socket a worker for each of `wanted`. Raises TransportError, and then none is open."""

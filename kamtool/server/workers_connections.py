@@ -1,14 +1,15 @@
 """The TCP, TLS and WebSocket connections of all workers: each knows of every one, its owner alone has it.
 
-The number of a connection says whose it is: it is the worker's number modulo STEP.
+The number of a connection says whose it is: it is the worker's number modulo STEP. A worker that dies takes
+its connections with it; its successor's have other numbers.
 """
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from kamtool.server.workers import MOST_WORKERS
+from kamtool.server.workers import STEP
 from kamtool.server.workers_dispatch import flat, unflat
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from kamtool.transport.stream import Connection
     from kamtool.transport.transports import Transports
 
-STEP = MOST_WORKERS
 OPENED, CLOSED, SEND, UNSENT, ALIAS, FINISH = "opened", "closed", "send", "unsent", "alias", "finish"
 Key = tuple[str, str, int]
 
@@ -25,13 +25,12 @@ Key = tuple[str, str, int]
 class Connections:
     """The connections of the other workers: kamtool.transport.tcp.Elsewhere."""
 
-    def __init__(self, link: Link, transports: Transports) -> None:
+    def __init__(self, link: Link, transports: Transports, numbers: Callable[[], Iterator[int]]) -> None:
         self.link, self.transports = link, transports
         self.flows: dict[int, Flow] = {}
         self._keys: dict[Key, int] = {}
         self._keys_of: dict[int, list[Key]] = {}
-        start = STEP + link.number
-        transports.tcp.numbers = itertools.count(start, STEP)
+        transports.tcp.numbers = numbers()
         transports.tcp.elsewhere = self
         link.on(OPENED, self._opened)
         link.on(CLOSED, self._closed)
@@ -39,6 +38,7 @@ class Connections:
         link.on(UNSENT, self._unsent)
         link.on(ALIAS, self._alias)
         link.on(FINISH, self._finish)
+        link.on_begun.append(self._died)
         link.snapshots.append(self._snapshot)
 
     # Ours, told to the others
@@ -91,10 +91,13 @@ class Connections:
     def finish(self, flow: Flow) -> None:
         self.link.send(flow.connection % STEP, FINISH, flat(flow))
 
-    def forget(self, worker: int) -> None:
-        """A worker died, and its connections with it."""
-        for number in [number for number in self.flows if number % STEP == worker]:
-            self._closed(worker, number)
+    def _died(self, worker: int) -> None:
+        """A worker died, and its connections with it: its neighbour tells those who wait for their end."""
+        tells = self.link.number == (worker + 1) % self.link.size
+        for flow in [flow for number, flow in self.flows.items() if number % STEP == worker]:
+            self._closed(worker, flow.connection)
+            if tells:
+                self.transports.receiver.closed(flow, "its worker died")
 
     def _opened(self, sender: int, value: Any) -> None:
         key, *rest = value

@@ -37,8 +37,8 @@ class Dispatch:
         self.own = server.receive
         self.by_call_id = team.dispatch == "call-id"
         self.group = team.group_prefix.encode()
-        link.on(MESSAGE, self._hopped)
-        link.on(SEEK, self._sought)
+        link.on(MESSAGE, self._hopped, work=True)
+        link.on(SEEK, self._sought, work=True)
 
     def message(self, data: bytes, flow: Flow) -> None:
         """One message from the network."""

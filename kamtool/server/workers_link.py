@@ -2,7 +2,8 @@
 
 A datagram holds many letters, each a topic and a value of plain data. One that is too large goes in pieces. A
 worker that does not read holds nobody up: its mail waits here, and past MOST_WAITING the oldest is dropped,
-for it is dead or will be.
+for it is dead or will be. The mailbox of a dead one stays: its successor reads what was not read yet, and
+keeps what is work, not news, until it has caught up.
 """
 
 from __future__ import annotations
@@ -24,8 +25,13 @@ PIECE = 48_000
 MOST_WAITING = 64 << 20
 READ_AT_ONCE = 64
 PATIENCE = 5.0
+MOST_OPEN = 5000
+"""Questions of one worker that may wait for an answer: more would be memory, not patience."""
+MOST_KEPT = 50_000
+"""Letters that a worker keeps until it has begun."""
 FIRST, LAST = 1, 2
-_ASK, _ANSWER = "?", "!"
+_ASK, _ANSWER, _BEGUN = "?", "!", "begun"
+SNAPSHOT = "snapshot"
 
 Heard = Callable[[int, Any], None]
 Asked = Callable[[int, Any], Awaitable[Any]]
@@ -45,21 +51,42 @@ class Link:
         self._waiting: dict[int, deque[bytes]] = {}
         self._waiting_bytes = 0
         self._parts: dict[int, list[bytes]] = {}
-        self._heard: dict[str, Heard] = {_ASK: self._was_asked, _ANSWER: self._was_answered}
+        self._heard: dict[str, Heard] = {
+            _ASK: self._was_asked, _ANSWER: self._was_answered, _BEGUN: self._other_begun,
+        }  # fmt: skip
+        self._work: set[str] = set()
+        self._kept: deque[tuple[Heard, int, Any]] | None = None
+        """What has to be done once this worker has begun; None when it has."""
         self._asked: dict[str, Asked] = {}
         self._questions: dict[int, asyncio.Future[Any]] = {}
+        self._again: dict[int, tuple[int, str, Any]] = {}
+        """Questions that a successor is asked again."""
+        self.on_begun: list[Callable[[int], None]] = []
+        """Called with the number of a worker that has taken the place of a dead one."""
         self._numbers = itertools.count(1)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.snapshots: list[Asked] = []
         """Asked one after the other by a worker that begins late: each sends it what it lacks."""
-        self.answer("snapshot", self._snapshot)
+        self.answer(SNAPSHOT, self._snapshot)
 
     # Life
 
-    def start(self) -> None:
-        """Begin to read."""
+    def start(self, *, late: bool = False) -> None:
+        """Begin to read. A worker that takes the place of a dead one says so: the others ask it again."""
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._read.fileno(), self._readable)
+        if late:
+            self.publish(_BEGUN, None)
+
+    def hold(self) -> None:
+        """Take news, and keep questions and messages until `open`: half a server would answer wrongly."""
+        self._kept = deque(maxlen=MOST_KEPT)
+
+    def open(self) -> None:
+        """Do what was kept, and from now on all as it comes."""
+        kept, self._kept = self._kept, None
+        for heard, sender, value in kept or ():
+            self._hear(heard, sender, value)
 
     def stop(self) -> None:
         if self._loop is not None:
@@ -72,9 +99,11 @@ class Link:
 
     # Telling
 
-    def on(self, topic: str, heard: Heard) -> None:
-        """Call `heard(worker, value)` with each letter of a topic."""
+    def on(self, topic: str, heard: Heard, *, work: bool = False) -> None:
+        """Call `heard(worker, value)` with each letter of a topic; with `work` only in a server that runs."""
         self._heard[topic] = heard
+        if work:
+            self._work.add(topic)
 
     def send(self, worker: int, topic: str, value: Any) -> None:
         """Tell one worker."""
@@ -185,10 +214,16 @@ class Link:
             heard = self._heard.get(topic)
             if heard is None:
                 continue
-            try:
-                heard(sender, value)
-            except Exception:
-                log.exception("%s from worker %d failed", topic, sender)
+            if self._kept is not None and topic in self._work:
+                self._kept.append((heard, sender, value))
+            else:
+                self._hear(heard, sender, value)
+
+    def _hear(self, heard: Heard, sender: int, value: Any) -> None:
+        try:
+            heard(sender, value)
+        except Exception:
+            log.exception("what worker %d said failed", sender)
 
     # Asking
 
@@ -196,23 +231,44 @@ class Link:
         """Let others ask: `asked(worker, value)` is awaited, and what it returns is the answer."""
         self._asked[topic] = asked
 
-    async def ask(self, worker: int, topic: str, value: Any, patience: float = PATIENCE) -> Any:
-        """What another worker answers. Raises RpcError, as it did there or because it does not answer."""
+    async def ask(
+        self, worker: int, topic: str, value: Any, patience: float = PATIENCE, *, again: bool = False
+    ) -> Any:
+        """What another worker answers; with `again` its successor is asked when it dies meanwhile.
+
+        Raises RpcError: as it did there, or with 503 because it does not answer.
+        """
+        if len(self._questions) >= MOST_OPEN:
+            raise RpcError(503, f"too many questions wait for worker {worker}")
         number = next(self._numbers)
         future = self._questions[number] = asyncio.get_running_loop().create_future()
+        if again:
+            self._again[number] = worker, topic, value
         self.send(worker, _ASK, (number, topic, value))
         try:
             await asyncio.wait([future], timeout=patience)
             if not future.done():
-                raise RpcError(500, f"worker {worker} does not answer")
+                raise RpcError(503, f"worker {worker} does not answer")
             code, result = future.result()
         finally:
             del self._questions[number]
+            self._again.pop(number, None)
         if code:
             raise RpcError(code, result)
         return result
 
+    def _other_begun(self, sender: int, value: Any) -> None:
+        for begun in self.on_begun:
+            begun(sender)
+        # What the dead one had read is not in the mailbox any more; what it had not is asked twice.
+        for number, (worker, topic, asked) in self._again.items():
+            if worker == sender:
+                self.send(sender, _ASK, (number, topic, asked))
+
     def _was_asked(self, sender: int, value: Any) -> None:
+        if self._kept is not None and value[1] != SNAPSHOT:
+            self._kept.append((self._was_asked, sender, value))
+            return
         self._spawn(self._tell_answer(sender, *value), "a worker asks")
 
     async def _tell_answer(self, sender: int, number: int, topic: str, value: Any) -> None:
@@ -238,6 +294,8 @@ class Link:
     # Beginning late
 
     async def _snapshot(self, sender: int, value: Any) -> bool:
+        if self._kept is not None:
+            raise RpcError(503, f"worker {self.number} itself has not begun")
         for share in self.snapshots:
             await share(sender, value)
         return True
@@ -246,7 +304,7 @@ class Link:
         """Have another worker send all that it knows: for one that takes the place of a dead one."""
         for other in self.others:
             try:
-                await self.ask(other, "snapshot", None, 30.0)
+                await self.ask(other, SNAPSHOT, None, 30.0)
             except RpcError as error:
                 log.warning("%s; another is asked", error.message)
             else:

@@ -103,6 +103,7 @@ class Parent:
                 self.notify.say(f"READY=1\nSTATUS={self.team.size} workers")
 
     def _reap(self) -> None:
+        self._count_ready()  # one that said so before it died had begun
         while self._pids:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)

@@ -8,6 +8,7 @@ import itertools
 import logging
 import os
 import socket as sockets
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Protocol
@@ -29,6 +30,11 @@ MAX_KEYS = 16
 NAMED = "named"
 
 OtherEvent = Callable[[Connection, Any], None]
+
+
+def a_connection() -> int:
+    """A number to begin with. Databases keep them: what a stored one meant is not to be met by chance."""
+    return 1 + time.time_ns() // 1000 % (1 << 30)  # no secret, so not from what a recording replays
 
 
 class Elsewhere(Protocol):
@@ -71,7 +77,7 @@ class TcpTransport:
         self.queued_bytes = 0
         self.listeners: list[tuple[Socket, sockets.socket]] = []
         self._found: dict[tuple[str, str, int], Connection] = {}
-        self.numbers: Iterator[int] = itertools.count(1)
+        self.numbers: Iterator[int] = itertools.count(a_connection())
         """Where the numbers of connections come from."""
         self.elsewhere: Elsewhere | None = None
         """The connections of other processes that share our sockets."""

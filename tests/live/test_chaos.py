@@ -2,7 +2,7 @@
 
 | what breaks | what comes of it |
 |---|---|
-| a worker is killed (`kill -9`) under load | it is replaced; calls that stand go on, whichever worker a request meets; a REGISTER that was answered is on the disk (`durable`) or with the other workers, one that was not is refused (500) or answered when the phone repeats it; what was between INVITE and answer in that worker ends by its own timers at the phones |
+| a worker is killed (`kill -9`) under load | it is replaced; calls that stand go on, whichever worker a request meets; a REGISTER that was answered is on the disk (`durable`) or with the other workers, one that comes while nobody writes waits for the successor of worker 0, and is refused with 503 and Retry-After where that takes too long; what was between INVITE and answer in that worker ends by its own timers at the phones |
 | the name servers are silent | addresses and registered phones are called as ever; a request to a name is answered 478 once the tries are over; a hundred such requests are one question; the first request after they are back is resolved |
 | the disk is full | `durable`: REGISTER is refused (5xx), for a 200 would lie; else it is answered 200, called, kept in memory, written once there is room; the log and `kamtool db` name the full disk; calls do not notice |
 | the wall clock jumps, forth or back | timers, transactions, registrations and dialogs run by the monotonic clock and do not notice; nonces of another day are stale: challenged once more (`stale=true`), no password is asked for; after a restart a registration that ended by the calendar is not called |
@@ -23,7 +23,7 @@ from kamtool.store.migrate import migrate
 from tests.support.digest import authorization, nonce_of
 from tests.support.server import port_of
 from tests.support.until import until
-from tests.support.workers import CFG, cfg_file, one_for_each
+from tests.support.workers import CFG, cfg_file, one_for_each, worker_pids
 
 pytestmark = pytest.mark.live
 
@@ -77,10 +77,13 @@ class Phone:
         return await self.ask(text.replace("<sip:you@", f"<sip:{user}@"), f"r-{user}", cseq)
 
     async def register_at_last(self, user):
-        """As a phone does: after a refusal it tries again."""
+        """As a phone does: it tries again, where the answer says so."""
         for cseq in range(1, 60):
-            if (await self.register(user, cseq=cseq)).status == 200:
+            answer = await self.register(user, cseq=cseq)
+            if answer.status == 200:
                 return
+            assert answer.status == 503
+            assert answer.header("Retry-After")
             await asyncio.sleep(0.1)
         raise AssertionError(f"{user} cannot register")
 
@@ -127,13 +130,15 @@ def stored(path):
         return dict(database.execute("SELECT username, contact FROM location"))
 
 
+@pytest.mark.parametrize("which", [0, 1], ids=["the one that writes", "the other"])
 async def test_a_worker_killed_under_load_takes_no_standing_call_and_no_acknowledged_register(
-    served, peer, phones, tmp_path
+    served, peer, phones, tmp_path, which
 ):
     path = tmp_path / "kam.db"
     migrate(path)
     server = served().start("-f", cfg_file(tmp_path), "--workers", 2, "-A", f'DBURL="sqlite:///{path}"')
     pair = await one_for_each(peer, server.port, 2)
+    victim = worker_pids(server)[which]
     callers = [await phones(server.port, f"caller{pid}", of=one) for pid, one in pair.items()]
     callee = await phones(server.port, "bob")
     assert (await callee.register("bob")).status == 200
@@ -152,7 +157,7 @@ async def test_a_worker_killed_under_load_takes_no_standing_call_and_no_acknowle
 
     async def kill():
         await until(lambda: len(done) > 60)
-        os.kill(next(iter(pair)), signal.SIGKILL)
+        os.kill(victim, signal.SIGKILL)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(kill())
@@ -186,6 +191,34 @@ request_route {
     t_relay();
 }
 """
+
+
+async def test_a_register_waits_for_the_successor_of_the_worker_that_writes(served, peer, tmp_path):
+    """Worker 0 reads nothing and dies: what was asked before, and what is asked then, comes on the disk."""
+    path = tmp_path / "kam.db"
+    migrate(path)
+    server = served().start("-f", cfg_file(tmp_path), "--workers", 2, "-A", f'DBURL="sqlite:///{path}"')
+    writer, other = worker_pids(server)
+    phone = (await one_for_each(peer, server.port, 2))[other]
+
+    def send(user):
+        headers = f"Contact: <{phone.uri.replace('peer@', f'{user}@')}>;expires=600\r\n"
+        text = phone.request(
+            "REGISTER", "sip:example.com", branch=user, call_id=f"reg-{user}", headers=headers
+        )
+        phone.send(text.replace("<sip:you@", f"<sip:{user}@"), server.port)
+
+    os.kill(writer, signal.SIGSTOP)
+    for number in range(5):
+        send(f"before{number}")
+    await phone.silence(0.2)
+    os.kill(writer, signal.SIGKILL)
+    for number in range(5):
+        send(f"after{number}")
+    for _ in range(10):
+        await phone.expect("200", within=20)
+    assert len(stored(path)) == 10
+    assert server.end() == 0
 
 
 async def test_silent_name_servers_hold_up_only_who_asks_for_a_name(

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kamtool.errors import RpcError
+from kamtool.modules.usrloc.sharing import Sharing
 from kamtool.store.url import database_url
 from tests.modules.test_registrar import register
 from tests.support.host import Host
@@ -58,11 +60,11 @@ def test_kill_9_keeps_every_acknowledged_registration(tmp_path, mode):
     assert set(acknowledged) <= kept
 
 
-async def durable(tmp_path, mode=1):
+async def durable(tmp_path, mode=1, retry_after=7):
     host = Host()
     await host.load("db_sqlite")
     await host.load("usrloc", db_url=database_url(tmp_path / "k.db"), db_mode=mode, durable=1)
-    return host, await host.load("registrar", retry_after=7)
+    return host, await host.load("registrar", retry_after=retry_after)
 
 
 @pytest.mark.parametrize("mode", [1, 3])
@@ -82,6 +84,32 @@ async def test_a_full_disk_is_answered_with_500_and_forgets_nothing(tmp_path, mo
         kept = {row[0] for row in file.execute("SELECT username FROM location")}
     accepted = {f"u{n}" for n, reply in enumerate(statuses) if reply.status == 200}
     assert {"first", "last"} | accepted <= kept
+    await host.stop()
+
+
+@pytest.mark.parametrize(("retry_after", "shown"), [(7, ["7"]), (0, ["5"])])
+async def test_nobody_to_write_is_answered_with_503_and_when_to_try_again(tmp_path, retry_after, shown):
+    """Worker 0 writes for all; where it and its successor do not answer, the phone is to come again."""
+    host, module = await durable(tmp_path, retry_after=retry_after)
+    assert (await register(host, module, "Contact: <sip:first@h>", user="first"))[1].status == 200
+
+    class Silent:
+        def __init__(self):
+            self.number, self.snapshots = 1, []
+
+        def on(self, topic, heard): ...
+        def answer(self, topic, asked): ...
+        def publish(self, topic, value): ...
+
+        async def ask(self, worker, topic, value, patience, *, again):
+            assert (worker, again) == (0, True)
+            raise RpcError(503, "worker 0 does not answer")
+
+    locations = module.usrloc.locations
+    Sharing(Silent(), locations).add(locations["location"])
+    _, reply = await register(host, module, "Contact: <sip:second@h>", user="second")
+    assert reply.status == 503
+    assert reply.items("Retry-After") == shown
     await host.stop()
 
 

@@ -80,8 +80,73 @@ async def test_asking_answers_refuses_and_does_not_wait_for_ever(links):
         await links[2].ask(1, "double", -1)
     assert refused.value.code == 404
     links[2].stop()
-    with pytest.raises(RpcError, match="does not answer"):
+    with pytest.raises(RpcError, match="does not answer") as silent:
         await links[0].ask(2, "double", 1, patience=0.05)
+    assert silent.value.code == 503
+
+
+async def test_a_question_that_a_dead_worker_had_read_is_asked_again(links):
+    """It is answered once the successor has begun."""
+    answered = []
+
+    async def never(sender, value):
+        await asyncio.Event().wait()
+
+    async def double(sender, value):
+        answered.append(value)
+        return value * 2
+
+    links[1].answer("double", never)
+    question = asyncio.ensure_future(links[0].ask(1, "double", 21, 20.0, again=True))
+    forgotten = asyncio.ensure_future(links[0].ask(1, "double", 1, 0.2))
+    with pytest.raises(RpcError, match="does not answer"):
+        await forgotten
+    links[1].stop()  # it dies, and another begins with its mailbox
+    links[1].answer("double", double)
+    links[1].hold()
+    links[1].start(late=True)
+    assert not question.done()
+    links[1].open()
+    assert await question == 42
+    assert answered == [21]
+
+
+async def test_a_worker_that_begins_takes_news_and_keeps_work_until_it_has(links):
+    heard_now, done = [], asyncio.Event()
+    links[1].on("news", lambda sender, value: (heard_now.append(value), done.set()))
+    links[1].on("work", lambda sender, value: heard_now.append(value), work=True)
+    links[1].hold()
+    links[0].send(1, "work", "message")
+    links[0].send(1, "news", "contact")
+    await asyncio.wait_for(done.wait(), 20)
+    assert heard_now == ["contact"]
+    links[1].open()
+    assert heard_now == ["contact", "message"]
+
+
+async def test_a_worker_that_begins_asks_one_that_has_begun_what_it_knows(links):
+    told = []
+
+    async def share(sender, value):
+        told.append(sender)
+
+    for link in links:
+        link.snapshots.append(share)
+    links[0].hold()
+    links[1].hold()
+    await links[0].catch_up()
+    assert told == [0]  # worker 2's: worker 1 begins itself
+
+
+async def test_more_questions_than_memory_is_meant_for_are_refused_at_once(links, monkeypatch):
+    monkeypatch.setattr("kamtool.server.workers_link.MOST_OPEN", 1)
+    links[1].stop()
+    first = asyncio.ensure_future(links[0].ask(1, "x", 1, 0.2))
+    await asyncio.sleep(0)
+    with pytest.raises(RpcError, match="too many"):
+        await links[0].ask(1, "x", 1)
+    with pytest.raises(RpcError, match="does not answer"):
+        await first
 
 
 async def test_a_piece_that_a_dead_worker_left_does_not_spoil_what_its_successor_says(links):

@@ -1,5 +1,7 @@
 """Peers of a server with several workers: `$pp` in an answer says which worker gave it."""
 
+import json
+
 CFG = """#!KAMAILIO
 loadmodule "tm.so"
 loadmodule "sl.so"
@@ -46,6 +48,13 @@ def cfg_file(tmp_path, text=CFG):
     path = tmp_path / "workers.cfg"
     path.write_text(text)
     return path
+
+
+def worker_pids(server):
+    """The processes of the workers, worker 0 first."""
+    done = server.cli("rpc", "-o", "json", "core.psx")
+    assert done.returncode == 0, done.stderr
+    return [row["PID"] for row in json.loads(done.stdout)[1:]]
 
 
 async def worker_of(peer, port):

@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import cast
 
-from kamtool.errors import ParseError, StoreError
+from kamtool.errors import ParseError, StoreAway, StoreError
 from kamtool.module import FAILURE_ROUTE, ONREPLY_ROUTE, REQUEST_ROUTE, Plain, function
 from kamtool.modules.registrar.answer import contact_header
 from kamtool.modules.registrar.base import Answering, Base
@@ -33,6 +33,8 @@ from kamtool.sip.uri import SipUri, parse_uri
 logger = logging.getLogger("kamtool.registrar")
 
 REPLY = "registrar.reply"
+RETRY_AFTER = 5
+"""Seconds, where the disk can be written in a moment and `retry_after` does not say otherwise."""
 
 
 class Saving(Base):
@@ -101,6 +103,10 @@ class Saving(Base):
     async def _commit(self, location: Location) -> None:
         try:
             await location.commit()
+        except StoreAway as error:
+            logger.warning("%s", error)
+            after = () if self.retry_after > 0 else (f"Retry-After: {RETRY_AFTER}",)
+            raise Refused(503, "the location table cannot be written just now", *after) from error
         except StoreError as error:
             logger.error("%s", error)
             raise Refused(500, "the location table cannot be written") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from kamtool.errors import RpcError, StoreError
+from kamtool.errors import RpcError, StoreAway, StoreError
 from kamtool.modules.usrloc.contact import PLAIN, Contact, Details
 from kamtool.modules.usrloc.location import Location
 from kamtool.modules.usrloc.table import Event
@@ -17,6 +17,8 @@ CHANGE, COMMIT = "usrloc", "usrloc.commit"
 UNWRITTEN, ONLY = "unwritten", "only"
 RUID, CONNECTION = 3, 11
 """Where these stand in a contact as plain data: the ruid behind a table's name, the other without it."""
+COMMIT_PATIENCE = 16.0
+"""Seconds for worker 0 to write, even if it dies and another begins. A client gives up after 32."""
 SLICE = 500
 """Contacts that a worker which begins late is sent between two breaths of the loop."""
 
@@ -46,9 +48,10 @@ class Sharing:
 
             async def committed() -> None:
                 try:
-                    await link.ask(0, COMMIT, name)
+                    await link.ask(0, COMMIT, name, COMMIT_PATIENCE, again=True)
                 except RpcError as error:
-                    raise StoreError(error.message) from error
+                    wrong = StoreAway if error.code == 503 else StoreError
+                    raise wrong(error.message) from error
 
             location.committed = committed
 

@@ -187,3 +187,18 @@ cdef class Contact:
 
     def __repr__(self):
         return f"Contact({self.aor!r}, {self.uri!r}, {self.ruid!r})"
+
+
+def destinations(tuple contacts not None, double now):
+    cdef Contact contact
+    found = []
+    for one in contacts:
+        contact = <Contact?>one
+        if contact.details is not _PLAIN:
+            return None
+        if contact.expires_at > now or contact.expires_at == 0:
+            found.append((
+                contact.uri, contact.received, contact.q, contact.cflags, contact.socket, contact.ruid,
+                contact.user_agent, contact.connection,
+            ))
+    return found

@@ -175,3 +175,21 @@ class Contact:
 
     def __repr__(self) -> str:
         return f"Contact({self.aor!r}, {self.uri!r}, {self.ruid!r})"
+
+
+Destination = tuple[str, str, int, int, str, str, str, int]
+"""What lookup() takes of a plain contact: URI, received, q, cflags, socket, ruid, User-Agent, connection."""
+
+
+def destinations(contacts: tuple[Contact, ...], now: float) -> list[Destination] | None:
+    """The contacts that have not expired; None when one of them has more to it (`Details`)."""
+    if any(contact.details is not PLAIN for contact in contacts):
+        return None
+    return [
+        (
+            contact.uri, contact.received, contact.q, contact.cflags, contact.socket, contact.ruid,
+            contact.user_agent, contact.connection,
+        )
+        for contact in contacts
+        if contact.is_valid(now)
+    ]  # fmt: skip

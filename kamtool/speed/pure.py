@@ -7,7 +7,7 @@ It is what runs where no compiler was, and what the type checker reads for both.
 from __future__ import annotations
 
 from kamtool.speed.answering import answer
-from kamtool.speed.binding import Contact, address_part, aor_of, register_fields
+from kamtool.speed.binding import Contact, address_part, aor_of, destinations, register_fields
 from kamtool.speed.counting import count
 from kamtool.speed.datagrams import recv_batch, send_batch
 from kamtool.speed.index import Index
@@ -33,6 +33,7 @@ __all__ = [
     "answer",
     "aor_of",
     "count",
+    "destinations",
     "forward",
     "lone_route",
     "make_nonce",

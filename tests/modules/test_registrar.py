@@ -448,6 +448,42 @@ async def test_lookup_makes_the_best_contact_the_uri_and_the_others_branches(hos
     assert all(b.ruid.startswith("uloc-") for b in call.branches)
 
 
+AIMED = (
+    "new_uri", "dst_uri", "path", "q", "branch_flags", "ruid", "user_agent", "instance", "connection",
+    "send_socket", "branches",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("append_branches", [0, 1])
+async def test_the_short_way_of_lookup_ends_where_the_long_one_does(host, append_branches):
+    module = await registrar(host, append_branches=append_branches, received_avp="$avp(r)")
+    for number, (flow, header) in enumerate(
+        [(UDP, "<sip:a@h>;q=0.5"), (TCP, "<sip:b@h;transport=tcp>;expires=60"), (UDP, "<sip:c@h>"),
+         (UDP, "<sip:d@h>;expires=60;q=1"), (TCP, "<sip:e@h;transport=tcp>;q=0.7")]
+    ):  # fmt: skip
+        ctx = request(
+            host, f"Contact: {header}", f"User-Agent: phone {number}", call_id=str(number), flow=flow
+        )
+        if number % 2 == 0:
+            host.variable("$avp(r)").set(ctx, f"sip:9.9.9.{number}")
+        ctx.branch_flags = number
+        assert await module.save(ctx, "location") == 1
+    for later in (0, 60.5):
+        host.clock += later
+        seen = []
+        for module.looks_plain in (True, False):
+            call = request(host, method="INVITE", ruri="sip:alice@example.com")
+            assert await module.lookup(call, "location") == 1
+            seen.append({name: getattr(call, name) for name in AIMED})
+        assert seen[0] == seen[1]
+        assert len(seen[0]["branches"]) == append_branches * (2 if later else 4)
+    host.clock += 7200
+    for module.looks_plain in (True, False):
+        call = request(host, method="INVITE", ruri="sip:alice@example.com")
+        assert await module.lookup(call, "location") == -1
+        assert call.new_uri is None
+
+
 async def test_append_branches_0_takes_the_best_alone(host):
     module = await registrar(host, append_branches=0)
     await register(host, module, "Contact: <sip:a@h>, <sip:b@h>")

@@ -193,6 +193,22 @@ def test_the_twins_keep_the_same_contact(expires_at, now, q, received):
     assert repr(native) == repr(pure)
 
 
+@given(st.lists(st.tuples(st.sampled_from([0.0, 5.0, 9.0]), st.integers(-1, 1000), st.booleans())))
+def test_the_twins_find_the_same_destinations(bindings):
+    native, pure = (
+        tuple(
+            kind("a", f"sip:a@h:{n}", f"r{n}", ends, q=q, socket="udp:h:5060", connection=n, cflags=n,
+                 user_agent="x", details=binding.PLAIN if is_plain else binding.Details(reg_id=1))
+            for n, (ends, q, is_plain) in enumerate(bindings)
+        )
+        for kind in (kernel.Contact, binding.Contact)
+    )  # fmt: skip
+    found = kernel.destinations(native, 5.0)
+    assert found == binding.destinations(pure, 5.0)
+    if found is not None:
+        assert [entry[0] for entry in found] == [c.uri for c in native if c.is_valid(5.0)]
+
+
 @given(
     st.sampled_from(["", ";rport", ";received=1.2.3.4", ";rport=3;received=9.9.9.9"]),
     st.sampled_from(["h", "1.2.3.4", "[::1]", "[::1]:5061"]),

@@ -12,7 +12,7 @@ from kamtool.modules.usrloc.table import Contacts
 from kamtool.script.context import Branch, Context
 from kamtool.sip.nameaddr import parse_name_addr
 from kamtool.sip.uri import SipUri
-from kamtool.speed import aor_of
+from kamtool.speed import aor_of, destinations
 
 if TYPE_CHECKING:
     from kamtool.sip.flow import Socket
@@ -21,8 +21,9 @@ SocketOf = Callable[[str], "Socket | None"]
 
 
 def at_once(registrar: Any, ctx: Context, table: str) -> int | None:
-    """The code of lookup() where the R-URI's user has one contact in memory, or none; else None, and nothing
-    is done. `registrar` has no parameter set that asks for more.
+    """The code of lookup() where the R-URI's user has in memory plain contacts, one of any kind, or none.
+
+    Else None, and nothing is done. `registrar` has no parameter set that asks for more.
     """
     usrloc, uri = registrar.usrloc, ctx.ruri
     location = usrloc.locations.get(table)
@@ -33,10 +34,32 @@ def at_once(registrar: Any, ctx: Context, table: str) -> int | None:
         return None
     contacts: Contacts = location.table.records.get(aor, ())
     if len(contacts) > 1:
-        return None
+        return _all_at_once(registrar, ctx, contacts)
     if not contacts or 0 < contacts[0].expires_at <= registrar.server.now():
         return -1
     aim(ctx, contacts[0], registrar.socket_of)
+    return 1
+
+
+def _all_at_once(registrar: Any, ctx: Context, contacts: Contacts) -> int | None:
+    found = destinations(contacts, registrar.server.now())
+    if not found:
+        return None if found is None else -1
+    socket_of: SocketOf = registrar.socket_of
+    named, socket = "", None
+    alone: bool = registrar.append_branches == 0
+    branches: list[Branch] = []
+    for uri, received, q, flags, where, ruid, user_agent, connection in found:
+        if where != named:
+            named, socket = where, socket_of(where) if where else None
+        branches.append(
+            Branch(uri, received or None, "", q, flags, socket, ruid, user_agent, "", 0, connection)
+        )
+        if alone:
+            break
+    lead(ctx, branches.pop(0))
+    if branches:
+        ctx.branches = [*ctx.branches, *branches]
     return 1
 
 
@@ -93,6 +116,21 @@ def aim(ctx: Context, contact: Contact, socket_of: SocketOf) -> None:
         socket = socket_of(contact.socket)
         if socket is not None:
             ctx.send_socket = socket
+
+
+def lead(ctx: Context, first: Branch) -> None:
+    """The same, with what is known of it."""
+    ctx.new_uri = first.uri
+    ctx.dst_uri = first.dst_uri
+    ctx.path = first.path
+    ctx.q = first.q
+    ctx.branch_flags = first.flags
+    ctx.ruid = first.ruid
+    ctx.user_agent = first.user_agent
+    ctx.instance = first.instance
+    ctx.connection = first.connection
+    if first.send_socket is not None:
+        ctx.send_socket = first.send_socket
 
 
 def branch(contact: Contact, socket_of: SocketOf) -> Branch:

@@ -1,7 +1,8 @@
 """Refusing what is new while the server drains or is overloaded: 503 with Retry-After (RFC 3261 §21.5.4).
 
 While nothing is refused none of this runs: the gate takes the place of the way in, and goes again. What
-belongs to a transaction or a dialog passes.
+belongs to a transaction or a dialog passes. What was refused in overload stays so when it comes again: its
+503 may be on its way, and a call that is relayed all the same would have two answers.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ OVER_SWEEPS = 3
 """Looks in a row that find overload until it is one: a single pause is none."""
 CALM_SWEEPS = 10
 """Looks without overload until it is over."""
+REPEATED = 32.0
+"""Seconds (64*T1) in which a client repeats a request over UDP (RFC 3261 §17.1)."""
+MOST_REFUSED = 50_000
+"""Refused requests that are remembered, some 100 bytes each; the first are forgotten for more."""
 
 
 class Gate:
@@ -39,6 +44,9 @@ class Gate:
         if server.dispatch is not None:
             self._open = server.dispatch.own  # first to the right worker, then refused or not
         self._calm = self._over = 0
+        self._refused: dict[int, float] = {}
+        """By transaction, what was refused in overload and may come again, and until when."""
+        self._refused_until = 0.0
 
     # Who opens and closes it
 
@@ -51,6 +59,9 @@ class Gate:
         """Several times a second: how late the loop is, and how much (in percent) may wait to be read."""
         if not most_late and not most_queued:
             return
+        if self._refused and not self.is_overloaded and self.server.now() > self._refused_until:
+            self._refused.clear()
+            self._swap()
         over = bool(most_late and late > most_late) or bool(
             most_queued and self.server.transports.queued_percent() > most_queued
         )
@@ -71,14 +82,24 @@ class Gate:
 
     def _swap(self) -> None:
         server, narrow = self.server, self.is_draining or self.is_overloaded
+        gate = self._narrow if narrow else self._repeated if self._refused else None
         if server.dispatch is not None:
-            server.dispatch.own = self._narrow if narrow else self._open
-        elif narrow:
-            if server.receive != self._narrow:
-                self._open = server.receive
-            server.receive_by(self._narrow)
-        else:
-            server.receive_by(self._open)
+            server.dispatch.own = gate or self._open
+            return
+        if server.receive not in (self._narrow, self._repeated):
+            self._open = server.receive
+        server.receive_by(gate or self._open)
+
+    def replace(self, before: Callable[[bytes, Flow], None], own: Callable[[bytes, Flow], None]) -> None:
+        """Who takes what is let in is another one from now on."""
+        server = self.server
+        if self._open == before:
+            self._open = own
+        if server.dispatch is not None:
+            if server.dispatch.own == before:
+                server.dispatch.own = own
+        elif server.receive == before:
+            server.receive_by(own)
 
     # What passes
 
@@ -95,8 +116,36 @@ class Gate:
             return True
         if not msg.is_request or msg.to_tag or server.transactions.find(msg) is not None:
             return True
+        if self.is_overloaded and flow.transport == "udp":
+            self._remember(msg)
+        self._refuse(msg, flow)
+        return False
+
+    def _refuse(self, msg: Request, flow: Flow) -> None:
+        server = self.server
         server.stats["core:refused_requests"] += 1
         ctx = Context(server, msg, flow)
         ctx.add_reply_header(f"Retry-After: {self.retry_after}\r\n")
         server.replies.stateless(ctx, 503, "Service Unavailable")
-        return False
+
+    # What was refused
+
+    def _remember(self, msg: Request) -> None:
+        refused = self._refused
+        if len(refused) >= MOST_REFUSED:
+            del refused[next(iter(refused))]
+        self._refused_until = self.server.now() + REPEATED
+        refused[hash(self.server.transactions.key_of(msg))] = self._refused_until
+
+    def _repeated(self, data: bytes, flow: Flow) -> None:
+        """The way in when overload is over, for as long as what it refused may be repeated."""
+        if data[:4] not in PASSES and flow.transport == "udp":
+            try:
+                msg = Request(data)
+                until = self._refused.get(hash(self.server.transactions.key_of(msg)), 0.0)
+            except ParseError:
+                until = 0.0
+            if until > self.server.now():
+                self._refuse(msg, flow)
+                return
+        self._open(data, flow)

@@ -231,10 +231,7 @@ class Server:
         self._header()
         self.myself.set_aliases(listen.aliases_of(self.settings))
         before, self._taking = self._taking, self._way_in()
-        if self.dispatch is not None:
-            self.dispatch.own = self._taking
-        elif self.receive == before:
-            self.receive_by(self._taking)
+        self.gate.replace(before, self._taking)
 
     def _way_in(self) -> Callable[[bytes, Flow], None]:
         """What a message is given to; with `log_prefix`, lines that are logged meanwhile begin with it."""

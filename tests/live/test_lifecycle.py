@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from kamtool.server.refusing import CALM_SWEEPS, OVER_SWEEPS, REPEATED
 from tests.support.process import KAMTOOL
 from tests.support.server import port_of
 from tests.support.until import until
@@ -132,6 +133,63 @@ async def test_a_late_loop_refuses_new_requests_until_it_keeps_up(kamtool, peer)
     await phone.expect("OPTIONS")
     assert server.stats["core:refused_requests"] == 1
     assert server.stats["core:overloads"] >= 1
+
+
+async def test_what_overload_refused_is_refused_again_and_the_gate_goes(kamtool, peer):
+    """Its 503 may be on its way: with a call that is relayed all the same there would be two answers."""
+    server = await kamtool(
+        'request_route { $du = "sip:127.0.0.1:" + $rp; t_relay(); }', overload_late=0.2, sweep=600.0
+    )
+    gate, way_in = server.gate, server.receive
+    phone, caller = await peer(), await peer()
+    port = port_of(server)
+    for _ in range(OVER_SWEEPS):
+        gate.look(1.0, 0.2, 0)
+    assert gate.is_overloaded
+    invite = caller.request("INVITE", phone.uri, call_id="early")
+    caller.send(invite, port)
+    refused = await caller.expect("503")
+    for _ in range(CALM_SWEEPS):
+        gate.look(0.0, 0.2, 0)
+    assert not gate.is_overloaded
+    caller.send(invite, port)
+    again = await caller.expect("503")
+    assert again.data == refused.data
+    # A new attempt is another transaction.
+    caller.send(caller.request("INVITE", phone.uri, call_id="early", branch="2", cseq=2), port)
+    assert (await phone.expect("INVITE")).cseq == 2
+    await caller.expect("100")
+    loop = asyncio.get_running_loop()
+    server.now = lambda: loop.time() + REPEATED + 1
+    gate.look(0.0, 0.2, 0)
+    assert server.receive == way_in
+    caller.send(invite, port)
+    assert (await phone.expect("INVITE")).cseq == 1
+
+
+async def test_more_refused_than_are_remembered_are_only_forgotten(kamtool, peer, monkeypatch):
+    monkeypatch.setattr("kamtool.server.refusing.MOST_REFUSED", 2)
+    server = await kamtool("request_route { exit; }", overload_late=0.2, sweep=600.0)
+    caller, port = await peer(), port_of(server)
+    for _ in range(OVER_SWEEPS):
+        server.gate.look(1.0, 0.2, 0)
+    for number in range(5):
+        caller.send(caller.request("OPTIONS", "sip:a@127.0.0.1", branch=f"o{number}"), port)
+        await caller.expect("503")
+    assert len(server.gate._refused) == 2
+
+
+async def test_another_way_in_does_not_open_the_gate_and_is_taken_when_it_opens(kamtool):
+    server = await kamtool("request_route { exit; }", overload_late=0.2, sweep=600.0)
+    for _ in range(OVER_SWEEPS):
+        server.gate.look(1.0, 0.2, 0)
+    narrow = server.receive
+    server.settings.values["log_prefix"] = "$ci: "
+    server.settings_changed()
+    assert server.receive == narrow
+    for _ in range(CALM_SWEEPS):
+        server.gate.look(0.0, 0.2, 0)
+    assert server.receive not in (narrow, server._receive.message)
 
 
 async def test_a_full_receive_queue_is_seen(kamtool):

@@ -114,10 +114,10 @@ _OPTIONS = (
         " [default: 0s below 1,000 calls/s, else 1 to 4 ms]",
     ),
     click.option(
-        "--segment",
-        is_flag=True,
+        "--segment/--no-segment",
+        default=None,
         help="Hand UDP datagrams of one length to the kernel as one, for less CPU; a capture on loopback"
-        " then shows one large datagram. [--find-max always does]",
+        " then shows one large datagram. [default: from 5,000 calls/s, and with --find-max]",
     ),
     click.option(
         "--patience",

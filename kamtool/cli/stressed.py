@@ -35,6 +35,8 @@ from kamtool.tools.stress.twin import read_peers
 
 FAILED, UNREACHABLE, INVALID, CROSSED = 1, 5, 10, 99
 HOUR = 3600.0
+SEGMENTED_FROM = 5000.0
+"""Calls a second from which datagrams leave in segments: few look at single ones in a capture then."""
 
 
 def plan_of(name: str, target_text: str, given: Mapping[str, Any]) -> Plan:
@@ -87,7 +89,9 @@ def plan_of(name: str, target_text: str, given: Mapping[str, Any]) -> Plan:
         own_twin=own_twin,
         server=given["server"],
         tick=parse_time(given["tick"]) if given["tick"] else None,
-        segment=given["segment"] or given["find_max"],
+        segment=(load.highest >= SEGMENTED_FROM or given["find_max"])
+        if given["segment"] is None
+        else given["segment"],
     )
 
 

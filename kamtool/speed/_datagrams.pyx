@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, binding=True
 """recvmmsg and sendmmsg (Linux): up to 64 datagrams a system call. See `datagrams.py` for what they promise.
 
-The buffers are made once and reused; the octets of a datagram are copied out of them, so only pages that large
-datagrams have touched are ever resident. Addresses are remembered in both directions, in tables that are emptied when
-they are full: a flood of forged sources costs no memory.
+`recv_stamped` has the time of each arrival as well; `send_segments` is the twin of `segments.py`. The buffers are made
+once and reused; the octets of a datagram are copied out of them, so only pages that large datagrams have touched are
+ever resident. Addresses are remembered in both directions: a flood of forged sources costs no memory.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -15,12 +15,54 @@ from libc.string cimport memcpy, memset
 
 import socket as _socket
 
+from kamtool.speed.segments import LONGEST as _LONGEST, MOST as _MOST, WORTH_IT as _WORTH_IT
+
+cdef extern from "string.h":
+    void* memmem(const void* haystack, size_t size, const void* needle, size_t length) nogil
+
 cdef extern from *:
     """
     #include <sys/socket.h>
     #include <netinet/in.h>
     #include <arpa/inet.h>
     #include <sys/uio.h>
+    #include <string.h>
+    #include <time.h>
+    #ifndef SO_TIMESTAMPNS
+    #define SO_TIMESTAMPNS 35
+    #endif
+    #ifndef SOL_UDP
+    #define SOL_UDP 17
+    #endif
+    #ifndef UDP_SEGMENT
+    #define UDP_SEGMENT 103
+    #endif
+    static double stamp_of(struct msghdr *message) {
+        struct cmsghdr *one;
+        for (one = CMSG_FIRSTHDR(message); one != NULL; one = CMSG_NXTHDR(message, one))
+            if (one->cmsg_level == SOL_SOCKET && one->cmsg_type == SO_TIMESTAMPNS
+                && one->cmsg_len >= CMSG_LEN(sizeof(struct timespec))) {
+                struct timespec at;
+                memcpy(&at, CMSG_DATA(one), sizeof(at));
+                return (double)at.tv_sec + at.tv_nsec * 1e-9;
+            }
+        return 0.0;
+    }
+    static double seconds_on(clockid_t which) {
+        struct timespec at;
+        clock_gettime(which, &at);
+        return (double)at.tv_sec + at.tv_nsec * 1e-9;
+    }
+    static void cut_into(struct msghdr *message, char *control, uint16_t size) {
+        struct cmsghdr *one = (struct cmsghdr *)control;
+        memset(control, 0, CMSG_SPACE(sizeof(size)));
+        one->cmsg_level = SOL_UDP;
+        one->cmsg_type = UDP_SEGMENT;
+        one->cmsg_len = CMSG_LEN(sizeof(size));
+        memcpy(CMSG_DATA(one), &size, sizeof(size));
+        message->msg_control = control;
+        message->msg_controllen = CMSG_SPACE(sizeof(size));
+    }
     """
     cdef struct in_addr:
         uint32_t s_addr
@@ -54,37 +96,42 @@ cdef extern from *:
         unsigned int msg_len
     int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags, void* timeout) nogil
     int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags) nogil
+    double stamp_of(msghdr* message) nogil
+    double seconds_on(int which) nogil
+    void cut_into(msghdr* message, char* control, uint16_t size) nogil
     uint16_t ntohs(uint16_t number) nogil
     uint16_t htons(uint16_t number) nogil
     enum:
         AF_INET
         AF_INET6
         MSG_DONTWAIT
+        CLOCK_REALTIME
+        CLOCK_MONOTONIC
 
 cdef enum:
     BATCH = 64
     DATAGRAM = 65536
-    REMEMBERED = 8192
+    CONTROL = 256
 
 cdef char* buffers = NULL
+cdef char* controls = NULL
 cdef mmsghdr* incoming = <mmsghdr*>calloc(BATCH, sizeof(mmsghdr))
 cdef mmsghdr* outgoing = <mmsghdr*>calloc(BATCH, sizeof(mmsghdr))
 cdef iovec* vectors = <iovec*>calloc(2 * BATCH, sizeof(iovec))
 cdef sockaddr_storage* names = <sockaddr_storage*>calloc(BATCH, sizeof(sockaddr_storage))
-cdef dict by_ipv4 = {}      # address and port as one number -> (host, port)
-cdef dict by_ipv6 = {}      # the whole sockaddr_in6 -> (host, port)
-cdef dict by_address = {}   # (host, port) -> sockaddr
 
 if incoming == NULL or outgoing == NULL or vectors == NULL or names == NULL:
     raise MemoryError
 
 cdef int _open_buffers() except -1:
     """Address space for a full batch; pages are only taken as datagrams touch them."""
-    global buffers
+    global buffers, controls
     cdef int number
     if buffers == NULL:
+        if controls == NULL:
+            controls = <char*>malloc(BATCH * CONTROL)
         buffers = <char*>malloc(BATCH * DATAGRAM)
-        if buffers == NULL:
+        if buffers == NULL or controls == NULL:
             raise MemoryError
         for number in range(BATCH):
             vectors[number].iov_base = buffers + number * DATAGRAM
@@ -92,40 +139,11 @@ cdef int _open_buffers() except -1:
             incoming[number].msg_hdr.msg_iov = &vectors[number]
             incoming[number].msg_hdr.msg_iovlen = 1
             incoming[number].msg_hdr.msg_name = &names[number]
+            incoming[number].msg_hdr.msg_control = controls + number * CONTROL
     return 0
 
 
-cdef tuple address_of(sockaddr_storage* name):
-    """(host, port) of a source; the same object for the same source while it is remembered."""
-    cdef sockaddr_in* four
-    cdef sockaddr_in6* six
-    cdef uint64_t key
-    cdef tuple found
-    if name.ss_family == AF_INET:
-        four = <sockaddr_in*>name
-        key = (<uint64_t>four.sin_addr.s_addr << 16) | four.sin_port
-        found = by_ipv4.get(key)
-        if found is None:
-            packed = (<char*>&four.sin_addr)[:4]
-            found = (_socket.inet_ntop(_socket.AF_INET, packed), ntohs(four.sin_port))
-            if len(by_ipv4) >= REMEMBERED:
-                by_ipv4.clear()
-            by_ipv4[key] = found
-        return found
-    six = <sockaddr_in6*>name
-    six.sin6_flowinfo = 0
-    whole = (<char*>six)[: sizeof(sockaddr_in6)]
-    found = by_ipv6.get(whole)
-    if found is None:
-        packed = (<char*>&six.sin6_addr)[:16]
-        host = _socket.inet_ntop(_socket.AF_INET6, packed)
-        if six.sin6_scope_id:
-            host = f"{host}%{_socket.if_indextoname(six.sin6_scope_id)}"
-        found = (host, ntohs(six.sin6_port))
-        if len(by_ipv6) >= REMEMBERED:
-            by_ipv6.clear()
-        by_ipv6[whole] = found
-    return found
+include "_addresses.pxi"
 
 
 def recv_batch(int fd, int limit=64):
@@ -136,6 +154,7 @@ def recv_batch(int fd, int limit=64):
         wanted = limit if limit < BATCH else BATCH
         for number in range(wanted):
             incoming[number].msg_hdr.msg_namelen = sizeof(sockaddr_storage)
+            incoming[number].msg_hdr.msg_controllen = 0
         count = recvmmsg(fd, incoming, wanted, MSG_DONTWAIT, NULL)
         if count < 0:
             if batch or errno == EAGAIN or errno == EINTR:
@@ -152,38 +171,33 @@ def recv_batch(int fd, int limit=64):
     return batch
 
 
-cdef bytes sockaddr_of(object address):
-    """The sockaddr of a (host, port). Raises ValueError when it is no numeric address."""
-    cdef bytes found = by_address.get(address)
-    cdef sockaddr_in four
-    cdef sockaddr_in6 six
-    cdef bytes packed
-    if found is not None:
-        return found
-    host, port = address
-    if not 0 <= port <= 65535:
-        raise ValueError(f"not a port: {port}")
-    bare, _, scope = host.partition("%")
-    try:
-        packed = _socket.inet_pton(_socket.AF_INET6 if ":" in host else _socket.AF_INET, bare)
-    except OSError as error:
-        raise ValueError(f"not an IP address: {host!r}") from error
-    if ":" in host:
-        memset(&six, 0, sizeof(six))
-        six.sin6_family, six.sin6_port = AF_INET6, htons(<uint16_t><int>port)
-        memcpy(&six.sin6_addr, PyBytes_AS_STRING(packed), 16)
-        if scope:
-            six.sin6_scope_id = int(scope) if scope.isdigit() else _socket.if_nametoindex(scope)
-        found = (<char*>&six)[: sizeof(six)]
-    else:
-        memset(&four, 0, sizeof(four))
-        four.sin_family, four.sin_port = AF_INET, htons(<uint16_t><int>port)
-        memcpy(&four.sin_addr, PyBytes_AS_STRING(packed), 4)
-        found = (<char*>&four)[: sizeof(four)]
-    if len(by_address) >= REMEMBERED:
-        by_address.clear()
-    by_address[address] = found
-    return found
+def recv_stamped(int fd):
+    """Up to 64 datagrams that wait: (octets, address, time of arrival on the monotonic clock). Raises OSError.
+
+    The times are the kernel's where the socket has SO_TIMESTAMPNS, else now.
+    """
+    cdef int number, count
+    cdef double now, shift, at
+    cdef list batch = []
+    _open_buffers()
+    for number in range(BATCH):
+        incoming[number].msg_hdr.msg_namelen = sizeof(sockaddr_storage)
+        incoming[number].msg_hdr.msg_controllen = CONTROL
+    count = recvmmsg(fd, incoming, BATCH, MSG_DONTWAIT, NULL)
+    if count < 0:
+        if errno == EAGAIN or errno == EINTR:
+            return batch
+        PyErr_SetFromErrno(OSError)
+    now = seconds_on(CLOCK_MONOTONIC)
+    shift = seconds_on(CLOCK_REALTIME) - now
+    for number in range(count):
+        at = stamp_of(&incoming[number].msg_hdr)
+        at = at - shift if at else now
+        batch.append((
+            PyBytes_FromStringAndSize(<char*>incoming[number].msg_hdr.msg_iov.iov_base, incoming[number].msg_len),
+            address_of(&names[number]), at if at < now else now,
+        ))
+    return batch
 
 
 def send_batch(int fd, batch):
@@ -225,3 +239,6 @@ def send_batch(int fd, batch):
         if count < wanted:
             break
     return sent
+
+
+include "_segments.pxi"

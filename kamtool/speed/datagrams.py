@@ -36,8 +36,8 @@ def send_batch(fd: int, batch: Sequence[Datagram]) -> int:
     sock = socket.socket(fileno=fd)
     sent = 0
     try:
-        for data, (host, port) in batch:
-            sock.sendto(data, socket.MSG_DONTWAIT, (_numeric(host, sock.family), _port(port)))
+        for data, address in batch:
+            sock.sendto(data, socket.MSG_DONTWAIT, destination(address, sock.family))
             sent += 1
     except (BlockingIOError, InterruptedError):
         pass
@@ -49,15 +49,13 @@ def send_batch(fd: int, batch: Sequence[Datagram]) -> int:
     return sent
 
 
-def _numeric(host: str, family: int) -> str:
+def destination(address: tuple[str, int], family: int) -> tuple[str, int]:
+    """An address as a socket of this family takes it. Raises ValueError when it is none."""
+    host, port = address
     try:
         socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host.partition("%")[0])
     except OSError as error:
         raise ValueError(f"not an IP address: {host!r}") from error
-    return f"::ffff:{host}" if family == socket.AF_INET6 and ":" not in host else host
-
-
-def _port(port: int) -> int:
     if not 0 <= port <= 65535:
         raise ValueError(f"not a port: {port}")
-    return port
+    return f"::ffff:{host}" if family == socket.AF_INET6 and ":" not in host else host, port

@@ -8,81 +8,40 @@ plain scenario does not foresee, and a call that waits too long, is given up in 
 from __future__ import annotations
 
 import heapq
-import re
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
-SEND, RECV, PAUSE, NOP, END = range(5)
-NUMBER, CALL_ID, LENGTH, CSEQ, TO_TAG, LAST, FIELD, ROUTES, NEXT_URL, PROOF = range(10)
-CALL, RINGING = 0, 1
-"""The measures that every volley has; those of its methods come after them."""
+from kamtool.speed.lines import call_id_of, header_line, to_tag
+from kamtool.speed.stages import (
+    CALL,
+    CALL_ID,
+    CSEQ,
+    END,
+    FIELD,
+    LAST,
+    LENGTH,
+    MEASURES,
+    NEXT_URL,
+    NUMBER,
+    PAUSE,
+    PROOF,
+    RECV,
+    RINGING,
+    ROUTES,
+    SEND,
+    TO_TAG,
+    Address,
+    Script,
+    Shot,
+    Stage,
+)
+
 T2 = 4.0
 NEVER = float("inf")
 HIGHEST = 3_600_000_000
 """Microseconds: what takes longer counts as this."""
-MEASURES = 16
-
-Address = tuple[str, int]
-Operation = bytes | tuple[int, object, bool]
-"""Octets as they are, or what is put there, its argument, and whether it is a line that an empty value
-takes away."""
 Prove = Callable[[object, bytes, bytes, int, int], bytes]
 Routing = Callable[[bytes], tuple[bytes, bytes]]
-
-
-class Stage:
-    """One step. `after` is where it leads, -1 for the next one."""
-
-    def __init__(
-        self, kind: int, after: int = -1, *, head: Sequence[Operation] = (), body: Sequence[Operation] = (),
-        starts: bool = False, is_ack: bool = False, retrans: float = 0.0, measure: int = -1,
-        status: int = -1, method: bytes = b"", methods: Sequence[bytes] = (), optional: bool = False,
-        final: bool = False, provisional: bool = False, auth: bool = False, rrs: bool = False,
-        seconds: float = 0.0,
-    ) -> None:  # fmt: skip
-        if not -1 <= measure < MEASURES:
-            raise ValueError(f"no measure {measure}")
-        self.kind, self.after, self.head, self.body = kind, after, tuple(head), tuple(body)
-        self.starts, self.is_ack, self.retrans, self.measure = starts, is_ack, retrans, measure
-        self.status, self.method, self.methods, self.optional = status, method, tuple(methods), optional
-        self.final, self.provisional, self.auth, self.rrs, self.seconds = (
-            final,
-            provisional,
-            auth,
-            rrs,
-            seconds,
-        )
-
-
-class Script:
-    """A scenario at one socket: what is sent is appended to `out`. The last stage is an END."""
-
-    def __init__(self, stages: Sequence[Stage], out: list[tuple[bytes, Address]], target: Address) -> None:
-        if not stages or stages[-1].kind != END or any(not -1 <= one.after < len(stages) for one in stages):
-            raise ValueError("a script ends with an END, and leads nowhere else")
-        self.stages, self.out, self.target = list(stages), out, target
-        self.counts = [0] * len(self.stages)
-
-
-class Shot:
-    """One call."""
-
-    __slots__ = (
-        "ack", "address", "again_at", "armed", "at", "began", "call_id", "challenge", "clocks", "cseq",
-        "done", "interval", "last", "next_url", "number", "own", "paused", "resend", "ringing", "routes",
-        "row", "script", "sent", "since", "taken", "wakes_at",
-    )  # fmt: skip
-
-    def __init__(self, script: Script, number: int, call_id: bytes, address: Address, row: int) -> None:
-        self.script, self.number, self.call_id, self.address, self.row = script, number, call_id, address, row
-        self.at = self.cseq = 0
-        self.began = self.since = self.again_at = self.interval = self.wakes_at = 0.0
-        self.done = self.armed = self.paused = self.own = self.ringing = self.taken = False
-        self.last = self.sent = self.resend = self.ack = self.challenge = self.routes = self.next_url = b""
-        self.clocks: dict[int, tuple[float, float]] = {}
-
-
 Figures = tuple[dict[int, int], float, dict[int, int], float]
 """Of one measure: response times by bucket, the highest, and the same of service times."""
 
@@ -415,50 +374,3 @@ def bucket_of(seconds: float) -> int:
         return value
     octave = value.bit_length() - 11
     return (octave << 10) + (value >> octave)
-
-
-def call_id_of(data: bytes) -> bytes:
-    """The Call-ID, where it is written as nearly everybody does; else b""."""
-    at = data.find(b"\r\nCall-ID: ")
-    end = data.find(b"\r", at + 2) if at >= 0 else -1
-    return data[at + 11 : end] if end > at + 11 else b""
-
-
-def to_tag(data: bytes) -> bytes:
-    """`;tag=…` of the peer: To's in a response, From's in a request; b"" when there is none."""
-    value = header_line(data, b"To" if data.startswith(b"SIP/2.0") else b"From")
-    at = value.rfind(b";tag=")
-    if at < 0:
-        return b""
-    end = value.find(b";", at + 1)
-    return value[at:] if end < 0 else value[at:end]
-
-
-def header_line(data: bytes, name: bytes) -> bytes:
-    """`Name: value`, of several headers one with commas; b"" when there is none."""
-    end = data.find(b"\r\n\r\n")
-    head = data if end < 0 else data[: end + 2]
-    mark = b"\r\n" + name + b": "
-    at = head.find(mark)
-    if at >= 0 and head.find(mark, at + 2) < 0:  # nearly always: one, written as usual
-        end = head.find(b"\r\n", at + 2)
-        if end < 0:
-            return head[at + 2 :]
-        if head[end + 2 : end + 3] not in (b" ", b"\t"):
-            return head[at + 2 : end]
-    found = [value.strip() for value in _lines_of(name).findall(head)]
-    return name + b": " + b", ".join(found) if found else b""
-
-
-COMPACT = {
-    b"via": b"v", b"from": b"f", b"to": b"t", b"call-id": b"i", b"contact": b"m", b"content-type": b"c",
-    b"content-length": b"l", b"subject": b"s", b"supported": b"k", b"event": b"o", b"refer-to": b"r",
-    b"allow-events": b"u",
-}  # fmt: skip
-
-
-@lru_cache(512)
-def _lines_of(name: bytes) -> re.Pattern[bytes]:
-    short = COMPACT.get(name.lower())
-    names = re.escape(name) + (b"|" + short if short else b"")
-    return re.compile(rb"(?im)^(?:" + names + rb")[ \t]*:[ \t]*((?:[^\r\n]|\r?\n[ \t])*)")

@@ -11,6 +11,7 @@ import socket
 import sys
 
 from kamtool import speed
+from kamtool.tools.stress.kernel import send_segments
 
 CHALLENGE = b'\r\nWWW-Authenticate: Digest realm="bench", nonce="0abcdef", qop="auth", algorithm=MD5'
 KEPT = 8 << 20
@@ -40,8 +41,11 @@ def serve(sock):
             for answer in answers(data):
                 out.append((answer, source))
         while out:
-            sent = speed.send_batch(fd, out)
-            del out[: sent or 1]
+            out, error = send_segments(fd, out)
+            if out and not error:
+                select.select([], [fd], [], 0.05)
+            elif error:
+                del out[0]  # to someone who is gone
 
 
 def main(words):

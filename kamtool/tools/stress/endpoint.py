@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import select
 import socket
 import ssl
@@ -15,8 +16,8 @@ from kamtool import speed
 from kamtool.errors import TransportError
 from kamtool.sip.flow import Address
 from kamtool.sip.framing import PONG, Framer, Ping
-from kamtool.tools.stress import segments
-from kamtool.tools.stress.kernel import SO_TIMESTAMPNS, Stamped, recv_stamped
+from kamtool.speed import segments
+from kamtool.tools.stress.kernel import SO_TIMESTAMPNS, Stamped, recv_stamped, send_segments
 
 Source = tuple[str, int]
 Arrived = list[tuple[bytes, Source]]
@@ -110,27 +111,19 @@ class UdpEndpoint(Endpoint):
 
     def flush(self) -> None:
         if self.segmenting and len(self.out) >= segments.WORTH_IT:
-            self._flush_runs()
-        self._flush_batches(self.out)  # the kernel appends to this very list
+            self._flush_segments()
+        self._flush_batches(self.out)
 
-    def _flush_runs(self) -> None:
+    def _flush_segments(self) -> None:
         """Send what goes in segments; what cannot go so stays in `out`, in its order."""
-        made = segments.runs(self.out)
-        self.out.clear()
-        for number, run in enumerate(made):
-            sent = 0
-            if segments.worth_it(run):
-                try:
-                    sent = segments.send(self.sock, run)
-                except OSError as error:
-                    if error.errno in UNSEGMENTED:
-                        self.segmenting = False
-                    self._refused(error)
-            rest = run[sent:]
-            self._flush_batches(rest)
-            if not self.segmenting:
-                self.out += [one for later in made[number + 1 :] for one in later]
-                return
+        try:
+            rest, error = send_segments(self.fd, self.out)
+        except ValueError:  # an address that is none: sending one by one says which
+            return
+        self.out[:] = rest  # the kernel appends to this very list
+        if error:
+            self.segmenting = error not in UNSEGMENTED
+            self._refused(OSError(error, os.strerror(error)))
 
     def _flush_batches(self, out: list[tuple[bytes, Source]]) -> None:
         failures = 0

@@ -47,7 +47,7 @@ def grid_of(load: Load, tick: float | None) -> float:
     """
     if tick is not None:
         return tick
-    rate = max(load.rate, load.to_rate)
+    rate = load.highest
     return 0.0 if rate < TICKED_FROM else min(max(AT_ONCE / rate, SHORTEST_TICK), LONGEST_TICK)
 
 

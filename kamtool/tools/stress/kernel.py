@@ -10,25 +10,28 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kamtool import speed
-from kamtool.speed import volley
+from kamtool.speed import segments, volley
 
+Datagram = tuple[bytes, tuple[str, int]]
 Stamped = list[tuple[bytes, tuple[str, int], float]]
 SO_TIMESTAMPNS = 35
 
 if TYPE_CHECKING:
-    from kamtool.speed.volley import Script, Shot, Stage, Volley
+    from kamtool.speed.stages import Script, Shot, Stage
+    from kamtool.speed.volley import Volley
 
     NATIVE = bool(os.environ)
-    _twin = volley
+    _sockets = segments
 else:
     try:
         if os.environ.get("KAMTOOL_PURE", "") not in ("", "0"):
             raise ImportError("KAMTOOL_PURE is set")
+        from kamtool.speed import _datagrams as _sockets
         from kamtool.speed import _volley as _twin
 
         NATIVE = True
     except ImportError:
-        _twin, NATIVE = volley, False
+        _twin, _sockets, NATIVE = volley, segments, False
     Script, Shot, Stage, Volley = _twin.Script, _twin.Shot, _twin.Stage, _twin.Volley
 
 
@@ -38,9 +41,12 @@ def _recv_stamped(fd: int) -> Stamped:
     return [(data, source, now) for data, source in batch]
 
 
-recv_stamped: Callable[[int], Stamped] = getattr(_twin, "recv_stamped", _recv_stamped)
+recv_stamped: Callable[[int], Stamped] = getattr(_sockets, "recv_stamped", _recv_stamped)
 """Up to 64 datagrams that wait on a socket, each with its sender and the time it came: the kernel's time
 where the compiled twin runs and the socket has SO_TIMESTAMPNS, else that of reading.
 """
 
-__all__ = ["NATIVE", "SO_TIMESTAMPNS", "Script", "Shot", "Stage", "Volley", "recv_stamped"]
+send_segments: Callable[[int, list[Datagram]], tuple[list[Datagram], int]] = _sockets.send_segments
+"""See `kamtool.speed.segments`."""
+
+__all__ = ["NATIVE", "SO_TIMESTAMPNS", "Script", "Shot", "Stage", "Volley", "recv_stamped", "send_segments"]

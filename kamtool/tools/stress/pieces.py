@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from kamtool.errors import ConfigError
-from kamtool.speed import volley
+from kamtool.speed import stages
 from kamtool.tools.sippxml.keywords import Keyword, split_text
 from kamtool.tools.sippxml.users import Users
 from kamtool.tools.stress.call import Call
@@ -104,7 +104,7 @@ class Compiler:
             number = self.index + offset
             return [
                 f"z9hG4bK-{self.setting.run}-".encode(),
-                Value("%d", "c.number", volley.NUMBER, 0),
+                Value("%d", "c.number", stages.NUMBER, 0),
                 f"-{number}".encode(),
             ]
         if name in ("service", "sipp_version", "pid", "hostname"):
@@ -122,13 +122,13 @@ class Compiler:
         if name == "msg_index":
             return [str(self.index + offset).encode()]
         simple = {
-            "call_number": Value("%d", "c.number", volley.NUMBER, 0),
-            "call_id": Value("%b", "c.call_id", volley.CALL_ID),
-            "len": Value("%d", f"n + {offset}", volley.LENGTH, offset),
-            "cseq": Value("%d", f"c.cseq + {offset}", volley.CSEQ, offset),
-            "peer_tag_param": Value("%b", "to_tag(c.last)", volley.TO_TAG),
-            "routes": Value("%b", "routes(c)", volley.ROUTES),
-            "next_url": Value("%b", "c.next_url", volley.NEXT_URL),
+            "call_number": Value("%d", "c.number", stages.NUMBER, 0),
+            "call_id": Value("%b", "c.call_id", stages.CALL_ID),
+            "len": Value("%d", f"n + {offset}", stages.LENGTH, offset),
+            "cseq": Value("%d", f"c.cseq + {offset}", stages.CSEQ, offset),
+            "peer_tag_param": Value("%b", "to_tag(c.last)", stages.TO_TAG),
+            "routes": Value("%b", "routes(c)", stages.ROUTES),
+            "next_url": Value("%b", "c.next_url", stages.NEXT_URL),
             "last_message": Value("%b", "c.last"),
             "last_Request_URI": Value("%b", "last_uri(c)"),
             "userid": Value("%d", "c.row"),
@@ -137,7 +137,7 @@ class Compiler:
             "timestamp": Value("%b", "timestamp()"),
             "date": Value("%b", "date()"),
             "clock_tick": Value("%d", "clock_tick()"),
-            "dynamic_id": Value("%d", f"c.number + {offset}", volley.NUMBER, offset),
+            "dynamic_id": Value("%d", f"c.number + {offset}", stages.NUMBER, offset),
         }
         if name in simple:
             return [simple[name]]
@@ -151,16 +151,16 @@ class Compiler:
         if name == "field":
             line = keyword.get("line")
             file = keyword.get("file")
-            code = -1 if line or file else volley.FIELD
+            code = -1 if line or file else stages.FIELD
             return Value("%b", f"field(c, {keyword.offset}, {file!r}, {line!r})", code, keyword.offset)
         if name == "authentication":
             user, password = keyword.get("username"), keyword.get("password")
-            return Value("%b", f"credentials(c, {user!r}, {password!r})", volley.PROOF, (user, password))
+            return Value("%b", f"credentials(c, {user!r}, {password!r})", stages.PROOF, (user, password))
         if name == "file":
             return Value("%b", f"file({keyword.get('name')!r})")
         if name.startswith("last_"):
             header = name[5:].rstrip(":")
-            return Value("%b", f"last(c.last, {header!r})", volley.LAST, header.encode())
+            return Value("%b", f"last(c.last, {header!r})", stages.LAST, header.encode())
         raise ConfigError(f"no keyword [{keyword.text}]")
 
 

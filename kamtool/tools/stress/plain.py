@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from kamtool.speed.volley import CALL, END, MEASURES, NOP, PAUSE, PROOF, RECV, RINGING, SEND, Operation
+from kamtool.speed.stages import CALL, END, MEASURES, NOP, PAUSE, PROOF, RECV, RINGING, SEND, Operation
 from kamtool.tools.sippxml import model
 from kamtool.tools.stress import program as steps
 from kamtool.tools.stress.endpoint import Endpoint

@@ -30,6 +30,11 @@ class Load:
     users: int = 0
     think: float = 0.0
 
+    @property
+    def highest(self) -> float:
+        """The highest rate of the run."""
+        return max(self.rate, self.to_rate)
+
     def share(self, part: int, parts: int) -> Load:
         """What one of `parts` processes does of it."""
         if parts == 1:

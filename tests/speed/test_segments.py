@@ -26,7 +26,8 @@ def send(request):
 
 
 def native():
-    return pytest.importorskip("kamtool.speed._datagrams", reason="the kernel is not built").send_segments
+    kernel = pytest.importorskip("kamtool.speed._datagrams", reason="the kernel is not built")
+    return getattr(kernel, "send_segments", None) or pytest.skip("the kernel is older than its sources")
 
 
 class Pair:

@@ -29,9 +29,11 @@ else:
         from kamtool.speed import _datagrams as _sockets
         from kamtool.speed import _volley as _twin
 
-        NATIVE = True
+        NATIVE = hasattr(_sockets, "send_segments")
     except ImportError:
-        _twin, _sockets, NATIVE = volley, segments, False
+        NATIVE = False
+    if not NATIVE:  # also in a checkout where it was built before it had all of these names
+        _twin, _sockets = volley, segments
     Script, Shot, Stage, Volley = _twin.Script, _twin.Shot, _twin.Stage, _twin.Volley
 
 

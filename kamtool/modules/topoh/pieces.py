@@ -29,33 +29,7 @@ def values(msg: Message, name: str) -> list[Span]:
 
 def items(msg: Message, name: str) -> list[Span]:
     """The span of each item of the comma lists of this name, blanks around it left out."""
-    data = msg.data
-    spans: list[Span] = []
-    for place in msg.find(name):
-        row = msg.row(place)
-        start, end = row[3], row[4]
-        if _is_one(data, start, end):
-            spans.append((start, end))
-        elif start < end:
-            _split(data, start, end, spans)
-    return spans
-
-
-def _is_one(data: bytes, start: int, end: int) -> bool:
-    """Whether the value is one item at a glance: no list, no quotes, no bracket that does not close."""
-    if start == end or data.find(b",", start, end) >= 0 or data.find(b'"', start, end) >= 0:
-        return False
-    opened = data.find(b"<", start, end)
-    return opened < 0 or (data.find(b">", opened, end) >= 0 and data.count(b"<", start, end) == 1)
-
-
-def _split(data: bytes, start: int, end: int, spans: list[Span]) -> None:
-    for found in _ITEM.finditer(data, start, end):
-        text = found[0]
-        inner = text.strip()
-        if inner:
-            first = found.start() + len(text) - len(text.lstrip())
-            spans.append((first, first + len(inner)))
+    return [(entry[2], entry[3]) for entry in msg.entries(name)]
 
 
 def parts(value: bytes) -> list[bytes]:
@@ -80,6 +54,11 @@ def uri_of(data: bytes, start: int, end: int) -> tuple[int, int, bool] | None:
 
 def branch_of(data: bytes, start: int, end: int) -> bytes:
     """The branch of a Via entry, empty when it has none."""
+    at = data.find(b";branch=", start, end)
+    if at >= 0:
+        text = data[at + 8 : end].partition(b";")[0]
+        if text.isascii() and not (b" " in text or b"," in text or b"\t" in text or b"\r" in text):
+            return text
     found = _BRANCH.search(data, start, end)
     return found[1] if found else b""
 

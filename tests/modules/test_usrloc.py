@@ -52,6 +52,15 @@ def contact(host, module, aor="alice", uri="sip:alice@10.0.0.1", expires=3600.0,
 # ----- the table in memory
 
 
+def test_a_contact_that_lives_shorter_than_those_before_expires_in_time():
+    table = Table("t")
+    table.insert(Contact("alice", "sip:a@h", "r1", 3600.0))
+    assert table.expire(1.0) is False
+    table.insert(Contact("bob", "sip:b@h", "r2", 60.0))
+    table.expire(62.0)
+    assert [contact.aor for contact in table] == ["alice"]
+
+
 def test_expiry_takes_out_only_what_is_due():
     table, gone = Table("t"), []
     table.listeners.append(

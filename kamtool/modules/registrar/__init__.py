@@ -77,6 +77,7 @@ class Registrar(Saving, Finding, Asking, Module):
             self.received_avp, self.aor_avp, self.xavp_cfg, self.use_path, self.outbound_mode, self.sock_mode,
             self.expires_range, self.default_expires_range, self.usrloc.server_id, self.min_expires_mode,
             self.usrloc.matching_mode, self.usrloc.desc_time_order, self.realm_prefix,
+            self.usrloc.xavp_contact,
         )  # fmt: skip
         return not any(special) and self.sock_flag < 0
 

@@ -7,6 +7,7 @@ import logging
 from kamtool.errors import ParseError, StoreError
 from kamtool.module import FAILURE_ROUTE, REQUEST_ROUTE, Plain, function
 from kamtool.modules.registrar.base import Base
+from kamtool.modules.registrar.keeping import give_back
 from kamtool.modules.registrar.lookup import aim, at_once, branch, by_gruu, usable
 from kamtool.modules.usrloc.contact import Contact
 from kamtool.script.context import Context
@@ -51,6 +52,8 @@ class Finding(Base):
             return -1, []
         if self.xavp_rcd:
             self._record(ctx, found, location)
+        if self.usrloc.xavp_contact:
+            give_back(ctx, self.usrloc.xavp_contact, found if self.append_branches else found[:1])
         return 1, found
 
     @function("lookup", routes=REQUEST_OR_FAILURE)

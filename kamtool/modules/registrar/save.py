@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kamtool.modules.registrar.extensions import Extensions
 from kamtool.modules.registrar.refusal import Refused
 from kamtool.modules.registrar.wanted import Wanted
+from kamtool.modules.usrloc.attributes import Attributes
 from kamtool.modules.usrloc.contact import ALL_METHODS, PLAIN, Contact, Details
 from kamtool.modules.usrloc.location import Location
 from kamtool.modules.usrloc.matching import NEWER, Matching, Order, find, order
@@ -46,6 +47,7 @@ class Registration:
     cflags: int
     server_id: int
     extensions: Extensions
+    attributes: Attributes = ()
 
 
 Plan = list[tuple[Wanted, Contact | None]]
@@ -172,8 +174,8 @@ def _methods(registration: Registration, entry: Wanted) -> int:
 
 def _details(registration: Registration, entry: Wanted) -> Details:
     path, server_id = registration.extensions.path, registration.server_id
-    if path or entry.instance or server_id:
-        return Details(path, entry.instance, entry.reg_id, server_id)
+    if path or entry.instance or server_id or registration.attributes:
+        return Details(path, entry.instance, entry.reg_id, server_id, 0, registration.attributes)
     return PLAIN
 
 

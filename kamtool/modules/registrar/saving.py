@@ -12,6 +12,7 @@ from kamtool.modules.registrar.answer import contact_header
 from kamtool.modules.registrar.base import Answering, Base
 from kamtool.modules.registrar.extensions import Extensions
 from kamtool.modules.registrar.extensions import read as read_extensions
+from kamtool.modules.registrar.keeping import kept
 from kamtool.modules.registrar.quick import save as save_quickly
 from kamtool.modules.registrar.refusal import Refused
 from kamtool.modules.registrar.save import (
@@ -134,6 +135,7 @@ class Saving(Base):
             cflags,
             self.usrloc.server_id,
             asks,
+            kept(ctx, self.usrloc.xavp_contact) if self.usrloc.xavp_contact else (),
         )
 
     def socket_text(self, ctx: Context, flow: Flow) -> str:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 from kamtool.errors import ConfigError, ParseError, StoreError
 from kamtool.module import Host, Module, Param
 from kamtool.modules.db_sqlite import open_database
+from kamtool.modules.usrloc.attributes import VERSION as ATTRIBUTES_VERSION
+from kamtool.modules.usrloc.attributes import AttributeRows
 from kamtool.modules.usrloc.columns import Columns
 from kamtool.modules.usrloc.connections import Connections
 from kamtool.modules.usrloc.contact import Contact
@@ -96,6 +98,10 @@ class Usrloc(LocationRpc, Columns, Module):
     ka_timeout = Param(0, "seconds after which a contact that answers none is removed, 0 for never")
     ka_loglevel = Param(255, "the level of a log line for each answer, 255 for none")
     ka_logmsg = Param("", "the text of that line; by default the address-of-record, the contact and the time")
+
+    xavp_contact = Param(
+        "", "the XAVP that save() keeps with each contact, in `location_attrs` too, and lookup() gives back"
+    )
 
     hash_size = Param(10, "accepted: the table grows by itself")
     timer_procs = Param(0, "accepted: expiry runs in small pieces and never holds up a message")
@@ -246,6 +252,8 @@ class Usrloc(LocationRpc, Columns, Module):
         if self.database is not None:
             if self.version_table:
                 await require_version(self.database, name, VERSION if name != "aliases" else 8)
+                if location.journal is not None and (attributes := location.journal.attributes) is not None:
+                    await require_version(self.database, attributes.table, ATTRIBUTES_VERSION)
             if self.db_load and not location.db_only:
                 keep = self._keeps if self._chooses() else None
                 loaded = await location.load(max(1, self.fetch_rows), keep=keep)
@@ -268,6 +276,7 @@ class Usrloc(LocationRpc, Columns, Module):
                 lambda: time.time() - now(),
                 self.server.spawn,
                 write_through=self.mode is DbMode.WRITE_THROUGH and not self.durable,
+                attributes=AttributeRows(name, self.ruid_column) if self.xavp_contact else None,
             )
             # Of several workers, one writes: it hears of the changes of all.
             writes = self.mode is DbMode.DB_ONLY or not self.worker
@@ -354,8 +363,9 @@ class Usrloc(LocationRpc, Columns, Module):
                         continue
                     for listener in listeners:
                         listener(Event.EXPIRED, contact)
-            await location.journal.database.write_all(
-                [(location.rows.delete_expired, (before,))], durable=False
-            )
+            statements: list[tuple[str, Any]] = [(location.rows.delete_expired, (before,))]
+            if location.journal.attributes is not None:
+                statements.append((location.journal.attributes.delete_lost, ()))
+            await location.journal.database.write_all(statements, durable=False)
         except StoreError as error:
             logger.warning("%s; expired contacts stay in %s", error, location.name)

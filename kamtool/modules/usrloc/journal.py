@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from kamtool.errors import StoreError
+from kamtool.modules.usrloc.attributes import AttributeRows
 from kamtool.modules.usrloc.contact import Contact
 from kamtool.modules.usrloc.rows import Rows
 from kamtool.modules.usrloc.table import Event
@@ -36,9 +37,11 @@ class Journal:
         spawn: Callable[[Coroutine[Any, Any, None], str], None],
         *,
         write_through: bool,
+        attributes: AttributeRows | None = None,
     ) -> None:
         self.database = database
         self._rows = rows
+        self.attributes = attributes
         self._offset = offset
         self._spawn = spawn
         self._write_through = write_through
@@ -97,8 +100,13 @@ class Journal:
             # One that was removed meanwhile must not come back: its removal may be written first.
             if contact is None or contact.bucket < 0:
                 found.append((rows.delete, (ruid,)))
+                if self.attributes is not None:
+                    found += self.attributes.statements(ruid, (), None)
             else:
-                found.append((rows.upsert, rows.row(contact, offset)))
+                row = rows.row(contact, offset)
+                found.append((rows.upsert, row))
+                if self.attributes is not None:
+                    found += self.attributes.statements(ruid, rows.about(row), contact)
         return found
 
     def _begin(self) -> None:

@@ -73,6 +73,9 @@ class Location:
         found = await self.journal.database.query(self.rows.select, self.rows.key(aor))
         offset = self.offset()
         contacts = [contact for row in found if (contact := self.read(row[0], row, offset)) is not None]
+        if contacts and (attributes := self.journal.attributes) is not None:
+            user = self.rows.key(aor)[0]
+            attributes.give(contacts, await self.journal.database.query(attributes.select, (user,)))
         if self.table.newest_first:
             contacts.sort(key=lambda contact: -contact.modified_at)
         return tuple(contacts)
@@ -141,6 +144,8 @@ class Location:
             while True:
                 found = await query(rows.select_short, (last, page))
                 if not found:
+                    if loaded and (attributes := self.journal.attributes) is not None:
+                        attributes.give(self.table, await query(attributes.select_all, ()))
                     return loaded
                 more: dict[int, tuple[Any, ...]] = {}
                 if not all(row[-1] for row in found):

@@ -18,6 +18,8 @@ FIELDS = (
 )  # fmt: skip
 """The parameters `<field>_column` name their columns; `user_column` is `username`."""
 
+USER, DOMAIN, MODIFIED = (FIELDS.index(name) for name in ("user", "domain", "last_modified"))
+
 SHORT = (
     "ruid", "user", "domain", "contact", "received", "expires", "q", "callid", "cseq", "last_modified",
     "cflags", "user_agent", "socket", "methods",
@@ -117,6 +119,10 @@ class Rows:
             None if contact.methods == ALL_METHODS else contact.methods, text(details.instance),
             details.reg_id, details.server_id, contact.connection or -1,
         )  # fmt: skip
+
+    def about(self, row: Sequence[Any]) -> tuple[Any, Any, Any]:
+        """User, domain and time of a contact's row."""
+        return row[USER], row[DOMAIN], row[MODIFIED]
 
     def contact(self, row: Sequence[Any], offset: float) -> Contact:
         """The contact of a row as `select` returns it. Raises ValueError or TypeError for nonsense."""

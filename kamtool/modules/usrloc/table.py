@@ -95,7 +95,7 @@ class Table:
         """Take out contacts that have expired, looking at about `most`; whether more are due already."""
         last = int(now / self._span)
         if not self._due:
-            self._due = min(self._buckets, default=last)
+            self._due = min(last, min(self._buckets, default=last))
         looked = 0
         while self._due <= last:
             bucket = self._buckets.get(self._due)

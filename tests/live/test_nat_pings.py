@@ -133,7 +133,7 @@ async def test_contacts_are_spread_over_the_interval(kamtool, peer):
     own, server.now = server.now, lambda: clock[0]
     try:
         pinger.ping = lambda contact, location, now: sent.append(contact)
-        pinger.on, pinger._round, pinger._next, pinger._began = True, [], 0, 0.0
+        pinger.on, pinger._size, pinger._next, pinger._began = True, 0, 0, 0.0
         counts = []
         for _ in range(500):
             before = len(sent)

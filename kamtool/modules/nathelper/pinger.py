@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ParseError, StoreError, TransportError
@@ -15,7 +16,7 @@ from kamtool.modules.usrloc.table import Event
 from kamtool.sip.flow import Address, Flow, Socket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from kamtool.server.server import Server
     from kamtool.sip.message import Response
@@ -56,8 +57,8 @@ class Pinger:
         self.on = True
         self.answered_at: dict[str, float] = {}
         """By ruid: when a pinged contact last answered, or else was first asked."""
-        self._round: list[tuple[Location, str]] = []
-        self._next = 0
+        self._round: Iterator[tuple[Location, str]] = iter(())
+        self._size = self._next = 0
         self._began = 0.0
         self._sockets: dict[str, Socket | None] = {}
         self._pages: dict[str, int] = {}
@@ -73,21 +74,22 @@ class Pinger:
     async def tick(self) -> None:
         """Ping the contacts whose turn has come since the last tick."""
         now = self.server.now()
-        if self._next >= len(self._round) and now - self._began >= self.interval:
-            self._round = [
-                (location, aor)
+        if self._next >= self._size and now - self._began >= self.interval:
+            # Of a million names a copy takes milliseconds; a pair made for each would hold up the loop.
+            tables = [
+                (location, list(location.table.records))
                 for location in self.usrloc.locations.values()
                 if not location.db_only
-                for aor in location.table.records
             ]
+            self._round = ((location, aor) for location, names in tables for aor in names)
+            self._size = sum(len(names) for _, names in tables)
             self._next, self._began = 0, now
             for location in self.usrloc.locations.values():
                 if location.db_only:
                     self.server.spawn(self._ping_rows(location), "nathelper: ping")
         share = min(1.0, (now - self._began + TICK) / self.interval)
-        until = min(len(self._round), int(len(self._round) * share + 1))
-        while self._next < until:
-            location, aor = self._round[self._next]
+        until = min(self._size, int(self._size * share + 1))
+        for location, aor in islice(self._round, max(0, until - self._next)):
             self._next += 1
             if self.on:
                 for contact in location.get(aor):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from itertools import count
+from collections.abc import Callable, Iterator
+from itertools import count, islice
 from os import urandom
 from typing import TYPE_CHECKING
 
@@ -48,21 +48,20 @@ class Keepalive:
         """By ruid: the contact, and when it last answered, or was first asked."""
         self.round_trips: dict[str, int] = {}
         """By ruid, in microseconds."""
-        self._round: list[tuple[Location, str]] = []
-        self._next, self._began = 0, -interval
+        self._round: Iterator[tuple[Location, str]] = iter(())
+        self._size, self._next, self._began = 0, 0, -interval
 
     def tick(self) -> None:
         """Ask the contacts whose turn has come since the last tick."""
         now = self._server.now()
-        if self._next >= len(self._round) and now - self._began >= self._interval:
-            self._round = [
-                (location, aor) for location in self._locations.values() for aor in location.table.records
-            ]
-            self._next, self._began = 0, now
+        if self._next >= self._size and now - self._began >= self._interval:
+            # Of a million names a copy takes milliseconds; a pair made for each would hold up the loop.
+            tables = [(location, list(location.table.records)) for location in self._locations.values()]
+            self._round = ((location, aor) for location, names in tables for aor in names)
+            self._size, self._next, self._began = sum(len(names) for _, names in tables), 0, now
         share = min(1.0, (now - self._began + TICK) / self._interval)
-        until = min(len(self._round), int(len(self._round) * share + 1))
-        while self._next < until:
-            location, aor = self._round[self._next]
+        until = min(self._size, int(self._size * share + 1))
+        for location, aor in islice(self._round, max(0, until - self._next)):
             self._next += 1
             for contact in location.get(aor):
                 if self._wants(contact, now):

@@ -60,6 +60,7 @@ MODULES = (
     "kamtool.server.responses",
     "kamtool.server.routing",
     "kamtool.server.running",
+    "kamtool.server.tally",
     "kamtool.server.timers",
     "kamtool.server.transaction",
     "kamtool.server.transactions",

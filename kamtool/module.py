@@ -117,8 +117,12 @@ class Host(Protocol):
     """What every module may ask of the server that runs it; `kamtool.server.server.Server` is one."""
 
     modules: dict[str, Module]
-    stats: dict[str, int]
-    """Counters by `group:name`, e.g. `core:rcv_requests`."""
+    own_uris: dict[str, bool]
+    """Of some URIs, by their text, whether they mean us; emptied when that may have changed."""
+
+    @property
+    def stats(self) -> dict[str, int]:
+        """Counters by `group:name`, e.g. `core:rcv_requests`."""
 
     def now(self) -> float:
         """Seconds on the loop's clock."""

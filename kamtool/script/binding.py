@@ -39,6 +39,7 @@ HELPERS: dict[str, Any] = {
     "no_route": guards.no_route,
     "integer": guards.integer,
     "is_myself_uri": guards.is_myself_uri,
+    "request_is_for_myself": guards.request_is_for_myself,
     "is_myself_address": guards.is_myself_address,
     "request_uri": guards.request_uri,
     "sent": guards.sent,

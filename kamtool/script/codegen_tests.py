@@ -17,8 +17,10 @@ class TestCode(ValueCode):
         if node.right is None:
             return left
         positive = node.operator not in ("!=", "ne", "ine")
+        if isinstance(node.right, Myself) and node.keyword == "uri":
+            return Operand(f"{'' if positive else 'not '}request_is_for_myself(ctx)", "bool")
         if isinstance(node.right, Myself):
-            test = "is_myself_uri" if node.keyword in ("uri", "from_uri", "to_uri") else "is_myself_address"
+            test = "is_myself_uri" if node.keyword in ("from_uri", "to_uri") else "is_myself_address"
             return Operand(f"{'' if positive else 'not '}{test}(ctx, {as_str(left)})", "bool")
         if isinstance(node.right, Network):
             address, mask = node.right.address, node.right.mask

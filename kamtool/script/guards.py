@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections.abc import Callable
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import ConfigError, ScriptError
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     from kamtool.script.context import Context
 
 logger = logging.getLogger("kamtool.script")
+
+MAX_URIS = 4096
 
 
 def _about(ctx: Context) -> str:
@@ -75,12 +76,28 @@ def substituted(ctx: Context, change: Substitution, value: Value) -> Value:
 
 
 def is_myself_uri(ctx: Context, uri: str) -> bool:
-    """Whether host, port and transport of a URI mean this server (`uri == myself`)."""
-    place = _place_of(uri)
-    return place is not None and ctx.host.is_myself(place[0], place[1], place[2])
+    """Whether host, port and transport of a URI mean this server (`from_uri == myself`)."""
+    known = ctx.host.own_uris
+    answer = known.get(uri)
+    if answer is None:
+        place = _place_of(uri)
+        answer = place is not None and ctx.host.is_myself(place[0], place[1], place[2])
+        if len(known) >= MAX_URIS:
+            known.clear()
+        known[uri] = answer
+    return answer
 
 
-@lru_cache(maxsize=4096)
+def request_is_for_myself(ctx: Context) -> bool:
+    """`uri == myself`; a reply has no R-URI."""
+    uri: str | None = ctx.new_uri
+    if uri is None:
+        uri = ctx.msg.uri
+    elif not ctx.msg.is_request:
+        return False
+    return is_myself_uri(ctx, uri)
+
+
 def _place_of(uri: str) -> tuple[str, int | None, str] | None:
     """Host, port and transport of a URI, None when it has no host."""
     found = parts(uri)

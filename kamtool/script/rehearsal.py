@@ -25,6 +25,7 @@ class Stage:
         self.settings = script.settings
         self.modules: dict[str, Module] = {}
         self.stats: dict[str, int] = {}
+        self.own_uris: dict[str, bool] = {}
 
     def now(self) -> float:
         """No time passes."""

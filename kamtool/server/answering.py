@@ -29,7 +29,8 @@ class Answering:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.stats = server.stats
+        self.relayed = server.tally("core:fwd_replies", "tmx:relayed_replies")
+        self.closed = [server.tally(name) for name in _CLASS_COUNTERS]
         self.aggregate_challenges = True
         self.disable_6xx = False
         self.remap_503 = True
@@ -51,14 +52,12 @@ class Answering:
         server = self.server
         if not server.transactions.respond(tx, status, data):
             return False
-        stats = self.stats
-        stats["core:fwd_replies"] += 1
-        stats["tmx:relayed_replies"] += 1
+        self.relayed.number += 1
         return True
 
     def _release(self, tx: ServerTransaction) -> None:
         """The final response is out: what only a failure_route would need may go."""
-        self.stats[_CLASS_COUNTERS[tx.status // 100]] += 1
+        self.closed[tx.status // 100].number += 1
         if not tx.on_reply and tx.ctx is not None:
             tx.ctx.transaction = None
             tx.ctx = None

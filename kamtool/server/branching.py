@@ -110,7 +110,7 @@ class Branching(Cancelling):
             return False
         if tx.ended or tx.is_answered:
             return False  # answered or cancelled while a name was looked up
-        server.stats["core:fwd_requests"] += 1
+        self.forwarded.number += 1
         if not self.transactions.start(tx, client):
             client.status, client.is_local = SEND_ERROR, True
             if client.targets and server.responses.next_target(tx, client):

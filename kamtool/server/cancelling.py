@@ -18,7 +18,8 @@ class Cancelling:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.stats = server.stats
+        self.forwarded = server.tally("core:fwd_requests")
+        self.made = server.tally("tmx:UAS_transactions")
         self.transactions = server.transactions
         self.e2e_reason = True
         self.unmatched_cancel = 0

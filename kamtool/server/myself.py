@@ -18,6 +18,8 @@ class Myself:
     def __init__(self, sockets: Iterable[Socket], aliases: Iterable[tuple[str, str, int]] = ()) -> None:
         self._known: set[tuple[str, str, int]] = set()
         self._answers: dict[tuple[str, int | None, str], bool] = {}
+        self.uris: dict[str, bool] = {}
+        """The answers by URI, for who has one: kept there, emptied here."""
         self._asked: list[Callable[[str], bool]] = []
         self._domains: list[tuple[str, str, int]] = []
         for socket in sockets:
@@ -30,12 +32,12 @@ class Myself:
     def add(self, transport: str, host: str, port: int) -> None:
         """One more name; `transport` "" and `port` 0 stand for any."""
         self._known |= _spelt(transport, host, port)
-        self._answers.clear()
+        self.forget()
 
     def set_aliases(self, aliases: Iterable[tuple[str, str, int]]) -> None:
         """The aliases of the cfg, in the place of those before."""
         self._aliases = {name for alias in aliases for name in _spelt(*alias)}
-        self._answers.clear()
+        self.forget()
 
     def add_domain(self, transport: str, domain: str, port: int) -> None:
         """A domain with all below it; "" and 0 stand for any, and a URI without them fits as well."""
@@ -50,6 +52,7 @@ class Myself:
     def forget(self) -> None:
         """Look again at every host."""
         self._answers.clear()
+        self.uris.clear()
 
     def __call__(self, host: str, port: int | None = None, transport: str = "") -> bool:
         key = (host, port, transport)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kamtool.errors import ParseError
 from kamtool.script.context import Context
@@ -12,7 +12,6 @@ from kamtool.server.running import Running
 from kamtool.sip.flow import Flow
 from kamtool.sip.framing import Broken
 from kamtool.sip.message import Request, Response, salvage
-from kamtool.speed import count
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
@@ -22,10 +21,14 @@ log = logging.getLogger("kamtool.receive")
 STREAMS = frozenset(("tcp", "tls"))
 """Where a message without Content-Length has no end; a WebSocket frame has one (RFC 7118 §5.2)."""
 
-RECEIVED = ("core:rcv_requests",)
 RECEIVED_EVENT = "core:msg-received"
 PARSE_ERROR_EVENT = "core:receive-parse-error"
 FILTERED_ACK_EVENT = "sl:filtered-ack"
+
+# What is Final, compiled code need not look up.
+_Request: Final = Request
+_Response: Final = Response
+_Context: Final = Context
 
 
 class Receive:
@@ -34,7 +37,7 @@ class Receive:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.running: Running = server.running
-        self.stats = server.stats
+        self.received = server.tally("core:rcv_requests")
         self.force_rport = server.force_rport
         self.accept_aliases = bool(server.setting("tcp_accept_aliases", False))
         self.length_optional = bool(server.setting("tcp_accept_no_cl", False))
@@ -51,13 +54,13 @@ class Receive:
                 if not data:
                     return
             if data[:4] == b"SIP/":
-                server.responses.receive(Response(data, stream), flow)
+                server.responses.receive(_Response(data, stream), flow)
             else:
-                msg = Request(data, stream)
+                msg = _Request(data, stream)
                 if msg.is_request:
                     self.request(msg, flow)
                 else:
-                    server.responses.receive(Response(data, stream), flow)
+                    server.responses.receive(_Response(data, stream), flow)
         except ParseError as error:
             self.malformed(data, flow, error)
         except Exception:
@@ -66,15 +69,15 @@ class Receive:
 
     def request(self, msg: Request, flow: Flow) -> None:
         server = self.server
-        count(self.stats, RECEIVED)
+        self.received.number += 1
         program = server.program
-        method = msg.method
-        if method == "ACK" and self._absorb(msg, flow):
+        if msg.method == "ACK" and self._absorb(msg, flow):
             return
         ctx = Context(server, msg, flow)
         if self.force_rport:
             ctx.force_rport = True
-        if program.event_routes and RECEIVED_EVENT in program.event_routes:
+        events = program.event_routes
+        if events and RECEIVED_EVENT in events:
             server.run_event(RECEIVED_EVENT, {}, ctx)
         if self.accept_aliases and flow.connection:
             self._alias(msg, flow)

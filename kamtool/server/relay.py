@@ -52,7 +52,7 @@ class Relay(Branching):
             tx.program = ctx.program
         self.arm(tx, ctx)
         tx.script_running = True
-        self.stats["tmx:UAS_transactions"] += 1
+        self.made.number += 1
         for created in transactions.on_created:
             created(tx, ctx)
         return tx
@@ -127,7 +127,7 @@ class Relay(Branching):
         except (ParseError, TransportError):
             return None
         tx.prepared = None
-        self.stats["core:fwd_requests"] += 1
+        self.forwarded.number += 1
         if not self.transactions.start(tx, client):
             client.status, client.is_local = SEND_ERROR, True
             tx.error = SEND_ERROR
@@ -147,7 +147,7 @@ class Relay(Branching):
             return None
         for acknowledged in self.transactions.on_acknowledged:
             acknowledged(ctx)
-        self.stats["core:fwd_requests"] += 1
+        self.forwarded.number += 1
         return 1 if self.server.transports.send(flow, data) else -1
 
     def trying(self, ctx: Context, tx: ServerTransaction) -> None:

@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from os import urandom
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 from zlib import crc32
 
 from kamtool.script.context import Context
 from kamtool.server.routing import reply_flow, source
+from kamtool.server.tally import Tally
 from kamtool.server.transaction import ServerTransaction
 from kamtool.sip import build
 from kamtool.sip.message import Message
-from kamtool.speed import answer, count, respond
+from kamtool.speed import answer, respond
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
 
-FAILURES = ("sl:failures",)
 LOCAL_RESPONSE = "tm:local-response"
 Headers = Sequence[tuple[str, str]]
+
+# What is Final, compiled code need not look up.
+_answer: Final = answer
 
 
 @lru_cache(1024)
@@ -38,8 +41,9 @@ class Replies:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.stats = server.stats
-        self._counted: dict[int, tuple[str, ...]] = {}
+        self._sent: dict[int, Tally] = {}
+        self._last_sent, self._last_status = server.tally(), 0
+        self._failures = server.tally("sl:failures")
         self._lines: dict[str, tuple[int, bytes]] = {}
         self.stateless_key = urandom(4).hex()
         self.stateful_key = urandom(4).hex()
@@ -116,7 +120,7 @@ class Replies:
             data = self.make(ctx, status, reason, tag, headers, body, content_type)
         else:
             remote = flow.remote
-            data = answer(
+            data = _answer(
                 msg, status, self._first_line(status, reason), self.stateless_key, remote[0], remote[1],
                 ctx.force_rport, ctx.reply_headers, self.server_line,
             )  # fmt: skip
@@ -129,17 +133,24 @@ class Replies:
             else:
                 sent = server.send_reply_by(back, msg, data)
         if sent:
-            names = self._counted.get(status)
-            if names is None:
-                names = self._counted[status] = _names(status)
-            count(self.stats, names)
+            if status != self._last_status:
+                self._last_sent, self._last_status = self._tally(status), status
+            self._last_sent.number += 1
         else:
-            count(self.stats, FAILURES)
+            self._failures.number += 1
         if ctx._scratch and "reply.sent" in ctx._scratch:
             ctx._scratch["reply.sent"](status, data)
-        if (ctx.program or server.program).event_routes.get("sl:local-response"):
+        events = (ctx.program or server.program).event_routes
+        if events and "sl:local-response" in events:
             server.run_event("sl:local-response", {}, ctx)
         return sent
+
+    def _tally(self, status: int) -> Tally:
+        tally = self._sent.get(status)
+        if tally is None:
+            names = "sl:sent_replies", f"sl:{status // 100}xx_replies", f"sl:{status}_replies"
+            tally = self._sent[status] = self.server.tally(*names)
+        return tally
 
     def stateful(
         self, tx: ServerTransaction, status: int, reason: str, headers: Headers = (), body: bytes = b"",
@@ -159,7 +170,8 @@ class Replies:
         data = self.make(ctx, status, reason, tag, headers, body, content_type)
         self.server.count("tmx:local_replies")
         sent = self.server.transactions.respond(tx, status, data)
-        if (tx.program or self.server.program).event_routes.get(LOCAL_RESPONSE):
+        events = (tx.program or self.server.program).event_routes
+        if events and LOCAL_RESPONSE in events:
             self.server.run_event(LOCAL_RESPONSE, {}, ctx)
         return sent
 
@@ -215,7 +227,3 @@ class Replies:
         if content_type:
             lines += build.header_lines([("Content-Type", content_type)])
         return lines
-
-
-def _names(status: int) -> tuple[str, ...]:
-    return "sl:sent_replies", f"sl:{status // 100}xx_replies", f"sl:{status}_replies"

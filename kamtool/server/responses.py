@@ -39,6 +39,8 @@ class Responses(Answering):
 
     def __init__(self, server: Server) -> None:
         super().__init__(server)
+        self.received = server.tally("core:rcv_replies")
+        self.matched = server.tally("tmx:received_replies")
         self.on_sl_reply = ""
         self.rewrite: Callable[[Response], Response] | None = None
         """Another response in the place of one that comes, before anybody sees it."""
@@ -48,7 +50,7 @@ class Responses(Answering):
     def receive(self, msg: Response, flow: Flow) -> None:
         """One response from the network."""
         server = self.server
-        self.stats["core:rcv_replies"] += 1
+        self.received.number += 1
         if self.rewrite is not None:
             msg = self.rewrite(msg)
         program = server.program if not server.reloads else self._program_of(msg)
@@ -85,7 +87,7 @@ class Responses(Answering):
             return
         tx, which = found
         status = msg.status
-        self.stats["tmx:received_replies"] += 1
+        self.matched.number += 1
         if which < 0:
             transactions.responded(tx, which, status)
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kamtool.module import Routes
 from kamtool.script.context import Context, Exit
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from kamtool.server.server import Server
 
 log = logging.getLogger("kamtool.server")
+
+# What is Final, compiled code need not look up.
+_step: Final = step
+_ENDED: Final = ENDED
 
 ERROR_REASONS = {
     500: "I'm terribly sorry, server error occurred (6/TM)",
@@ -44,8 +48,8 @@ class Running:
         try:
             begun = entry(ctx)
             if program.entry_waits:
-                waiting = step(begun)
-                if waiting is not ENDED:
+                waiting = _step(begun)
+                if waiting is not _ENDED:
                     self._goes_on(begun, waiting, ctx)
                     return
         except Exit:
@@ -59,8 +63,8 @@ class Running:
         """Run a route as the request_route. A task is made only if it waits."""
         coroutine = route(ctx)
         try:
-            waiting = step(coroutine)
-            if waiting is not ENDED:
+            waiting = _step(coroutine)
+            if waiting is not _ENDED:
                 self._goes_on(coroutine, waiting, ctx)
                 return
         except Exit:
@@ -119,11 +123,11 @@ class Running:
     def drive(self, work: Coroutine[Any, Any, None], msg: Message | None) -> None:
         """Run what a response or a timer set off; what it raises is logged with the Call-ID."""
         try:
-            waiting = step(work)
+            waiting = _step(work)
         except Exception as error:
             self.log_failure(msg, error)
             return
-        if waiting is not ENDED:
+        if waiting is not _ENDED:
             self.server.spawn(self._drive_on(work, waiting, msg), "route")
 
     async def _drive_on(self, work: Coroutine[Any, Any, None], waiting: Any, msg: Message | None) -> None:

@@ -15,7 +15,7 @@ from kamtool.sip.nameaddr import NameAddr, parse_name_addr, unquote
 from kamtool.sip.uri import Uri, parse_uri
 from kamtool.sip.via import Via, parse_via
 from kamtool.speed import METHODS as _METHOD_NAMES
-from kamtool.speed import Index, split_list
+from kamtool.speed import Index, direct, split_list
 
 METHODS: Final[dict[str, int]] = {
     name: 1 << bit
@@ -168,6 +168,7 @@ class Message(Index):
         return f"<{type(self).__name__} {first_line!r} {self.call_id}>"
 
 
+@direct
 class Request(Message):
     """A request. `uri` is the Request-URI as text, `uri_start:uri_end` its place."""
 
@@ -192,6 +193,7 @@ class Request(Message):
         return not self.to_tag
 
 
+@direct
 class Response(Message):
     """A response. `method` is its CSeq's."""
 

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
         address_part,
         answer,
         aor_of,
-        count,
         destinations,
+        direct,
+        fewer_hops,
         forward,
         lone_route,
         make_nonce,
@@ -50,8 +51,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENDED", "HEADERS", "IDS", "METHODS", "NAMES", "NATIVE", "Contact", "Index", "Proof", "address_part",
-    "answer", "aor_of", "count", "destinations", "forward", "lone_route", "make_nonce", "match_key",
-    "md5_of", "read_nonce", "read_proof", "recv_batch", "register_fields", "relay", "respond",
+    "answer", "aor_of", "destinations", "direct", "fewer_hops", "forward", "lone_route", "make_nonce",
+    "match_key", "md5_of", "read_nonce", "read_proof", "recv_batch", "register_fields", "relay", "respond",
     "send_batch", "splice", "split_credentials", "split_list", "split_name_addr", "split_params",
     "split_uri", "split_via", "step",
 ]  # fmt: skip

@@ -2,10 +2,14 @@
 
 cdef enum:
     REMEMBERED = 8192
+    NEAR = 256
 
 cdef dict by_ipv4 = {}      # address and port as one number -> (host, port)
 cdef dict by_ipv6 = {}      # the whole sockaddr_in6 -> (host, port)
 cdef dict by_address = {}   # (host, port) -> sockaddr
+# An address that is the same object as before need not be hashed: each has its place by where it is in memory.
+cdef list _near_addresses = [None] * NEAR
+cdef list _near_names = [None] * NEAR
 cdef uint64_t last_key = 0
 cdef tuple last_found = None
 
@@ -43,6 +47,16 @@ cdef tuple address_of(sockaddr_storage* name):
         if len(by_ipv6) >= REMEMBERED:
             by_ipv6.clear()
         by_ipv6[whole] = found
+    return found
+
+
+cdef inline bytes near_sockaddr_of(object address):
+    cdef Py_ssize_t place = (<uint64_t><void*>address >> 4) & (NEAR - 1)
+    if _near_addresses[place] is address:
+        return <bytes>_near_names[place]
+    found = sockaddr_of(address)
+    if isinstance(address, tuple):  # what cannot change
+        _near_addresses[place], _near_names[place] = address, found
     return found
 
 

@@ -214,7 +214,7 @@ def send_batch(int fd, batch):
                 data, address = given[number]
                 if data is None:
                     raise TypeError("a datagram is bytes")
-                name = sockaddr_of(address)
+                name = near_sockaddr_of(address)
             except (OSError, ValueError, TypeError):
                 if number == 0:
                     raise

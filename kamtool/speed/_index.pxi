@@ -197,8 +197,12 @@ cdef class Index:
                         fail("the headers do not end", "", at)
                     self.head_end = self.body_start = <int>size
                     break
-                colon = skip(p, at, stop, TOKEN)
-                number = name_id(p, at, colon) if colon > at else -1
+                line = <Octets>memchr(p + at, c':', stop - at)
+                colon = line - p if line != NULL else at
+                number = name_id(p, at, colon) if colon > at else 0
+                if not number:
+                    colon = skip(p, at, stop, TOKEN)
+                    number = name_id(p, at, colon) if colon > at else -1
                 value.end = colon
                 while p[colon] == c' ' or p[colon] == c'\t':  # a line end stands at stop - 1
                     colon += 1

@@ -10,6 +10,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.limits cimport INT_MAX
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 
@@ -23,12 +24,12 @@ from kamtool.speed.stepping import ENDED as _ENDED
 cdef extern from "Python.h":
     str PyUnicode_DecodeUTF8(const char* text, Py_ssize_t size, const char* errors)
     str PyUnicode_DecodeASCII(const char* text, Py_ssize_t size, const char* errors)
+    object PyUnicode_New(Py_ssize_t size, unsigned int largest)
+    void* PyUnicode_DATA(object text)
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
     int _PyBytes_Resize(PyObject** octets, Py_ssize_t size) except -1
     ctypedef struct PyObject
-    bint PyDict_Check(object held)
     PyObject* PyDict_GetItemWithError(object held, object key) except? NULL
-    int PyDict_SetItem(object held, object key, object value) except -1
 
 include "_scan.pxi"
 include "_names.pxi"
@@ -40,8 +41,9 @@ include "_routes.pxi"
 include "_proof.pxi"
 include "_binding.pxi"
 include "_step.pxi"
-include "_counting.pxi"
 include "_matching.pxi"
+include "_calling.pxi"
+include "_hops.pxi"
 
 if __import__("sys").platform == "linux":
     try:

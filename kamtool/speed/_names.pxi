@@ -19,11 +19,14 @@ assert _NAMES[1:11] == (
 
 cdef struct Name:
     const char* lower
+    const char* cases   # 32 where the octet is a letter, which may be written large
     Py_ssize_t size
     int id
     int next
 
-cdef list _kept = [name.lower().encode() for name, _ in _HEADERS]  # owns the octets that NAME_TABLE points to
+# These own the octets that NAME_TABLE points to.
+cdef list _kept = [name.lower().encode() for name, _ in _HEADERS]
+cdef list _cases = [bytes(32 if 97 <= octet <= 122 else 0 for octet in lower) for lower in _kept]
 cdef Name* NAME_TABLE = <Name*>PyMem_Malloc((len(_HEADERS) + 1) * sizeof(Name))
 cdef int BUCKETS[1024]
 cdef int COMPACT[256]
@@ -39,6 +42,7 @@ cdef void _fill_names():
         lower = _kept[number - 1]
         bucket = ((len(lower) & 31) << 5) | (lower[0] & 31)
         NAME_TABLE[number].lower = PyBytes_AS_STRING(lower)
+        NAME_TABLE[number].cases = PyBytes_AS_STRING(<bytes>_cases[number - 1])
         NAME_TABLE[number].size = len(lower)
         NAME_TABLE[number].id = number
         NAME_TABLE[number].next = BUCKETS[bucket]
@@ -49,36 +53,77 @@ cdef void _fill_names():
 
 _fill_names()
 
+cdef inline uint64_t eight(const void* at) noexcept nogil:
+    cdef uint64_t word
+    memcpy(&word, at, 8)
+    return word
+
+
+cdef inline uint32_t four(const void* at) noexcept nogil:
+    cdef uint32_t word
+    memcpy(&word, at, 4)
+    return word
+
+
+cdef inline bint named(Octets text, Name* name) noexcept nogil:
+    """Whether these octets, as many as the name has, are the name; nothing but the case of letters may differ."""
+    cdef const char* lower = name.lower
+    cdef const char* cases = name.cases
+    cdef Py_ssize_t size = name.size, at = 0
+    if size < 4:
+        while at < size and (text[at] == <unsigned char>lower[at] or text[at] ^ <unsigned char>lower[at] == cases[at]):
+            at += 1
+        return at == size
+    if size < 8:
+        return not ((four(text) ^ four(lower)) & ~four(cases)
+                    | (four(text + size - 4) ^ four(lower + size - 4)) & ~four(cases + size - 4))
+    while at + 8 < size:
+        if (eight(text + at) ^ eight(lower + at)) & ~eight(cases + at):
+            return False
+        at += 8
+    at = size - 8
+    return not (eight(text + at) ^ eight(lower + at)) & ~eight(cases + at)
+
+
 cdef inline int name_id(Octets p, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
-    cdef Span span
+    """The id of a header's name, 0 for one that is not known: whatever octets there are."""
     cdef int number
     if end - start == 1:
         return COMPACT[p[start]]
-    span.start, span.end = start, end
     number = BUCKETS[(((end - start) & 31) << 5) | (p[start] & 31)]
     while number:
-        if same(p, span, NAME_TABLE[number].lower, NAME_TABLE[number].size):
+        if NAME_TABLE[number].size == end - start and named(p + start, &NAME_TABLE[number]):
             return number
         number = NAME_TABLE[number].next
     return 0
 
 
+cdef enum:
+    METHOD_COUNT = 16
+
 cdef tuple _method_names = _METHODS
 cdef frozenset _known_methods = frozenset(_METHODS)
+cdef list _method_octets = [name.encode() for name in _METHODS]
+cdef const char* METHOD_TEXT[METHOD_COUNT]
+cdef Py_ssize_t METHOD_SIZE[METHOD_COUNT]
+cdef int method_count = <int>len(_METHODS)
+
+assert method_count <= METHOD_COUNT
+
+cdef void _fill_methods():
+    cdef int number
+    for number in range(method_count):
+        METHOD_TEXT[number] = PyBytes_AS_STRING(<bytes>_method_octets[number])
+        METHOD_SIZE[number] = PyBytes_GET_SIZE(<bytes>_method_octets[number])
+
+_fill_methods()
 
 cdef str method_of(Octets p, Span span):
     """The method's name; of those that are known, always the same object."""
-    cdef str name
-    cdef Py_ssize_t size = span.end - span.start, at
-    cdef Py_ssize_t length
-    cdef const char* octets
-    if p[span.start] >= c'A' and p[span.start] <= c'Z':
-        for name in _method_names:
-            octets = PyUnicode_AsUTF8AndSize(name, &length)
-            if length == size and octets[0] == p[span.start]:
-                at = 1
-                while at < size and <unsigned char>octets[at] == p[span.start + at]:
-                    at += 1
-                if at == size:
-                    return name
+    cdef Py_ssize_t size = span.end - span.start
+    cdef int number
+    for number in range(method_count):
+        if (METHOD_SIZE[number] == size and METHOD_TEXT[number][0] == <char>p[span.start]
+                and not memcmp(METHOD_TEXT[number], p + span.start, size)):
+            return <str>_method_names[number]
     return text_of_span(p, span)

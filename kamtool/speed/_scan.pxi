@@ -311,12 +311,32 @@ cdef Py_ssize_t skip_member(Octets p, Py_ssize_t at, Py_ssize_t end, ListScan* s
     return at
 
 
+cdef inline bint is_ascii(Octets p, Py_ssize_t size) noexcept nogil:
+    cdef uint64_t word
+    cdef Py_ssize_t at = 0
+    while at + 8 <= size:
+        memcpy(&word, p + at, 8)
+        if word & 0x8080808080808080ULL:
+            return False
+        at += 8
+    while at < size:
+        if p[at] & 0x80:
+            return False
+        at += 1
+    return True
+
+
 cdef inline str text_of(Octets p, Py_ssize_t start, Py_ssize_t end):
-    return PyUnicode_DecodeUTF8(<const char*>p + start, end - start, "surrogateescape")
+    cdef Py_ssize_t size = end - start
+    if size < 2 or not is_ascii(p + start, size):  # Python has every text of one octet already
+        return PyUnicode_DecodeUTF8(<const char*>p + start, size, "surrogateescape")
+    text = PyUnicode_New(size, 127)
+    memcpy(PyUnicode_DATA(text), p + start, size)
+    return <str>text
 
 
 cdef inline str text_of_span(Octets p, Span span):
-    return PyUnicode_DecodeUTF8(<const char*>p + span.start, span.end - span.start, "surrogateescape")
+    return text_of(p, span.start, span.end)
 
 
 cdef inline bint same(Octets p, Span span, const char* lower, Py_ssize_t size) noexcept nogil:

@@ -117,7 +117,7 @@ cdef int sent_of(int fd, list order, int made, int* error) except -1:
             if places[run + 1] - places[run] >= WORTH_IT and 0 < PyBytes_GET_SIZE(data) <= LONGEST:
                 most = min(MOST, 65000 // <int>PyBytes_GET_SIZE(data))
             ends = min(places[run + 1], at + most)
-            name = sockaddr_of(address)
+            name = near_sockaddr_of(address)
             names_held.append(name)
             outgoing[entries].msg_hdr.msg_name = PyBytes_AS_STRING(name)
             outgoing[entries].msg_hdr.msg_namelen = <unsigned int>PyBytes_GET_SIZE(name)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from kamtool.speed.answering import answer
 from kamtool.speed.binding import Contact, address_part, aor_of, destinations, register_fields
-from kamtool.speed.counting import count
+from kamtool.speed.calling import direct
 from kamtool.speed.datagrams import recv_batch, send_batch
+from kamtool.speed.hops import fewer_hops
 from kamtool.speed.index import Index
 from kamtool.speed.matching import match_key
 from kamtool.speed.proof import Proof, make_nonce, md5_of, read_nonce, read_proof
@@ -32,8 +33,9 @@ __all__ = [
     "address_part",
     "answer",
     "aor_of",
-    "count",
     "destinations",
+    "direct",
+    "fewer_hops",
     "forward",
     "lone_route",
     "make_nonce",

@@ -26,7 +26,10 @@ KEEPALIVE_BYTES = b"\r\n\0 \t"
 IP_RECVERR, IPV6_RECVERR = 11, 25
 UNREACHABLE = (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENOPROTOOPT, errno.EHOSTDOWN)
 
-Outgoing = tuple[bytes, tuple[str, int]]
+# Compiled code would take an address of a known type apart and make another of it each time.
+Remote = Any
+"""`(host, port)`."""
+Outgoing = tuple[bytes, Remote]
 
 
 def bind(
@@ -87,7 +90,9 @@ class UdpSocket:
         """Called when datagrams have come, before they are given on."""
         self.before_sending: Callable[[], None] | None = None
         self._out: list[Outgoing] = []
-        self._flows: dict[tuple[str, int], Flow] = {}
+        self._flows: dict[Remote, Flow] = {}
+        self._last_remote: Remote = None
+        self._last_flow: Flow | None = None
         # uvloop does not return all that asyncio says: compiled code would mind.
         self._loop: Any = None
         self._blocked = self._reading = self._listens = False
@@ -190,7 +195,7 @@ class UdpSocket:
             self._flows[remote] = flow
         return flow
 
-    def send(self, data: bytes, remote: tuple[str, int]) -> None:
+    def send(self, data: bytes, remote: Remote) -> None:
         """Queue a datagram for this turn. Beyond MAX_QUEUE it is dropped and counted: UDP may lose it."""
         out = self._out
         if not out:
@@ -226,7 +231,7 @@ class UdpSocket:
     def _read(self) -> int:
         """Take what has come, a batch at most; how many datagrams that were."""
         try:
-            batch = speed.recv_batch(self._fd, BATCH)
+            batch: list[Any] = speed.recv_batch(self._fd, BATCH)
         except (
             OSError
         ):  # an ICMP error of an earlier datagram, or no memory: the next datagram is read anyway
@@ -241,10 +246,17 @@ class UdpSocket:
         # What is answered at once leaves at once: a turn of the loop is spared for it.
         self._reading = True
         try:
-            for data, remote in batch:
+            for one in batch:
+                data: bytes = one[0]
                 if len(data) <= 4 and not data.strip(KEEPALIVE_BYTES):
                     continue
-                receive(data, flows.get(remote) or self.flow(remote))
+                remote = one[1]
+                # A neighbour sends one after the other.
+                flow = self._last_flow if remote is self._last_remote else None
+                if flow is None:
+                    flow = flows.get(remote) or self.flow(remote)
+                    self._last_remote, self._last_flow = remote, flow
+                receive(data, flow)
         finally:
             self._reading = False
             if self._out:

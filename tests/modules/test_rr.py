@@ -26,7 +26,7 @@ class Host:
     """As much of a server as rr asks for."""
 
     def __init__(self):
-        self.modules, self.stats = {}, {}
+        self.modules, self.stats, self.own_uris = {}, {}, {}
 
     def is_myself(self, host, port=None, transport=""):
         return any(

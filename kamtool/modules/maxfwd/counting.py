@@ -6,8 +6,10 @@ from typing import Any, Final
 
 from kamtool.script import edits
 from kamtool.script.context import Context
+from kamtool.speed import fewer_hops
 
-NUMBERS: Final = tuple(b"%d" % number for number in range(256))
+# What is Final, compiled code need not look up.
+_fewer: Final = fewer_hops
 
 
 class Counting:
@@ -24,18 +26,21 @@ class Counting:
 def count_down(ctx: Context, max_value: int, limit: int) -> int:
     """1: counted down. 2: added. -1: it was 0. -2: it is no number."""
     msg = ctx.msg
+    if not ctx.edits:
+        made = _fewer(msg, limit)
+        if made is not None:
+            ctx.edits = made
+            return 1
     value = msg.max_forwards
     if value is None:
         if msg.find("Max-Forwards"):
             return -2
         ctx.edit(msg.head_end, msg.head_end, b"Max-Forwards: %d\r\n" % min(max(max_value, 1), limit))
         return 2
-    start, end = msg.max_forwards_start, msg.max_forwards_end
     if ctx.edits:
+        start, end = msg.max_forwards_start, msg.max_forwards_end
         queued = edits.pending(ctx, start, end)
         value = int(queued) if queued.isdigit() else value
         if value:
             edits.put(ctx, start, end, b"%d" % (min(value, limit) - 1))
-    elif value:
-        ctx.edits = [(start, end, NUMBERS[value - 1] if value <= limit else b"%d" % (limit - 1))]
     return 1 if value else -1

@@ -1,22 +1,8 @@
-"""What the kernel counts, and what it matches requests by."""
+"""What the kernel matches requests by, and reads of From at once."""
 
 import pytest
 
-from kamtool.server.server import Stats
 from tests.support.twins import INVITE, twin  # noqa: F401
-
-
-def test_each_name_is_counted_once_and_begins_at_nothing(twin):  # noqa: F811
-    stats = Stats(a=4)
-    twin.count(stats, ("a", "b"))
-    twin.count(stats, ("b", "b"))
-    assert stats == {"a": 5, "b": 3}
-
-
-def test_a_plain_dict_counts_as_well_and_far_beyond_32_bits(twin):  # noqa: F811
-    stats = {"many": 2**40}
-    twin.count(stats, ("many",))
-    assert stats["many"] == 2**40 + 1
 
 
 def test_a_request_with_the_magic_cookie_is_matched_by_branch_sent_by_and_method(twin):  # noqa: F811
@@ -48,3 +34,18 @@ def test_user_and_host_of_from_are_read_as_written(twin, uri, user, host):  # no
     index = twin.Index(INVITE.replace(b"sip:alice@example.com", uri))
     assert [index.from_user, index.from_host] == [user, host]
     assert [index.from_user, index.from_host] == [user, host]
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "left"),
+    [(b"70", 70, b"69"), (b"1", 70, b"0"), (b"255", 70, b"69"), (b"255", 2**40, b"254"), (b"9", 0, b"-1")],
+)
+def test_one_hop_less_is_an_edit(twin, value, limit, left):  # noqa: F811
+    index = twin.Index(INVITE.replace(b"Max-Forwards: 70", b"Max-Forwards: " + value))
+    ((start, end, text),) = twin.fewer_hops(index, limit)
+    assert (index.data[start:end], text) == (value, left)
+
+
+@pytest.mark.parametrize("line", [b"Max-Forwards: 0\r\n", b""])
+def test_no_hop_is_less_than_none(twin, line):  # noqa: F811
+    assert twin.fewer_hops(twin.Index(INVITE.replace(b"Max-Forwards: 70\r\n", line)), 70) is None

@@ -1,0 +1,20 @@
+"""What happens for every message is counted apart; who reads the statistics does not notice."""
+
+from kamtool.server.server import Stats
+from kamtool.server.tally import Tally, settle
+
+
+def test_what_was_counted_is_there_when_it_is_read_and_only_once():
+    stats, both, one = Stats(b=4), Tally(("a", "b")), Tally(("b",))
+    both.number += 2
+    one.number += 1
+    settle([both, one], stats)
+    settle([both, one], stats)
+    assert stats == {"a": 2, "b": 7}
+
+
+def test_it_counts_far_beyond_64_bits():
+    stats, tally = {}, Tally(("many",))
+    tally.number += 2**70
+    settle([tally], stats)
+    assert stats == {"many": 2**70}

@@ -130,16 +130,21 @@ _SECRETS = re.compile(
     r"""(?ix)
     (?: \b[a-z][a-z0-9+.-]*:/{1,3} [^\s/:@"']* : | \bsips?: [^\s:@;"']+ : ) ([^\s/@"']+) (?=@)
     | \b(?: response | rspauth ) \s*=\s*["\\]* ([0-9a-f]{16,})
+    | \binline: ([A-Za-z0-9+/]{16,}={0,2})
     | \bmodparam \s*\( [^,]* , \s*"[^"]*(?: sec[rt] | pass | credential | token | _key\b | key_ )[^"]*"
       \s*,\s*" ([^"]+)
     """
 )
-"""The password of a URL, a digest's answer, and what a cfg gives a parameter that is named for a secret."""
+"""The password of a URL, a digest's answer, the key of a media stream (SDES), and what a cfg gives a
+parameter that is named for a secret."""
+
+
+_SIGNS = ("@", "esponse", "modparam", "rspauth", "nline:")
 
 
 def veiled(text: str, *, same_width: bool = False) -> str:
     """A text as it may be shown or logged: what it holds of secrets is starred."""
-    if "@" not in text and "esponse" not in text and "modparam" not in text and "rspauth" not in text:
+    if not any(sign in text for sign in _SIGNS):
         return text
     return _SECRETS.sub(lambda found: _starred(found, same_width), text)
 

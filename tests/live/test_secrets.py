@@ -72,6 +72,7 @@ class Phone:
         self.socket.settimeout(10)
         self.secrets = {"MARKNONCE", "MARKMASK", "MARKTRUNK", "MARKPASSWORD", "MARKREGISTRAR"}
         self.secrets.add(md5("alice:example.com:MARKPASSWORD"))
+        self.secrets |= {"MARKOLDKEY", "MARKSDES", "MARKICE"}
 
     def ask(self, number, header="", method="REGISTER", uri="sip:example.com", cseq=""):
         text = (
@@ -82,6 +83,22 @@ class Phone:
         )
         self.socket.send(text.replace("\n", "\r\n").encode())
         return self.socket.recv(65535).decode()
+
+    def call(self, number, uri, head=""):
+        """An INVITE whose SDP has the keys of its media in it (RFC 4568, RFC 4566 §5.12)."""
+        body = (
+            "v=0\no=- 1 1 IN IP4 127.0.0.1\ns=-\nc=IN IP4 127.0.0.1\nt=0 0\nk=base64:MARKOLDKEYMARKOLDKEY\n"
+            "m=audio 4000 RTP/SAVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 "
+            "inline:MARKSDESMARKSDESMARKSDESMARKSDES\na=ice-pwd:MARKICEMARKICEMARKICE\n"
+        ).replace("\n", "\r\n")
+        text = (
+            f"INVITE {uri} SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.1;rport;branch=z9hG4bK{number}\n"
+            f"From: <sip:alice@example.com>;tag=1\nTo: <sip:bob@example.com>\nCall-ID: call-{number}\n"
+            f"CSeq: {number} INVITE\nContact: <sip:alice@127.0.0.1>\nContent-Type: application/sdp\n"
+            f"{head}Content-Length: {len(body)}\n\n"
+        ).replace("\n", "\r\n")
+        self.socket.send((text + body).encode())
+        return self.socket.recv(65535).decode().split()[1]
 
     def authenticate(self, number, password, more="", **given):
         nonce = re.search('nonce="([^"]*)"', self.ask(number))[1]
@@ -135,6 +152,9 @@ def test_no_face_shows_a_secret(served, tmp_path):
     assert phone.authenticate(4, "MARKPASSWORD", ', qop="') == "401"
     assert phone.authenticate(5, "MARKPASSWORD", cseq="malformed") == "400"
     assert phone.authenticate(6, "MARKPASSWORD", method="OPTIONS", uri="sip:boom@example.com") == "200"
+    assert phone.call(7, "sip:bob@example.com") == "200"
+    assert phone.call(8, "sip:boom@example.com") == "200"
+    assert phone.call(9, "sip:bob@example.com", "Max-Forwards: much\n") == "400"
 
     shown = {"log": served.log()}
     methods = [name for name in json.loads(rpc(served, "system.listMethods"))["result"] if name]
@@ -143,7 +163,8 @@ def test_no_face_shows_a_secret(served, tmp_path):
         if not any(word in method for word in UNASKED):
             shown[method] = rpc(served, method)
     for words in (
-        ("explain", "call-101"), ("explain", "call-105"), ("why", "401"), ("user", "list"),
+        ("explain", "call-101"), ("explain", "call-105"), ("explain", "call-107"),
+        ("explain", "call-8"), ("explain", "call-9"), ("why", "401"), ("why", "call-8"), ("user", "list"),
         ("user", "show", "alice@example.com"), ("modules", "show", "auth"), ("ul", "show"),
         ("check", tmp_path / "kamailio.cfg"),
         ("rpc", "uac.reg_dump"), ("trace", "--redact", "--for", "0s", "--before", "60s"),
@@ -155,6 +176,46 @@ def test_no_face_shows_a_secret(served, tmp_path):
         assert not found, f"{face} shows {found}:\n{text[:2000]}"
     for name in ("record", "kamtool.db", "control.sock"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600, name
+
+
+def test_no_face_shows_a_line_of_a_tls_key(tmp_path, free_port):
+    """Not when it is in use, nor when a cfg, a tls.cfg or a command takes it for something else."""
+    server, folder = Served(tmp_path, free_port()), tmp_path / "tls"
+    assert server.cli("tls", "init", "--dir", folder, "sip.example.com").returncode == 0
+    lines = {line for key in folder.glob("*.key") for line in key.read_text().splitlines()}
+    lines = {line for line in lines if not line.startswith("-")}
+    assert len(lines) >= 6
+    cfg, wrong, pasted = tmp_path / "kamailio.cfg", tmp_path / "wrong.cfg", tmp_path / "pasted.cfg"
+    listen = f"tls:127.0.0.1:{free_port()}"
+    cfg.write_text(
+        f'#!KAMAILIO\nenable_tls=yes\nlisten={listen}\nloadmodule "tls.so"\nloadmodule "sl.so"\n'
+        f'modparam("tls", "config", "{folder}/tls.cfg")\nrequest_route {{ sl_send_reply("200", "OK"); }}\n'
+    )
+    wrong.write_text(cfg.read_text().replace("tls.cfg", "server.key"))
+    pasted.write_text((folder / "tls.cfg").read_text() + (folder / "server.key").read_text())
+    server.start("-f", cfg, "-ddddd", "-E", "--drain", 0)
+    try:
+        shown = {
+            name: rpc(server, name) for name in ("tls.options", "tls.profiles", "tls.list", "tls.reload")
+        }
+        key = folder / "server.key"
+        for words in (
+            ("tls", "inspect", key), ("tls", "check", pasted), ("check", "-o", "json", wrong), ("check", key),
+            ("serve", "-f", wrong, "-s", tmp_path / "other.sock"), ("tls", "renew", "--dir", folder, "--all"),
+            ("ban", "import", key), ("user", "import", "--format", "csv", key),
+        ):  # fmt: skip
+            done = server.cli(*words)
+            shown[" ".join(map(str, words))] = done.stdout + done.stderr
+        (folder / "tls.cfg").write_text(pasted.read_text())
+        shown["reload of it"] = rpc(server, "tls.reload")
+        assert "a key or certificate stands here" in shown["reload of it"]
+        shown["log"] = server.log()
+    finally:
+        server.end()
+    for face, text in shown.items():
+        assert not [line for line in lines if line in text], f"{face} shows a key:\n{text[:2000]}"
+    for path in folder.glob("*.key"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 
 
 def test_a_finding_stars_the_secrets_of_its_line(served, tmp_path):
@@ -186,6 +247,8 @@ def test_a_finding_stars_the_secrets_of_its_line(served, tmp_path):
         ("redis://:pw@host", "redis://:***@host"),
         ("sip:alice:pw@x.com and sip:bob@x.com:5060", "sip:alice:***@x.com and sip:bob@x.com:5060"),
         ('Digest response="0123456789abcdef0123456789abcdef", x', 'Digest response="***", x'),
+        ("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9|2^20",
+         "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:***|2^20"),
         ('modparam("topoh", "mask_key", "k")', 'modparam("topoh", "mask_key", "***")'),
         ('modparam("usrloc", "db_mode", 1) # a@b', 'modparam("usrloc", "db_mode", 1) # a@b'),
         ("response 200 to a@b", "response 200 to a@b"),

@@ -107,8 +107,19 @@ def read(path: Path, folder: Path) -> list[Domain]:
     return parse(text, str(path), folder)
 
 
+def _holds_no_key(text: str, file: str) -> None:
+    """A finding shows its line: lines of a key must get none."""
+    for number, line in _lines(text):
+        if line.lstrip().startswith("-----BEGIN "):
+            raise ConfigError(
+                "a key or certificate stands here", Span(file, number, 1, number, len(line.rstrip()) + 1),
+                hint="keep it in a file of its own, which `private_key` or `certificate` names", code=CODE,
+            )  # fmt: skip
+
+
 def parse(text: str, file: str, folder: Path) -> list[Domain]:
     """The sections of a tls.cfg's text."""
+    _holds_no_key(text, file)
     errors: list[ConfigError] = []
     domains: list[Domain] = []
     current: Domain | None = None

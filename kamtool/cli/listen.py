@@ -8,6 +8,7 @@ from kamtool.errors import NOWHERE, UsageError
 from kamtool.script.nodes import Alias, Listen
 
 PROTOCOLS = ("udp", "tcp", "tls", "sctp", "ws", "wss")
+BUILT = ("udp", "tcp", "tls")
 
 _HOST = r"\[[0-9a-fA-F:.]+\]|[^\s:/(),\[\]]+"
 _ADDRESS = re.compile(
@@ -22,6 +23,9 @@ def parse_listen(text: str) -> Listen:
     match = _ADDRESS.fullmatch(text.strip().strip('"'))
     if not match or match["protocol"] not in (None, *PROTOCOLS):
         raise UsageError(f"cannot listen on {text!r}", hint="[proto:]address[:port][/name[:port]]")
+    if match["protocol"] and match["protocol"] not in BUILT:
+        hint = "WebSockets are spoken on tcp and tls sockets" if match["protocol"] != "sctp" else ""
+        raise UsageError(f"cannot listen on {text!r}: there are udp, tcp and tls sockets", hint=hint)
     hosts = [host.strip() for host in match["list"].split(",")] if match["list"] else [match["host"]]
     ports = [_port(match["port"], text), _port(match["shown_port"], text)]
     return Listen(NOWHERE, match["protocol"] or "", tuple(hosts), ports[0], match["shown"] or "", ports[1])

@@ -11,11 +11,13 @@ from kamtool.script.check_routes import RouteChecker
 from kamtool.script.nodes import Alias, Custom, FlagsLine, Item, Listen, Load, ModParam, Route, Setting
 from kamtool.script.preprocess import Preprocessor
 from kamtool.script.scope import Scope
-from kamtool.script.settings import ALIASES, PARAMETERS, Honour, Settings
+from kamtool.script.settings import ALIASES, PARAMETERS, UNBUILT, Honour, Settings
 from kamtool.script.slip import is_slip
 from kamtool.script.tokens import Mode
 
 MOST_FLAGS = 32
+WEBSOCKETS = {"ws": "tcp", "wss": "tls"}
+"""On which sockets they are spoken."""
 _HEADER = re.compile(r"""\w*route\s*\[\s*["']?([^]"'\s]+)["']?\s*\]\s*\{""")
 
 
@@ -54,6 +56,9 @@ class Checker:
             self.routes.whole_program()
             self._depends()
             self._names()
+        listens = self.settings.listens
+        if listens and all(each.protocol.lower() in UNBUILT for each in listens):
+            self.error("there is nothing left to listen on", listens[-1].span, "KT1124")
 
     def _headers(self) -> Iterator[str]:
         """The names of all routes in the text, also of those that could not be read."""
@@ -74,7 +79,7 @@ class Checker:
             case FlagsLine():
                 self._flags(item)
             case Listen():
-                self.settings.listens.append(item)
+                self._listen(item)
             case Alias():
                 self.settings.aliases.append(item)
                 if ":" in item.host and not item.host.startswith("[") and item.host.count(":") == 1:
@@ -86,6 +91,18 @@ class Checker:
                     )
             case Route():
                 self.routes.route(item)
+
+    def _listen(self, item: Listen) -> None:
+        self.settings.listens.append(item)
+        protocol = item.protocol.lower()
+        if protocol in WEBSOCKETS:
+            carrier = WEBSOCKETS[protocol]
+            self.error(
+                f"a WebSocket has no socket of its own: no `listen={protocol}:`", item.span, "KT1124",
+                f"listen={carrier}:… and the module websocket",
+            )  # fmt: skip
+        elif protocol in UNBUILT:
+            self.warn(f"this socket is left out: {protocol} is not built", item.span, "KT1322")
 
     # Modules ------------------------------------------------------------------------------------------
 

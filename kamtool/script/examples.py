@@ -87,6 +87,7 @@ EXAMPLES = {
     "KT1318": 'if ($sp == "five") exit;',
     "KT1319": 'rewriteuser("$var(u)");      # $rU = $var(u)',
     "KT1320": 'event_route[xhttp:request] { exit; }   # and no loadmodule "xhttp.so"',
+    "KT1322": "listen=udp:10.0.0.1:5060\nlisten=sctp:10.0.0.1:5060",
     "KT1321": "$sht(ban) = 1;               # $sht(ban=>$si)",
     "KT1400": 'if ($rU =~ "([0-9]+") exit;',
 }

@@ -204,6 +204,8 @@ _TABLE = (
      "accepts any name and never says so."),
     ("KT1321", "Not what this variable is about",
      "The text in its parentheses has a form of its own: `$sht(table=>key)`, `$cnt($avp(x))`."),
+    ("KT1322", "A socket that is left out",
+     "There is no SCTP. The server runs on its other sockets, as Kamailio does without its module sctp."),
     ("KT1400", "A bad regular expression",
      "Patterns are POSIX extended ones: `\\d` is the letter d (write [0-9]), a brace opens a repeat, "
      "groups need "

@@ -220,6 +220,9 @@ NEGATED = {"disable_tls": "enable_tls", "tls_disable": "enable_tls"}
 
 NAMES = frozenset(PARAMETERS) | frozenset(ALIASES) | frozenset(NEGATED)
 
+UNBUILT = ("sctp",)
+"""Transports that a cfg may name for its sockets and that are left out: no kernel here has had them."""
+
 
 @dataclass(slots=True)
 class Settings:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import TransportError
 from kamtool.script.context import Context
+from kamtool.script.settings import UNBUILT
 from kamtool.sip.flow import Address, Flow, Socket, Transport
 from kamtool.sip.message import Request
 from kamtool.transport.target import Target, is_loopback, is_numeric
@@ -50,6 +51,9 @@ def sockets_of(settings: Any, given: list[Socket]) -> list[Socket]:
     wanted: list[Socket] = []
     for entry in settings.listens:
         protocols = (entry.protocol.lower(),) if entry.protocol else transports
+        if protocols[0] in UNBUILT:
+            log.warning("listen=%s:%s is left out: %s is not built", *protocols, entry.hosts[0], *protocols)
+            continue
         for protocol in protocols:
             port = entry.port or default_port
             if protocol == "tls":

@@ -52,6 +52,8 @@ SEEDED = [
     ("a misspelt module", "KT1200", HEAD + 'loadmodule «"siputil.so"»\nrequest_route { exit; }'),
     ("a misspelt global parameter", "KT1121", "«childern»=4\n" + HEAD + "request_route { exit; }"),
     ("a misspelt method", "KT1159", inside("if (is_method(«\"REGISTR\"»)) exit;")),
+    ("a socket that is left out", "KT1322", "listen=udp:127.0.0.1\nlisten=«sctp:127.0.0.1»\n" + HEAD + "request_route { exit; }"),
+    ("a WebSocket's socket", "KT1124", "listen=«ws:127.0.0.1:80»\n" + HEAD + "request_route { exit; }"),
     ("a misspelt define", "KT1303", "#!define WITH_NAT\n«#!ifdef» WITH_NATT\n#!endif\n#!ifdef WITH_NAT\n#!endif\n" + HEAD
         + "request_route { exit; }"),
     # grammar

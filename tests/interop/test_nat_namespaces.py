@@ -1,4 +1,4 @@
-"""A phone behind a real NAT (nftables, in network namespaces of its own) is called and both sides hear.
+"""A phone behind a real NAT (nftables, in namespaces of its own) calls and is called: both sides hear.
 
 alice 10.0.0.2 -- 10.0.0.1 NAT 203.0.113.254 -- 203.0.113.1 kamtool and rtpengine, 203.0.113.2 bob
 """
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -200,8 +201,11 @@ async def wait_for(condition, what, limit=40):
     return found
 
 
+@pytest.mark.parametrize("caller", ["bob", "alice"])
 @pytest.mark.parametrize("kind", NAT)
-async def test_a_phone_behind_a_nat_is_called_and_both_hear_each_other(network, served, tmp_path, kind):
+async def test_a_phone_behind_a_nat_is_called_and_calls_and_both_hear_each_other(
+    network, served, tmp_path, kind, caller
+):
     net, server = network(kind), served()
     cfg = tmp_path / "nat.cfg"
     cfg.write_text(CFG)
@@ -219,21 +223,23 @@ async def test_a_phone_behind_a_nat_is_called_and_both_hear_each_other(network, 
     )  # fmt: skip
     await wait_for(lambda: server.cli("rpc", "core.uptime").returncode == 0, server.log)
 
-    account = "<sip:alice@203.0.113.1>;regint=600;answermode=auto"
-    alice = phone(net, net.home, tmp_path / "alice", "alice", "10.0.0.2", account, 440)
-
-    def registration():
+    def registration(name):
         rows = json.loads(server.cli("ul", "show", "-o", "json").stdout or "[]")
-        return next((row for row in rows if "alice" in json.dumps(row)), None)
+        return next((json.dumps(row) for row in rows if name in json.dumps(row)), None)
 
-    row = json.dumps(await wait_for(registration, lambda: alice.said() + server.log()))
-    assert "@10.0.0.2:" in row
-    assert "sip:203.0.113.254:" in row, "the NAT's address is where she was seen"
-
-    bob = phone(
-        net, net.public, tmp_path / "bob", "bob", "203.0.113.2", "<sip:bob@203.0.113.1>;regint=0", 620,
-        "/dial sip:alice@203.0.113.1",
-    )  # fmt: skip
+    places = {"alice": (net.home, "10.0.0.2", 440), "bob": (net.public, "203.0.113.2", 620)}
+    phones = {}
+    callee = "alice" if caller == "bob" else "bob"
+    for name in (callee, caller):
+        where, address, hertz = places[name]
+        dial = () if name == callee else (f"/dial sip:{callee}@203.0.113.1",)
+        account = f"<sip:{name}@203.0.113.1>;regint=600;answermode=auto"
+        phones[name] = phone(net, where, tmp_path / name, name, address, account, hertz, *dial)
+        row = await wait_for(partial(registration, name), server.log)
+        if name == "alice":
+            assert "@10.0.0.2:" in row
+            assert "sip:203.0.113.254:" in row, "the NAT's address is where she was seen"
+    alice, bob = phones["alice"], phones["bob"]
 
     def recorded():
         sizes = [sum(p.stat().st_size for p in one.folder.glob("dump-*-dec.wav")) for one in (alice, bob)]

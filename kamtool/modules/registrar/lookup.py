@@ -16,6 +16,7 @@ from kamtool.speed import aor_of, destinations
 
 if TYPE_CHECKING:
     from kamtool.sip.flow import Socket
+    from kamtool.speed.binding import Destination
 
 SocketOf = Callable[[str], "Socket | None"]
 
@@ -33,34 +34,44 @@ def at_once(registrar: Any, ctx: Context, table: str) -> int | None:
     if aor is None:
         return None
     contacts: Contacts = location.table.records.get(aor, ())
+    if not contacts:
+        return -1
+    now: float = registrar.server.now()
+    found = destinations(contacts, now)
+    if found is not None:
+        if not found:
+            return -1
+        aim_all(ctx, found, registrar)
+        return 1
     if len(contacts) > 1:
-        return _all_at_once(registrar, ctx, contacts)
-    if not contacts or 0 < contacts[0].expires_at <= registrar.server.now():
+        return None
+    if 0 < contacts[0].expires_at <= now:
         return -1
     aim(ctx, contacts[0], registrar.socket_of)
     return 1
 
 
-def _all_at_once(registrar: Any, ctx: Context, contacts: Contacts) -> int | None:
-    found = destinations(contacts, registrar.server.now())
-    if not found:
-        return None if found is None else -1
+def aim_all(ctx: Context, found: list[Destination], registrar: Any) -> None:
+    """Make plain contacts the request's destinations."""
     socket_of: SocketOf = registrar.socket_of
-    named, socket = "", None
-    alone: bool = registrar.append_branches == 0
-    branches: list[Branch] = []
-    for uri, received, q, flags, where, ruid, user_agent, connection in found:
+    uri, received, q, flags, named, ruid, user_agent, connection = found[0]
+    socket = socket_of(named) if named else None
+    ctx.new_uri, ctx.dst_uri = uri, received or None
+    ctx.path = ctx.instance = ""
+    ctx.q, ctx.branch_flags, ctx.ruid, ctx.user_agent, ctx.connection = q, flags, ruid, user_agent, connection
+    if socket is not None:
+        ctx.send_socket = socket
+    if len(found) == 1 or not registrar.append_branches:
+        return
+    branches = [*ctx.branches]
+    for place in range(1, len(found)):
+        uri, received, q, flags, where, ruid, user_agent, connection = found[place]
         if where != named:
             named, socket = where, socket_of(where) if where else None
         branches.append(
             Branch(uri, received or None, "", q, flags, socket, ruid, user_agent, "", 0, connection)
         )
-        if alone:
-            break
-    lead(ctx, branches.pop(0))
-    if branches:
-        ctx.branches = [*ctx.branches, *branches]
-    return 1
+    ctx.branches = branches
 
 
 def usable(contacts: Contacts, now: float) -> list[Contact]:
@@ -116,21 +127,6 @@ def aim(ctx: Context, contact: Contact, socket_of: SocketOf) -> None:
         socket = socket_of(contact.socket)
         if socket is not None:
             ctx.send_socket = socket
-
-
-def lead(ctx: Context, first: Branch) -> None:
-    """The same, with what is known of it."""
-    ctx.new_uri = first.uri
-    ctx.dst_uri = first.dst_uri
-    ctx.path = first.path
-    ctx.q = first.q
-    ctx.branch_flags = first.flags
-    ctx.ruid = first.ruid
-    ctx.user_agent = first.user_agent
-    ctx.instance = first.instance
-    ctx.connection = first.connection
-    if first.send_socket is not None:
-        ctx.send_socket = first.send_socket
 
 
 def branch(contact: Contact, socket_of: SocketOf) -> Branch:

@@ -12,6 +12,7 @@
     python -m tests.bench scale           the location table with many users; some of its rows:
                                     register-1k register-100k storm lookup-1 lookup-10 memory start flash
     python -m tests.bench script          what a script costs per message, plain and watched by a debugger
+    python -m tests.bench.matrix          what authentication, NAT, hidden topology and TLS cost, as markdown
     python -m tests.bench check           how long `kamtool check` of 1,300 lines takes, the whole process
 
 Nothing here is a test: a machine that is busy with something else gives other figures. Run it on an idle

@@ -63,6 +63,8 @@ class Setup:
     cores: frozenset[int] = frozenset(SERVER_CORE)
     memory_mb: int = 1024
     """What Kamailio may share among its processes; it takes of it what it needs."""
+    tls: bool = False
+    """Whether it also listens for TLS, one port higher."""
     private_mb: int = 32
     """What each of them may take for itself: to load a table, all its rows at once."""
 
@@ -86,7 +88,9 @@ def kamailio_command(setup: Setup, port: int, scratch: Path) -> list[str]:
             "kamailio is not installed (Debian: apt-get install kamailio kamailio-sqlite-modules)"
         )
     listen = f"udp:127.0.0.1:{port}"
+    secure = ["-l", f"tls:127.0.0.1:{port + 1}"] if setup.tls else []
     options = [
+        *secure,
         "-x",
         "fm",
         "-X",
@@ -108,6 +112,8 @@ def kamtool_command(setup: Setup, port: int, scratch: Path) -> list[str]:
     listen = ["-l", f"udp:127.0.0.1:{port}"]
     if "WITH_TCP" in setup.defines:
         listen += ["-l", f"tcp:127.0.0.1:{port}"]
+    if setup.tls:
+        listen += ["-l", f"tls:127.0.0.1:{port + 1}"]
     serve = [sys.executable, "-m", "kamtool.cli.main", "serve"]
     ours = ["-s", str(scratch / "sock"), *setup.options]
     return [*serve, "-f", str(setup.cfg), *listen, *defines(setup), *ours, "-DD", "-E"]

@@ -7,7 +7,19 @@ import pytest
 
 from kamtool import script as language
 from tests.bench import __main__ as command
-from tests.bench import checking, enumeration, flood, hiding, live, replay, scale, scripts, secure, table
+from tests.bench import (
+    checking,
+    enumeration,
+    flood,
+    hiding,
+    live,
+    matrix,
+    replay,
+    scale,
+    scripts,
+    secure,
+    table,
+)
 from tests.bench import secure_registers as registers
 from tests.bench.live import Counts
 
@@ -213,3 +225,25 @@ def test_the_cfg_that_is_checked_has_its_lines_and_nothing_wrong():
     assert text.count("\n") == checking.LINES
     report = language.check(text)
     assert report.findings == ()
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("server", ["kamtool", "kamailio"])
+def test_what_the_features_cost_is_measured_without_an_error(server):
+    if server == "kamailio" and not shutil.which(server):
+        pytest.skip("kamailio is not installed")
+    row = matrix.measured(server, matrix.FEATURES, matrix.Load(rate=30, seconds=1, runs=1))
+    assert row["cpu"] > 0
+    assert (row["calls"], row["failed"]) == (30, 0)
+
+
+def test_the_matrix_has_a_row_a_set_of_features_and_says_what_was_not_measured():
+    rows = [
+        {"server": "a", "features": [], "cpu": 0.05, "joules": None, "failed": 0},
+        {"server": "b", "features": [], "cpu": None},
+        {"server": "a", "features": ["NAT", "TLS"], "cpu": 0.075, "joules": 2.0, "failed": 3},
+    ]
+    head, _, none, both = matrix.markdown(rows).splitlines()
+    assert head == "| features | a, CPU s | more | joules | b, CPU s | more | joules |"
+    assert none == "| none | 0.050 |  | no meter | not measured |  |  |"
+    assert both == "| nat + tls | 0.075 (!) | +50% | 2.0 | not measured |  |  |"

@@ -10,7 +10,7 @@ from typing import Any
 
 from kamtool.tools.stress import charts
 from kamtool.tools.stress.histogram import Histogram, highest_of
-from kamtool.tools.stress.report import Report
+from kamtool.tools.stress.report import WHOLE, Report
 from kamtool.tools.stress.stats import Second
 
 _STYLE = """
@@ -26,7 +26,7 @@ main{max-width:840px;margin:0 auto;padding:28px 20px 60px}h1{font-size:24px;marg
 h2{font-size:17px;margin:34px 0 10px}.sub{color:var(--soft);margin:0 0 18px}
 .verdict{border-left:4px solid;padding:8px 14px;margin:0 0 18px;background:var(--card)}
 .good{border-color:var(--good)}.bad{border-color:var(--bad)}.verdict b{display:block}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px}
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(118px,1fr));gap:10px}
 .card{background:var(--card);padding:10px 14px;border-radius:6px}
 .card b{display:block;font-size:21px;font-weight:600}.card span{color:var(--soft);font-size:13px}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
@@ -69,14 +69,7 @@ def to_html(report: Report, total: Second) -> str:
 
 
 def _setting(report: Report) -> str:
-    load = report["load"]
-    if load["users"]:
-        shape = f"closed loop, {load['users']} users, {load['think']:g} s between two calls"
-    elif load["ramp"]:
-        shape = f"open loop, {load['rate']:g}/s to {load['to_rate']:g}/s in {load['ramp']:g} s"
-    else:
-        shape = f"open loop, {load['rate']:g} calls/s" + (", Poisson" if load["poisson"] else "")
-    return f"{shape} · {report['seconds']:.1f} s · {report['at']} · kamtool {report['kamtool']}"
+    return f"{report['loop']} · {report['seconds']:.1f} s · {report['at']} · kamtool {report['kamtool']}"
 
 
 def _verdict(report: Report) -> str:
@@ -93,10 +86,11 @@ def _verdict(report: Report) -> str:
     ]
     if not bad and report["calls"]["failed"] and not report.get("limits"):
         bad.append(f"{report['calls']['failed']} calls failed")
+    kept = "every limit was kept and " if report.get("limits") else ""
     text = (
         "<b>What is wrong</b>" + "<br>".join(escape(one) for one in bad)
         if bad
-        else "<b>All is well</b>every limit was kept and the run is valid"
+        else f"<b>All is well</b>{kept}the run is valid"
     )
     return f'<div class="verdict {"bad" if bad else "good"}">{text}</div>'
 
@@ -105,7 +99,7 @@ def _cards(report: Report) -> str:
     calls = report["calls"]
     failed = calls["failed"] / max(1, calls["started"]) * 100
     cards = [
-        (f"{report['rate']:,.0f}/s", "calls begun"),
+        (f"{report['rate']:,.0f}/s", "connections begun" if report["scenario"] == "conn" else "calls begun"),
         (f"{calls['succeeded']:,}", "succeeded"),
         (f"{calls['failed']:,} ({failed:.2g} %)" if calls["failed"] else "0", "failed"),
         (f"{report['messages']['repeated']:,}", "sent or come again"),
@@ -148,11 +142,12 @@ def _charts(report: Report, total: Second) -> str:
         ("failed", [(m["at"], m["failed"] / m["seconds"]) for m in moments]),
     ]
     late = [(name, [(m["at"], m[name]) for m in moments]) for name in ("p50", "p99", "max")]
+    of = next((f" of {name}" for name in WHOLE if name in report["measures"]), "")
     spread = [(name, _spread(measure.response)) for name, measure in sorted(total.measures.items())][:5]
     return (
         "<h2>Course</h2>"
         + charts.lines(rate, "seconds", "calls a second")
-        + charts.lines(late, "seconds", "response time, ms")
+        + charts.lines(late, "seconds", f"response time{of}, ms")
         + charts.lines(spread, "share of requests", "response time by percentile, ms", charts.NINES)
     )
 

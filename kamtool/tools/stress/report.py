@@ -35,6 +35,12 @@ class Before:
     joules: float | None = None
 
 
+WHOLE = ("call", "open")
+"""The measures of all of a call, or of opening a connection: what the course of a run shows."""
+RELEASED_WITHIN = 5.0
+"""Seconds that a target has to close what we have closed."""
+
+
 def milliseconds(histogram: Histogram) -> dict[str, float]:
     """The usual figures of a histogram, in milliseconds."""
     figures = {f"p{percent:g}": round(histogram.percentile(percent) * 1e3, 3) for percent in PERCENTILES}
@@ -58,7 +64,7 @@ def make(plan: Plan, outcome: Outcome) -> Report:
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "scenario": plan.name,
         "target": str(plan.target) if plan.target else "",
-        "loop": f"closed loop of {load.users} users" if load.users else "open loop",
+        "loop": shape(plan),
         "load": {
             "rate": load.rate, "to_rate": load.to_rate, "ramp": load.ramp, "duration": load.duration,
             "calls": load.calls, "poisson": load.poisson, "users": load.users, "think": load.think,
@@ -101,6 +107,22 @@ def make(plan: Plan, outcome: Outcome) -> Report:
     made["invalid"] = doubts(made)
     made["valid"] = not made["invalid"]
     return made
+
+
+def shape(plan: Plan) -> str:
+    """What kind of load it is, in words."""
+    load = plan.load
+    if plan.name == "conn":
+        return f"{plan.connections:,} connections at a time, held {plan.hold:g} s"
+    if plan.name == "replay":
+        return f"a capture, {plan.speed:g} times as fast"
+    if plan.is_server:
+        return "answers what comes"
+    if load.users:
+        return f"closed loop, {load.users} users, {load.think:g} s between two calls"
+    if load.ramp:
+        return f"open loop, {load.rate:g}/s to {load.to_rate:g}/s in {load.ramp:g} s"
+    return f"open loop, {load.rate:g}/s" + (", Poisson" if load.poisson else "")
 
 
 def _order(entry: tuple[str, Any]) -> tuple[bool, str]:
@@ -152,7 +174,8 @@ def _whole(seconds: list[Second]) -> list[Second]:
 
 
 def _moment(second: Second) -> dict[str, Any]:
-    call = second.measures.get("call") or next(iter(second.measures.values()), None)
+    whole = next((name for name in WHOLE if name in second.measures), next(iter(second.measures), ""))
+    call = second.measures.get(whole)
     figures = [round(call.response.percentile(p) * 1e3, 3) if call else None for p in (50, 95, 99)]
     return {
         "at": round(second.at, 3),
@@ -211,7 +234,7 @@ def cost(report: Report, meter: Before) -> Mapping[str, Any]:
             "cpu_us_per_message": round(used / max(1, messages) * 1e6, 1),
             "busy": round(used / report["seconds"], 3) if report["seconds"] else 0.0,
             "resident_bytes": process.resident_bytes(meter.pid),
-            "open_files": [meter.files, process.open_files(meter.pid)],
+            "open_files": [meter.files, _files_left(meter, report["scenario"] == "conn")],
         }  # fmt: skip
     now = process.joules()
     if meter.joules is not None and now is not None and now >= meter.joules:
@@ -225,3 +248,13 @@ def cost(report: Report, meter: Before) -> Mapping[str, Any]:
         made["energy_unread"] = process.why_no_joules()
     report["cost"] = made
     return made
+
+
+def _files_left(meter: Before, released: bool) -> int:
+    """The target's open files; where thousands of connections were let go it has a while to notice."""
+    from kamtool.tools.stress import process
+
+    ends = time.monotonic() + (RELEASED_WITHIN if released else 0.0)
+    while (left := process.open_files(meter.pid)) > meter.files and time.monotonic() < ends:
+        time.sleep(0.05)
+    return left

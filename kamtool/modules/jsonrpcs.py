@@ -34,7 +34,8 @@ class Jsonrpcs(Module):
     """Lets `kamctl`, `kamcli` and scripts call the RPC of this server with JSON-RPC 2.0.
 
     It listens on a FIFO and on a datagram socket; over HTTP it answers where event_route[xhttp:request] calls
-    jsonrpc_dispatch(). A datagram socket on UDP answers this machine alone, and the addresses in `trusted`.
+    jsonrpc_dispatch(). A datagram socket on UDP answers this machine alone, and the addresses in `trusted`;
+    HTTP also who gave a password.
     As Kamailio, it answers also a request without `id`.
     """
 
@@ -53,7 +54,7 @@ class Jsonrpcs(Module):
     )
     trusted = Param(
         "",
-        "addresses and networks that are answered over `udp:` too, e.g. `10.0.0.5, 10.1.0.0/16`",
+        "addresses and networks that are answered over `udp:` and HTTP too, e.g. `10.0.0.5, 10.1.0.0/16`",
         repeat=True,
     )
     dgram_workers = Param(1, "accepted; one server answers all")
@@ -194,16 +195,33 @@ class Jsonrpcs(Module):
     async def jsonrpc_dispatch(self, ctx: Context) -> bool:
         """Answer the JSON-RPC request in an HTTP request's body; false outside event_route[xhttp:request].
 
-        The script decides who may ask: by `$si`, by `www_authorize`.
+        Answered is who asks from this machine, from an address in `trusted`, or with a password that
+        `www_authorize` found right, and with nothing but a password a web page in a browser; all others get
+        403. The script may ask for more.
         """
         xhttp = self.server.modules.get("xhttp")
         if xhttp is None or ctx.route_name != "xhttp:request":
             log.error("jsonrpc_dispatch: only in event_route[xhttp:request], with the module xhttp")
             return False
+        if not self._may_command(ctx):
+            cast("Xhttp", xhttp).reply(ctx, 403, "Forbidden", "text/plain", b"Forbidden\r\n")
+            return False
         response = await self.answer(ctx.msg.body) or b""
         refused = b'"error"' in response and "error" in json.loads(response)
         status, reason = (500, "Internal Server Error") if refused else (200, "OK")
         return cast("Xhttp", xhttp).reply(ctx, status, reason, "application/json", response)
+
+    def _may_command(self, ctx: Context) -> bool:
+        if ctx.authorized:
+            return True
+        # Any page that a browser of this machine shows can post here; the browser says whose page it is.
+        origin = ctx.msg.header("Origin")
+        if origin is not None:
+            log.warning(
+                "jsonrpcs: a page of %.80r in a browser at %s needs a password", origin, ctx.flow.remote
+            )
+            return False
+        return self.admission.admits(ctx.flow.remote.host)
 
     @pv("jsonrpl", inner_required=True, form="code|text|body")
     def jsonrpl(self, ctx: Context, name: str) -> Value:

@@ -23,6 +23,8 @@ log = logging.getLogger("kamtool.modules.xhttp")
 EVENT: Final = "xhttp:request"
 REQUEST: Final = "xhttp.request"
 CLOSE: Final = "core.reply_close"
+SIPS_OWN = frozenset(("ACK", "CANCEL", "PRACK"))
+"""Methods that `www_authorize` lets pass, as nobody can be challenged for them: HTTP has none of them."""
 HIDDEN = frozenset(("via", "content-length", "transfer-encoding", "expect"))
 
 
@@ -113,6 +115,9 @@ class Xhttp(Module):
         connection.messages += 1
         route = self.host.program.event_routes.get(EVENT)
         path = request.target
+        if request.method in SIPS_OWN:
+            self.reply_on(connection, 501, "Not Implemented")
+            return
         if route is None or (self._match and not self._match.search(path)) or (
             self._skip and self._skip.search(path)
         ):  # fmt: skip

@@ -197,6 +197,61 @@ async def test_json_rpc_is_answered_over_http(kamtool):
     assert (await fetch(f"http://127.0.0.1:{port}/", data=ask))[0] == 403
 
 
+class Elsewhere:
+    """Takes every address for one on another machine."""
+
+    def admits(self, host):
+        return False
+
+
+ASK = json.dumps({"jsonrpc": "2.0", "method": "tm.stats", "id": 7}).encode()
+
+
+async def test_json_rpc_over_http_answers_strangers_only_with_a_password(kamtool):
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    asked = RPC.replace('loadmodule "jsonrpcs.so"', 'loadmodule "auth.so"\nloadmodule "jsonrpcs.so"').replace(
+        "jsonrpc_dispatch();",
+        '{ if ($hu =~ "secret" && !pv_www_authenticate("web", "secret", "0")) {'
+        ' www_challenge("web", "1"); exit; } jsonrpc_dispatch(); }',
+    )
+    server = await kamtool(asked)
+    server.modules["jsonrpcs"].admission = Elsewhere()
+    url = f"http://127.0.0.1:{port_of(server, 'tcp')}/RPC"
+    assert (await fetch(url, data=ASK))[0] == 403
+
+    async def curl(password):
+        process = await asyncio.create_subprocess_exec(
+            "curl", "-s", "--digest", "-u", f"alice:{password}", "-d", ASK.decode(), "-w", " %{http_code}",
+            f"{url}/secret", stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        return (await process.communicate())[0].decode()
+
+    assert "result" in await curl("secret")
+    assert (await curl("wrong")).endswith("401")
+
+
+async def test_a_web_page_in_a_browser_of_this_machine_commands_nothing(kamtool):
+    port = port_of(await kamtool(RPC), "tcp")
+    url = f"http://127.0.0.1:{port}/RPC"
+    status, _, body = await fetch(
+        url, data=ASK, headers={"Origin": "https://evil.example", "Content-Type": "text/plain"}
+    )
+    assert (status, b"result" in body) == (403, False)
+    assert (await fetch(url, data=ASK))[0] == 200
+
+
+@pytest.mark.parametrize("method", ["ACK", "CANCEL", "PRACK"])
+async def test_a_method_that_cannot_be_challenged_in_sip_is_none_of_http(kamtool, method):
+    """`www_authorize` would let it pass without a password."""
+    port = port_of(await kamtool(RPC), "tcp")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"{method} /RPC HTTP/1.1\r\nHost: x\r\nContent-Length: {len(ASK)}\r\n\r\n"
+    writer.write(head.encode() + ASK)
+    assert (await asyncio.wait_for(reader.readline(), SOON)).startswith(b"HTTP/1.1 501 ")
+    writer.close()
+
+
 async def test_https_on_the_tls_port(tls_server, authority):
     from tests.support.tls import BASE
 

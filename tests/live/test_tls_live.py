@@ -317,6 +317,22 @@ async def test_large_messages_come_and_go_whole(tls_server, tls_peer, peer):
         assert (await one.expect("200")).header("X") == body
 
 
+async def test_a_phone_comes_back_by_the_ticket_that_it_was_given(tls_server, authority):
+    server = await tls_server(HERE)
+    port, context = port_of(server, "tls"), client_context(authority)
+
+    def talk(session):
+        plain = socket.create_connection(("127.0.0.1", port), SOON)
+        with context.wrap_socket(plain, server_hostname="sip.example.com", session=session) as secure:
+            secure.sendall(b"\r\n\r\n")
+            assert secure.recv(2) == b"\r\n"
+            return secure.session, secure.session_reused
+
+    session, _ = await asyncio.to_thread(talk, None)
+    assert session.has_ticket
+    assert (await asyncio.to_thread(talk, session))[1]
+
+
 async def test_rpc_shows_and_closes_connections(tls_server, tls_peer):
     server = await tls_server(HERE)
     port = port_of(server, "tls")

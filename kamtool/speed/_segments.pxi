@@ -42,6 +42,20 @@ cdef uint64_t call_of(const char* text, Py_ssize_t size) noexcept:
     return number | 1
 
 
+cdef bint uniform(list given, Py_ssize_t begin, int count) except -1:
+    """Whether all of these are of one length and for one address: then no Call-ID need be looked for."""
+    cdef tuple one = given[begin]
+    cdef Py_ssize_t number, size
+    if type(one[0]) is not bytes:
+        return False
+    size, address = PyBytes_GET_SIZE(one[0]), one[1]
+    for number in range(begin + 1, begin + count):
+        one = given[number]
+        if type(one[0]) is not bytes or PyBytes_GET_SIZE(one[0]) != size or one[1] is not address:
+            return False
+    return True
+
+
 cdef int runs_of(list given, Py_ssize_t begin, int count) except -1:
     """Give each of these messages its run in `run_of`; how many runs there are.
 
@@ -54,6 +68,10 @@ cdef int runs_of(list given, Py_ssize_t begin, int count) except -1:
     cdef uint64_t call
     cdef Py_ssize_t size
     cdef void* address
+    if uniform(given, begin, count):
+        for number in range(count):
+            run_of[number] = 0
+        return 1
     this_round += 1
     for number in range(count):
         one = given[begin + number]

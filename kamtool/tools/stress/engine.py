@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import select
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from math import ceil
@@ -19,9 +20,11 @@ from kamtool.tools.stress.kernel import NATIVE
 from kamtool.tools.stress.messages import Messages
 from kamtool.tools.stress.program import RECV, Program
 from kamtool.tools.stress.quick import quick
-from kamtool.tools.stress.schedule import Load, intended
+from kamtool.tools.stress.schedule import Load, gathered
 from kamtool.tools.stress.stats import Second
 from kamtool.tools.stress.twin import Twins
+
+Due = tuple[float, int]
 
 BURST = 128
 """Calls begun at once before the sockets are looked at again."""
@@ -67,6 +70,7 @@ class Engine(Messages):
         self.twins = twins
         self._give_up_at = NEVER
         self._lone: list[int] | None = None
+        self._coming: Due = (NEVER, 0)
         self._streams = any(endpoint.reliable for endpoint in (*self.endpoints, *self.callees))
         self.grid = 0.0
         """Seconds between two looks at the sockets; 0.0: every message wakes us."""
@@ -107,16 +111,17 @@ class Engine(Messages):
         due = self._due()
         ends = start + load.duration
         last, cpu = start, time.process_time()
-        next_due = next(due)
+        self._coming = next(due)
+        next_due = self._coming[0]
         first_wait = start + self.patience
         while True:
             now = clock()
             if now >= ends and not self.stopping:
                 self.stopping = True
-                self._missed(next_due, due, ends)
+                self._missed(due, ends)
             if not self.stopping:
                 if next_due <= now:
-                    next_due = self._begin_due(next_due, now, due, ends)
+                    next_due = self._begin_due(now, due, ends)
                 if next_due == NEVER and not self.program.is_server:
                     self.stopping = True
             if self.quick is not None:
@@ -182,32 +187,33 @@ class Engine(Messages):
         if refused or patient:
             self.stopping = self.abandon = True
 
-    def _due(self) -> Iterator[float]:
-        """When calls are meant to begin, on the clock; NEVER at the end."""
+    def _due(self) -> Iterator[Due]:
+        """When calls are meant to begin, on the clock, and how many then; at NEVER at the end."""
         load = self.load
         if self.program.is_server:
-            yield NEVER
+            yield NEVER, 0
         elif load.users:
             for _ in range(min(load.users, load.calls or load.users)):
-                yield self.start
-            while True:
-                yield NEVER
+                yield self.start, 1
         else:
-            shift = self.part / self.parts
-            for number, offset in enumerate(intended(load, self.choice, shift)):
-                if load.calls and number >= load.calls:
+            left, shift = load.calls or sys.maxsize, self.part / self.parts
+            for at, count in gathered(load, self.choice, shift, self.grid):
+                yield self.start + at, min(count, left)
+                left -= count
+                if left <= 0:
                     break
-                yield self.start + (ceil(offset / self.grid) * self.grid if self.grid else offset)
         while True:
-            yield NEVER
+            yield NEVER, 0
 
-    def _begin_due(self, next_due: float, now: float, due: Iterator[float], ends: float) -> float:
+    def _begin_due(self, now: float, due: Iterator[Due], ends: float) -> float:
         """Begin what is due, as much as a burst; when the next one is."""
         dues: list[float] = []
         record, last = self.record, min(now, ends)
-        while next_due <= last and next_due < ends and len(dues) < BURST:
-            dues.append(next_due)
-            next_due = next(due)
+        at, count = self._coming
+        while at <= last and at < ends and len(dues) < BURST:
+            dues += [at] * count if count > 1 else [at]
+            at, count = next(due)
+        self._coming = at, count
         record.due += len(dues)
         if dues and dues[0] == dues[-1]:  # one tick's
             record.late[now - dues[0]] += len(dues)
@@ -216,18 +222,18 @@ class Engine(Messages):
         if self.quick is None or not self.quick.begin_many(dues, now):
             for one in dues:
                 self.begin(one, now)
-        if next_due == NEVER and self.load.users and self.own:
+        if at == NEVER and self.load.users and self.own:
             return now + 3600.0  # a closed loop goes on by itself, see _ended
-        return next_due
+        return at
 
-    def _missed(self, next_due: float, due: Iterator[float], ends: float) -> None:
+    def _missed(self, due: Iterator[Due], ends: float) -> None:
         """Count what should have begun before the end and did not: the generator is at its limit."""
         if self.load.users:
             return
         missed = 0
-        while next_due < ends - 0.001 and missed < 10_000_000:
-            missed += 1
-            next_due = next(due)
+        while self._coming[0] < ends - 0.001 and missed < 10_000_000:
+            missed += self._coming[1]
+            self._coming = next(due)
         self.record.due += missed
 
     def _wait(self, poller: select.epoll, files: dict[int, Endpoint], now: float, until: float) -> None:

@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import log, sqrt
+from math import ceil, floor, log, sqrt
 
 from kamtool.errors import UsageError
 
@@ -61,6 +61,23 @@ def intended(load: Load, choice: random.Random, shift: float = 0.0) -> Iterator[
         yield time_of(load, number)
         if not load.poisson:
             number += 1
+
+
+def gathered(load: Load, choice: random.Random, shift: float, grid: float) -> Iterator[tuple[float, int]]:
+    """The same with calls that begin only every `grid` seconds, each not before its time: when, and how many.
+
+    0.0 is no grid. At a constant rate a whole tick's calls come at once, and cost nothing each.
+    """
+    if not grid or load.poisson or (load.ramp and load.to_rate):
+        for at in intended(load, choice, shift):
+            yield (ceil(at / grid) * grid if grid else at), 1
+    tick = begun = 0
+    while True:
+        until = floor(tick * grid * load.rate - shift + 1e-9) + 1
+        if until > begun:
+            yield tick * grid, until - begun
+            begun = until
+        tick += 1
 
 
 def time_of(load: Load, number: float) -> float:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kamtool.errors import UsageError
 from kamtool.tools.stress.histogram import Histogram, bucket_of, highest_of, lowest_of
 from kamtool.tools.stress.knee import Probe, find_max
-from kamtool.tools.stress.schedule import Load, intended, parse_ramp, parse_rate, parse_time
+from kamtool.tools.stress.schedule import Load, gathered, intended, parse_ramp, parse_rate, parse_time
 from kamtool.tools.stress.target import parse_target, permit
 from kamtool.tools.stress.threshold import compare, parse_threshold
 
@@ -99,6 +99,21 @@ def test_a_ramp_adds_up_to_its_mean_rate_and_then_stays():
             break
     assert sum(at <= 10 for at in times) == pytest.approx(2000, abs=2)
     assert sum(10 < at <= 11 for at in times) == pytest.approx(300, abs=2)
+
+
+@pytest.mark.parametrize("rate", [1000, 1234.5, 7000, 48_000])
+@pytest.mark.parametrize("more", [{}, {"poisson": True}, {"to_rate": 9000, "ramp": 1.0}])
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_on_a_grid_each_call_begins_at_the_first_tick_after_its_time(rate, more, shift):
+    load, grid = Load(rate=rate, **more), 0.002
+    times, begun = intended(load, random.Random(1), shift), 0
+    for at, count in gathered(load, random.Random(1), shift, grid):
+        assert at == pytest.approx(round(at / grid) * grid)
+        for _ in range(count):
+            assert at - grid - 1e-6 < next(times) <= at + 1e-6
+        begun += count
+        if begun > 2000:
+            break
 
 
 def test_the_shares_of_several_workers_are_the_whole():

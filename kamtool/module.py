@@ -248,6 +248,9 @@ class Pv(Record):
     """Whether the method takes `inner`; one whose first parameter is `index` does not."""
     form: str = ""
     """A regular expression that `inner` as written must match as a whole; "" for any text."""
+    bound: str = ""
+    """A method that gives, for a constant before the first `=>` of `inner`, a function of what stands behind:
+    `$sht(t=>key)` looks for its table once, when the script is linked. "" for none."""
 
 
 class Transformation(Record):
@@ -319,10 +322,11 @@ def pv(
     inner_required: bool = False,
     inline: str = "",
     form: str = "",
+    bound: str = "",
 ) -> Callable[[F], F]:
     """Export a method as the pseudo-variable `$name`; `setter` names the method that assigns it."""
     facts = {"setter": setter, "kind": kind, "inner_required": inner_required, "inline": inline, "form": form}
-    return lambda method: _mark(method, "pv", names=names, **facts)
+    return lambda method: _mark(method, "pv", names=names, bound=bound, **facts)
 
 
 def transformation(*names: str) -> Callable[[F], F]:
@@ -498,6 +502,7 @@ def _pv(name: str, attribute: str, method: Callable[..., Any], facts: dict[str, 
         name, attribute, facts["setter"], len(takes), facts["inner_required"], facts["kind"],
         facts["inline"], inspect.getdoc(method) or "",
         kinds.get(method.__annotations__.get(takes[0][0])) if has_inner else None, has_inner, facts["form"],
+        facts["bound"],
     )  # fmt: skip
 
 

@@ -82,6 +82,11 @@ class Namespace:
     def getter(self, module: str, pv: Pv) -> str:
         return self.method("pv", module, pv.attribute)
 
+    def bound(self, module: str, pv: Pv, text: str) -> str:
+        """The name of what a variable's `bound` gives for a text, e.g. `sht_ban`."""
+        made = lambda: getattr(self._instance(module), pv.bound)(text)  # noqa: E731
+        return self.object(pv.name, ("bound", module, pv.name, text), made, text)
+
     def setter(self, module: str, pv: Pv) -> str:
         return self.method("pv", module, pv.setter)
 

@@ -91,12 +91,23 @@ class ValueCode:
             if " " in code and not code.startswith("("):
                 code = f"({code})"
             return Operand(code, kind)  # type: ignore[arg-type]
+        if pv.bound and reference.index is None and (code := self._bound(module, pv, reference.inner or ())):
+            return Operand(code, kind)  # type: ignore[arg-type]
         arguments = ["ctx"]
         if pv.has_inner and (reference.inner is not None or reference.index is not None or pv.inner_required):
             arguments.append(self._inner(pv, reference))
         if reference.index is not None and pv.takes > pv.has_inner:
             arguments.append(self.index(reference.index))
         return Operand(f"{self.names.getter(module, pv)}({', '.join(arguments)})", kind)  # type: ignore[arg-type]
+
+    def _bound(self, module: str, pv: Pv, inner: Template) -> str:
+        """`$sht(t=>key)` with its table found when linking; "" when what stands before `=>` varies."""
+        head = inner[0] if inner else ""
+        if not isinstance(head, str) or "=>" not in head:
+            return ""
+        name, _, rest = head.partition("=>")
+        key = self.template((rest, *inner[1:]) if rest else inner[1:])
+        return f"{self.names.bound(module, pv, name)}({as_str(key)})"
 
     def _place(self, inner: str) -> Operand | None:
         if inner == "line" and self.lines.span.line:

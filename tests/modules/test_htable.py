@@ -58,6 +58,14 @@ def shown(script):  # noqa: F811
         ('$sht(h=>e) = "";', "[$sht(h=>e)] $shtcn(h=>)", "[] 0"),
         ('$sht(h=>a) = "x"; $sht(h=>a) = $null;', "$sht(h=>a) $shtcn(h=>**)", "<null> 0"),
         ('$sht(h=>$fU::n) = "u";', "$sht(h=>bob::n)", "u"),
+        ('$sht(h=>bob::n) = "u";', "$sht(h=>$fU::n) $sht( h =>bob::n)", "u u"),
+        (
+            '$var(t) = "h"; $sht(h=>a) = "u";',
+            "$sht($var(t)=>a) $sht($var(no)=>a) $sht(h=>$var(t))",
+            "u <null> <null>",
+        ),
+        ('$sht(h=>a=>b) = "u"; $sht(h=>) = "e";', "$sht(h=>a=>b) $sht(h=>)", "u e"),
+        ('$sht(h=><null>) = "u";', "$sht(h=>$avp(no))", "u"),
         ("$sht(zz=>a) = 1;", "$rc", "1"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ScriptError
@@ -37,13 +38,14 @@ class HtableVariables(Tables):
             raise ScriptError(f"there is no htable {inner.partition('=>')[0]!r}")
         return table, key
 
-    @pv("sht", setter="set_sht", inner_required=True, form=_FORM)
+    def sht_of(self, name: str) -> Callable[[str], Value]:
+        """What `$sht(name=>key)` is by its key: the tables are all there before the script is linked."""
+        table = self.htables.get(name) or self.htables.get(name.strip())
+        return table.get if table is not None else lambda key: None
+
+    @pv("sht", setter="set_sht", inner_required=True, form=_FORM, bound="sht_of")
     def get_sht(self, ctx: Context, inner: str) -> Value:
         """An item of a table: `$sht(t=>key)`. It keeps its type, `$null` deletes it, `initval` stands in."""
-        name, arrow, key = inner.partition("=>")
-        table = self.htables.get(name)
-        if table is not None and arrow:
-            return table.get(key)
         table, key = self._place(inner)
         return None if table is None else table.get(key)
 

@@ -1,7 +1,6 @@
 """Linphone behind a NAT whose line drops: it registers by a new mapping, and calls find it there."""
 
 import json
-import sys
 
 import pytest
 
@@ -13,6 +12,7 @@ from tests.interop.test_nat_namespaces import (
     heard,
     phone,
     reason_to_skip,
+    serving,
     wait_for,
 )
 from tests.support.linphone import Linphone
@@ -45,20 +45,7 @@ async def test_a_phone_is_reached_by_its_new_mapping_once_it_has_registered_agai
 
 
 async def changes(net, server, alice, tmp_path):
-    cfg = tmp_path / "nat.cfg"
-    cfg.write_text(CFG.replace("request_route {", SHORT, 1))
-    net.start(
-        net.public,
-        ["rtpengine", "--foreground", "--log-stderr", "--table=-1", "--interface=203.0.113.1",
-         "--config-file=none", "--listen-ng=127.0.0.1:2223", f"--pidfile={tmp_path / 'rtpengine.pid'}"],
-        tmp_path / "rtpengine.log",
-    )  # fmt: skip
-    net.start(
-        net.public,
-        [sys.executable, "-m", "kamtool.cli.main", "serve", "-f", cfg, "-l", "udp:203.0.113.1:5060"],
-        server.log_path, env=server.environment,
-    )  # fmt: skip
-    await wait_for(lambda: server.cli("rpc", "core.uptime").returncode == 0, server.log)
+    await serving(net, server, tmp_path, CFG.replace("request_route {", SHORT, 1))
     await alice.start(["ip", "netns", "exec", net.home], ACCOUNT, "-a")
 
     def seen_at(address):

@@ -119,7 +119,12 @@ class Network:
             self.stack.callback(subprocess.run, ["ip", "netns", "del", name], check=False)
             self.ip(name, "link", "set", "lo", "up")
         self._link(
-            self.public, "up0", ["203.0.113.1/24", "203.0.113.2/24"], self.router, "out0", "203.0.113.254/24"
+            self.public,
+            "up0",
+            [f"203.0.113.{n}/24" for n in (1, 2, 3)],
+            self.router,
+            "out0",
+            "203.0.113.254/24",
         )
         self._link(self.home, "eth0", ["10.0.0.2/24"], self.router, "in0", "10.0.0.1/24")
         self.ip(self.home, "route", "add", "default", "via", "10.0.0.1")
@@ -183,8 +188,8 @@ def phone(network, name, folder, user, address, account, tone, *commands):
         folder=folder, modules=MODULES,
     )  # fmt: skip
     lines = [line for line in config.splitlines() if not line.startswith("net_interface")]
-    if user == "bob":
-        lines = [line.replace("4444", "4445") for line in lines]
+    control = {"bob": "4445", "carol": "4446"}.get(user, "4444")
+    lines = [line.replace("4444", control) for line in lines]
     (folder / "config").write_text("\n".join(lines) + "\n")
     (folder / "accounts").write_text(account + "\n")
     (folder / "contacts").write_text("")
@@ -201,27 +206,31 @@ async def wait_for(condition, what, limit=40):
     return found
 
 
+async def serving(net, server, folder, cfg):
+    """Start rtpengine and the server on the public side."""
+    path = folder / "nat.cfg"
+    path.write_text(cfg)
+    net.start(
+        net.public,
+        ["rtpengine", "--foreground", "--log-stderr", "--table=-1", "--interface=203.0.113.1",
+         "--config-file=none", "--listen-ng=127.0.0.1:2223", f"--pidfile={folder / 'rtpengine.pid'}"],
+        folder / "rtpengine.log",
+    )  # fmt: skip
+    net.start(
+        net.public,
+        [sys.executable, "-m", "kamtool.cli.main", "serve", "-f", path, "-l", "udp:203.0.113.1:5060"],
+        server.log_path, env=server.environment,
+    )  # fmt: skip
+    await wait_for(lambda: server.cli("rpc", "core.uptime").returncode == 0, server.log)
+
+
 @pytest.mark.parametrize("caller", ["bob", "alice"])
 @pytest.mark.parametrize("kind", NAT)
 async def test_a_phone_behind_a_nat_is_called_and_calls_and_both_hear_each_other(
     network, served, tmp_path, kind, caller
 ):
     net, server = network(kind), served()
-    cfg = tmp_path / "nat.cfg"
-    cfg.write_text(CFG)
-    relay_log = tmp_path / "rtpengine.log"
-    net.start(
-        net.public,
-        ["rtpengine", "--foreground", "--log-stderr", "--table=-1", "--interface=203.0.113.1",
-         "--config-file=none", "--listen-ng=127.0.0.1:2223", f"--pidfile={tmp_path / 'rtpengine.pid'}"],
-        relay_log,
-    )  # fmt: skip
-    net.start(
-        net.public,
-        [sys.executable, "-m", "kamtool.cli.main", "serve", "-f", cfg, "-l", "udp:203.0.113.1:5060"],
-        server.log_path, env=server.environment,
-    )  # fmt: skip
-    await wait_for(lambda: server.cli("rpc", "core.uptime").returncode == 0, server.log)
+    await serving(net, server, tmp_path, CFG)
 
     def registration(name):
         rows = json.loads(server.cli("ul", "show", "-o", "json").stdout or "[]")

@@ -219,7 +219,7 @@ def command(words: tuple[str, ...], **given: Any) -> int:
 
     Example: kamtool stress options 127.0.0.1:5060 --rate 500/s --duration 60s --fail-if 'p99(options)>50ms'
     """
-    from kamtool.cli import stressed
+    from kamtool.cli import stress_plan, stressed
 
     name, target = _who(words, given)
     if given["show"]:
@@ -229,7 +229,7 @@ def command(words: tuple[str, ...], **given: Any) -> int:
             raise UsageError(f"{name!r} is no scenario that could be shown", hint=", ".join(SHOWN))
         click.echo(builtin.TEXTS[name], nl=False)
         return 0
-    plan = stressed.plan_of(name, target, given)
+    plan = stress_plan.plan_of(name, target, given)
     limits = stressed.limits_of(given)
     if given["find_max"]:
         return stressed.find_max(plan, given)

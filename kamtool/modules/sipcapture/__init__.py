@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-import random
 import re
 import time
-import zlib
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from kamtool.errors import ConfigError, ParseError, RpcError, TransportError
 from kamtool.module import ANY, Module, Param, Plain, Routes, Value, function, pv, rpc
 from kamtool.modules.db_sqlite import open_database
+from kamtool.modules.sipcapture.mode import NAME, Mode, mode_of
 from kamtool.modules.sipcapture.row import COLUMNS, at_of, row
 from kamtool.script.context import Context, Exit
 from kamtool.sip import hep
@@ -27,41 +26,12 @@ if TYPE_CHECKING:
     from kamtool.module import Host
     from kamtool.script.program import Script
     from kamtool.server.server import Server
-    from kamtool.store.database import Database
 
 log = logging.getLogger("kamtool.modules.sipcapture")
 
 EVENT = "sipcapture:request"
-MODES = ("rand", "round_robin", "hash")
-SOURCES = ("call_id", "from_user", "to_user")
 REMEMBERED = 4096
-_NAME = re.compile(r"[A-Za-z_]\w{0,63}")
 RAW = ("raw_ipip_capture_on", "raw_moni_capture_on")
-
-
-@dataclass(slots=True)
-class Mode:
-    """Where rows go: a database, its tables, and how one is chosen."""
-
-    url: str
-    tables: list[str]
-    way: str = "rand"
-    source: str = "call_id"
-    database: Database | None = None
-    turn: int = field(default=0)
-
-    def table(self, values: tuple[object, ...]) -> str:
-        """The table for a row."""
-        if len(self.tables) == 1:
-            return self.tables[0]
-        if self.way == "hash":
-            column = {"call_id": "callid"}.get(self.source, self.source)
-            text = str(values[COLUMNS.index(column)])
-            return self.tables[zlib.crc32(text.encode("utf-8", "replace")) % len(self.tables)]
-        if self.way == "round_robin":
-            self.turn = (self.turn + 1) % len(self.tables)
-            return self.tables[self.turn]
-        return random.choice(self.tables)
 
 
 class Sipcapture(Module):
@@ -130,7 +100,7 @@ class Sipcapture(Module):
             yield error
 
     def _modes(self) -> dict[str, Mode]:
-        modes = {"": _mode(self.db_url, self.table_name, self.mt_mode, self.hash_source)}
+        modes = {"": mode_of(self.db_url, self.table_name, self.mt_mode, self.hash_source)}
         for entry in self.__dict__["capture_mode"]:
             name, arrow, rest = entry.partition("=>")
             facts = dict(part.split("=", 1) for part in rest.split(";") if "=" in part)
@@ -139,7 +109,7 @@ class Sipcapture(Module):
                 raise ConfigError(
                     f"sipcapture: capture_mode {entry!r} has no name or no db_url", code="KT1201"
                 )
-            modes[name.strip()] = _mode(
+            modes[name.strip()] = mode_of(
                 facts["db_url"], facts.get("table_name", "sip_capture"), facts.get("mt_mode", "rand"),
                 facts.get("hash_source", "call_id"),
             )  # fmt: skip
@@ -266,7 +236,7 @@ class Sipcapture(Module):
         node = f"{self.capture_node}:{held[0].node}" if held else self.capture_node
         values = row(ctx.msg, ctx.flow, held[0] if held else None, node, aleg, at)
         name = time.strftime(table, time.gmtime(at)) if table else mode.table(values)
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             log.error("sip_capture: %r is no name of a table", name)
             return -1
         mode.database.post(self._statement(name, COLUMNS), values)
@@ -289,7 +259,7 @@ class Sipcapture(Module):
     def report_capture(self, ctx: Context, table: str, cid: str = "", data: str = "") -> int:
         """Store a report that came in HEP, or `data` in its place: time, addresses, `cid` and the text."""
         held, database = self._hep_of(ctx), self.modes[""].database
-        if held is None or database is None or not _NAME.fullmatch(table):
+        if held is None or database is None or not NAME.fullmatch(table):
             log.error("report_capture: needs a HEP packet, db_url and the name of a table")
             return -1
         found = held[0]
@@ -348,16 +318,3 @@ class Sipcapture(Module):
         elif command != "check":
             raise RpcError(500, "Bad parameter (on, off or check)")
         return "Enabled" if self.is_on else "Disabled"
-
-
-def _mode(url: str, tables: str, way: str, source: str) -> Mode:
-    names = [name.strip() for name in tables.split("|") if name.strip()]
-    if not names or not all(map(_NAME.fullmatch, names)):
-        raise ConfigError(f"sipcapture: table_name {tables!r} is no name", code="KT1201")
-    if way not in MODES:
-        raise ConfigError(f"sipcapture: mt_mode {way!r} is none of {', '.join(MODES)}", code="KT1201")
-    if source not in SOURCES:
-        raise ConfigError(
-            f"sipcapture: hash_source {source!r} is none of {', '.join(SOURCES)}", code="KT1201"
-        )
-    return Mode(url, names, way, source)

@@ -1,9 +1,7 @@
-"""Abuse packs: what a hostile or broken peer does. The question is each time: does the target live, and
-does it go on answering?
+"""A hostile or broken peer beside a well-behaved one: does the target live, and does it go on answering?
 
 Every pack sends its load and, beside it, a plain OPTIONS a few times a second: the report's `probe` is how
-the
-target served others meanwhile.
+the target served others meanwhile.
 """
 
 from __future__ import annotations
@@ -16,11 +14,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from kamtool.errors import TransportError
+from kamtool.sip.flow import Address
 from kamtool.tools.stress.endpoint import Endpoint, open_udp
 from kamtool.tools.stress.plan import Plan, facing
 from kamtool.tools.stress.stats import Recorder, Second
-from kamtool.tools.stress.torture import CASES
-from kamtool.tools.stress.weird import mutate
 
 PROBE_EVERY = 0.2
 PROBE_PATIENCE = 4.0
@@ -45,6 +42,7 @@ def request(
 class Abuse:
     """One pack against one target."""
 
+    pack: Callable[[Abuse], None]
     plan: Plan
     report: Callable[[Second], bool]
     record: Recorder = field(default_factory=Recorder)
@@ -58,7 +56,7 @@ class Abuse:
     _probed: float = 0.0
 
     def run(self) -> None:
-        """The pack named by the plan, for its duration. Raises TransportError when the target cannot be
+        """The pack, for the duration of the plan. Raises TransportError when the target cannot be
         reached.
         """
         plan = self.plan
@@ -67,12 +65,10 @@ class Abuse:
         self._cpu = time.process_time()
         self.choice = random.Random(plan.seed)
         host = plan.local.host or facing(plan.target.address)
-        from kamtool.sip.flow import Address
-
         self.prober = open_udp(Address(host, 0), plan.target.address, plan.target.host)
         self.sender = open_udp(Address(host, 0), plan.target.address, plan.target.host)
         try:
-            PACKS[plan.name](self)
+            self.pack(self)
             self._settle()
         finally:
             self.prober.close()
@@ -186,141 +182,3 @@ class Abuse:
         sock = socket.create_connection((target.address.host, target.address.port), 5)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
-
-
-def _torture(abuse: Abuse) -> None:
-    """Messages at the edge of RFC 3261's grammar, well formed and not, again and again."""
-    target, local = str(_address(abuse)), abuse.sender.local
-    for number in abuse.paced():
-        case = CASES[number % len(CASES)]
-        abuse.send(
-            case.replace("TARGET", target)
-            .replace("HERE", str(local))
-            .replace("NUMBER", str(number))
-            .encode("latin-1")
-        )
-
-
-def _fuzz(abuse: Abuse) -> None:
-    """Requests with octets and headers changed by chance; `seed` makes the same ones again."""
-    local, target = abuse.sender.local, str(_address(abuse))
-    methods = ("OPTIONS", "REGISTER", "INVITE", "SUBSCRIBE", "MESSAGE", "BYE", "CANCEL", "ACK")
-    for number in abuse.paced():
-        whole = request(abuse.choice.choice(methods), local.host, local.port, target, number)
-        abuse.send(mutate(whole, abuse.choice)[:65000])
-
-
-def _storm(abuse: Abuse) -> None:
-    """One INVITE sent again and again as if no answer ever came, ten times each."""
-    local, target = abuse.sender.local, str(_address(abuse))
-    for number in abuse.paced():
-        abuse.send(request("INVITE", local.host, local.port, target, number // 10))
-
-
-def _brute_force(abuse: Abuse) -> None:
-    """REGISTER with one wrong password after another, for one user."""
-    from kamtool.errors import ParseError
-    from kamtool.sip import digest
-    from kamtool.tools.stress import received
-
-    local, target = abuse.sender.local, str(_address(abuse))
-    challenge: digest.Challenge | None = None
-    for number in abuse.paced():
-        extra = ""
-        if challenge is not None:
-            made = digest.answer(
-                challenge,
-                "u0000000",
-                f"guess{number}",
-                method="REGISTER",
-                uri=f"sip:{target}",
-                cnonce=f"{number:08x}",
-                count=number + 1,
-            )
-            extra = f"Authorization: {made}\r\n"
-        abuse.send(request("REGISTER", local.host, local.port, target, number, extra))
-        if challenge is None or number % 50 == 0:
-            select.select([abuse.sender.fd], [], [], 0.05)
-            for data, _ in abuse.sender.receive():
-                status = received.first_line(data)[8:11]
-                abuse.record.codes[status] += 1
-                for value in received.values(data, "WWW-Authenticate"):
-                    try:
-                        challenge = digest.parse_challenge(value.decode(errors="replace")) or challenge
-                    except ParseError:
-                        continue
-
-
-def _slow_loris(abuse: Abuse) -> None:
-    """Many connections that each send a header an octet at a time and never end it."""
-    data = request("OPTIONS", "127.0.0.1", 9, str(_address(abuse)), 1, "X-Slow: " + "x" * 4000)
-    links: list[tuple[socket.socket, int]] = []
-    wanted = max(1, abuse.plan.sources)
-    for number in abuse.paced():
-        if len(links) < wanted:
-            try:
-                links.append((abuse.stream(), 0))
-                abuse.record.succeeded += 1
-            except OSError as error:
-                abuse.record.reasons[f"not connected: {error.strerror or error}"] += 1
-        if not links:
-            continue
-        place = number % len(links)
-        sock, at = links[place]
-        try:
-            sock.send(data[at : at + 1])
-            abuse.record.sent += 1
-            links[place] = (sock, min(at + 1, len(data) - 5))
-        except OSError:
-            # What a server should do: it has waited long enough and closed the connection.
-            abuse.record.codes["closed by the target"] += 1
-            sock.close()
-            del links[place]
-    for sock, _ in links:
-        sock.close()
-
-
-def _fragments(abuse: Abuse) -> None:
-    """Whole requests over TCP in pieces of one to nine octets, several in a row."""
-    try:
-        sock = abuse.stream()
-    except OSError as error:
-        raise TransportError(f"tcp {_address(abuse)}: {error.strerror or error}") from error
-    host, port = sock.getsockname()[:2]
-    answered = b""
-    with sock:
-        for number in abuse.paced():
-            data = request("OPTIONS", host, port, str(_address(abuse)), number).replace(
-                b"SIP/2.0/UDP", b"SIP/2.0/TCP"
-            )
-            at, begun = 0, clock()
-            try:
-                while at < len(data):
-                    size = abuse.choice.randint(1, 9)
-                    sock.sendall(data[at : at + size])
-                    at += size
-                sock.settimeout(PROBE_PATIENCE)
-                while b"\r\n\r\n" not in answered:
-                    more = sock.recv(65536)
-                    if not more:
-                        raise ConnectionResetError(104, "closed by the target")
-                    answered += more
-                answered = answered.partition(b"\r\n\r\n")[2]
-                abuse.record.succeeded += 1
-                abuse.record.responses["fragments"].append(clock() - begun)
-                abuse.record.services["fragments"].append(clock() - begun)
-            except OSError as error:
-                abuse.record.failed += 1
-                abuse.record.reasons[f"fragmented request: {error.strerror or error}"] += 1
-                return
-
-
-def _address(abuse: Abuse) -> object:
-    assert abuse.plan.target is not None
-    return abuse.plan.target.address
-
-
-PACKS: dict[str, Callable[[Abuse], None]] = {
-    "torture": _torture, "fuzz": _fuzz, "slow-loris": _slow_loris, "fragments": _fragments,
-    "brute-force": _brute_force, "storm": _storm,
-}  # fmt: skip

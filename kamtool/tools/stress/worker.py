@@ -14,9 +14,10 @@ from typing import Any
 
 from kamtool.errors import KamtoolError
 from kamtool.tools.stress import builtin, process
-from kamtool.tools.stress.abuse import PACKS, Abuse
+from kamtool.tools.stress.abuse import Abuse
 from kamtool.tools.stress.endpoint import Endpoint, UdpEndpoint
 from kamtool.tools.stress.engine import Engine
+from kamtool.tools.stress.packs import PACKS
 from kamtool.tools.stress.plan import Plan
 from kamtool.tools.stress.program import RECV, SEND, Program
 from kamtool.tools.stress.schedule import Load
@@ -132,7 +133,7 @@ def _other(plan: Plan, part: int, report: Callable[[Second], bool], facts: Facts
         _replay(plan, report, facts)
         return
     one = replace(plan, seed=plan.seed + part, load=plan.load.share(part, plan.workers))
-    abuse = Abuse(one, report)
+    abuse = Abuse(PACKS[plan.name], one, report)
     abuse.run()
     facts.logs.append(f"{abuse.answers} of {abuse.probes} probes beside the load were answered")
 

@@ -13,9 +13,15 @@ GOALS = {"call": 0.5, "call-digest": 0.5, "call-stock": 0.5}
 """Saturated calls are to cost half; everything else no more than there."""
 IDLE_TLS_BYTES = 24 * 1024
 WHY: Mapping[str, str] = {
+    "options": "a third is the system's sockets, half the interpreter: the way from datagram to route",
+    "call": "a quarter is the system's sockets, 58 % the interpreter: the routes and what is not compiled",
+    "call-digest": "as call, and the routes run once more for the challenge",
+    "call-stock": "70 % is the interpreter: the stock file's routes, and its modules that are not compiled",
+    "tls-register": "36 % is the interpreter (a record is read and written through ssl), 26 % OpenSSL",
     "paced": "most of it are wake-ups: at 1,000 a second datagrams come alone, and no batch forms",
 }
-"""By row, else by regime: what a profile showed. A row that missed and is not here has none yet."""
+"""By regime, else by row: what a profile showed (`perf record -- python -m tests.bench live call`, then
+`perf report --sort pid,dso`; the server's share, its start included). Who missed and is not here has none."""
 COLUMNS = ("cpu_us", "rate", "p50_ms", "p99_ms", "bytes", "lost", "unavailable")
 
 
@@ -31,7 +37,7 @@ def table(result: Mapping[str, Any]) -> list[Row]:
 
 def why(what: str, regime: str) -> str:
     """Why a row misses its goal."""
-    return WHY.get(what) or WHY.get(regime) or "not profiled yet (python -m tests.bench replay --profile)"
+    return WHY.get(regime) or WHY.get(what) or "not profiled yet (python -m tests.bench replay --profile)"
 
 
 def _flat(result: Mapping[str, Any]) -> Iterator[Row]:

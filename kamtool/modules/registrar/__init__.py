@@ -11,6 +11,7 @@ from kamtool.modules.registrar.aor import AorRule
 from kamtool.modules.registrar.asking import Asking
 from kamtool.modules.registrar.finding import Finding
 from kamtool.modules.registrar.gruus import TempGruus
+from kamtool.modules.registrar.lookup import Short
 from kamtool.modules.registrar.save import Saver
 from kamtool.modules.registrar.saving import Saving
 from kamtool.modules.registrar.ulc import SCRATCH, Profile
@@ -55,6 +56,7 @@ class Registrar(Saving, Finding, Asking, Module):
         self.aor_of = rule
         self.is_plain = self._is_plain()
         self.looks_plain = self._looks_plain()
+        self.short = Short(self)
         self.gruus = TempGruus()
         self._received = self._optional(self.received_avp)
         self._reg_callid = self._optional(self.reg_callid_avp)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from kamtool.module import Host, Variable
 from kamtool.modules.registrar.gruus import TempGruus
+from kamtool.modules.registrar.lookup import Short
 from kamtool.modules.registrar.parameters import Parameters
 from kamtool.modules.registrar.save import Saver
 from kamtool.modules.usrloc import Usrloc
@@ -34,6 +35,7 @@ class Base(Parameters):
     gruus: TempGruus
     aor_of: Callable[[str], str]
     is_plain: bool
+    short: Short
     looks_plain: bool
     """Whether no parameter asks for more than the short way of lookup() knows."""
     _received: Variable | None

@@ -64,7 +64,7 @@ class Finding(Base):
         (with `method_filtering`); -3 the table cannot be read.
         """
         if self.looks_plain and not uri:
-            known = at_once(self, ctx, table)
+            known = at_once(self.short, ctx, table)
             if known is not None:
                 return known
         code, contacts = await self._find(ctx, table, self._named(ctx, uri, ctx.ruri))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kamtool.errors import ParseError
 from kamtool.modules.registrar.answer import temp_gruu
 from kamtool.modules.usrloc.contact import Contact
-from kamtool.modules.usrloc.table import Contacts
+from kamtool.modules.usrloc.table import Contacts, Table
 from kamtool.script.context import Branch, Context
 from kamtool.sip.nameaddr import parse_name_addr
 from kamtool.sip.uri import SipUri
@@ -21,39 +21,52 @@ if TYPE_CHECKING:
 SocketOf = Callable[[str], "Socket | None"]
 
 
-def at_once(registrar: Any, ctx: Context, table: str) -> int | None:
+class Short:
+    """What the short way of lookup() needs of registrar and usrloc; none of it changes while they run."""
+
+    def __init__(self, registrar: Any) -> None:
+        self.registrar = registrar
+        self.host: Any = registrar.server
+        self.socket_of: SocketOf = registrar.socket_of
+        self.locations: dict[str, Any] = registrar.usrloc.locations
+        self.use_domain: bool = registrar.usrloc.use_domain != 0
+        self.case_sensitive: bool = registrar.case_sensitive != 0
+
+
+def at_once(short: Short, ctx: Context, table: str) -> int | None:
     """The code of lookup() where the R-URI's user has in memory plain contacts, one of any kind, or none.
 
-    Else None, and nothing is done. `registrar` has no parameter set that asks for more.
+    Else None, and nothing is done. No parameter of registrar is set that asks for more.
     """
-    usrloc, uri = registrar.usrloc, ctx.ruri
-    location = usrloc.locations.get(table)
+    uri = ctx.ruri
+    location = short.locations.get(table)
     if location is None or location.db_only or ";gr" in uri:
         return None
-    aor = aor_of(uri, usrloc.use_domain != 0, registrar.case_sensitive != 0)
+    aor = aor_of(uri, short.use_domain, short.case_sensitive)
     if aor is None:
         return None
-    contacts: Contacts = location.table.records.get(aor, ())
+    known: Table = location.table
+    contacts = known.records.get(aor)
     if not contacts:
         return -1
-    now: float = registrar.server.now()
+    now: float = short.host.now()
     found = destinations(contacts, now)
     if found is not None:
         if not found:
             return -1
-        aim_all(ctx, found, registrar)
+        aim_all(ctx, found, short)
         return 1
     if len(contacts) > 1:
         return None
     if 0 < contacts[0].expires_at <= now:
         return -1
-    aim(ctx, contacts[0], registrar.socket_of)
+    aim(ctx, contacts[0], short.socket_of)
     return 1
 
 
-def aim_all(ctx: Context, found: list[Destination], registrar: Any) -> None:
+def aim_all(ctx: Context, found: list[Destination], short: Short) -> None:
     """Make plain contacts the request's destinations."""
-    socket_of: SocketOf = registrar.socket_of
+    socket_of = short.socket_of
     uri, received, q, flags, named, ruid, user_agent, connection = found[0]
     socket = socket_of(named) if named else None
     ctx.new_uri, ctx.dst_uri = uri, received or None
@@ -61,7 +74,7 @@ def aim_all(ctx: Context, found: list[Destination], registrar: Any) -> None:
     ctx.q, ctx.branch_flags, ctx.ruid, ctx.user_agent, ctx.connection = q, flags, ruid, user_agent, connection
     if socket is not None:
         ctx.send_socket = socket
-    if len(found) == 1 or not registrar.append_branches:
+    if len(found) == 1 or not short.registrar.append_branches:
         return
     branches = [*ctx.branches]
     for place in range(1, len(found)):

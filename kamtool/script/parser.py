@@ -1,7 +1,8 @@
 """The tokens of a cfg into its tree. A mistake is reported and reading goes on behind it.
 
-This is the file's outer level: globals, modules and routes. `parser_statements` reads what stands in braces,
-`parser_expressions` what has a value.
+This is the file's outer level: modules and routes. `parser_globals` reads the global parameters,
+`parser_sockets` the addresses, `parser_statements` what stands in braces, `parser_expressions` what has a
+value.
 """
 
 from __future__ import annotations
@@ -11,23 +12,15 @@ from collections.abc import Callable
 
 from kamtool.errors import Span
 from kamtool.module import Routes
-from kamtool.script.nodes import (
-    Alias,
-    Custom,
-    FlagsLine,
-    Item,
-    Listen,
-    Load,
-    ModParam,
-    Route,
-    Setting,
-)
+from kamtool.script.nodes import Item, Load, ModParam, Route, Setting
+from kamtool.script.parser_globals import GlobalParser
+from kamtool.script.parser_sockets import SocketParser
 from kamtool.script.parser_statements import StatementParser
 from kamtool.script.parser_tokens import Skip
-from kamtool.script.settings import NAMES, NEGATED, PARAMETERS, Takes, settings_name
+from kamtool.script.settings import NAMES
 from kamtool.script.source import join
 from kamtool.script.substitute import expand
-from kamtool.script.tokens import STATEMENT_WORDS, T, Token
+from kamtool.script.tokens import FLAG_WORDS, MODULE_WORDS, STATEMENT_WORDS, TOP_WORDS, T, Token
 
 ROUTE_WORDS: dict[str, tuple[Routes, Routes]] = {
     # word: (kind of its unnamed block, kind of its named ones)
@@ -40,15 +33,9 @@ ROUTE_WORDS: dict[str, tuple[Routes, Routes]] = {
     "onsend_route": (Routes.ONSEND, Routes.ONSEND),
     "event_route": (Routes.EVENT, Routes.EVENT),
 }
-MODULE_WORDS = frozenset(
-    ["loadmodule", "loadmodulex", "mpath", "loadpath", "modparam", "modparamx", "cfgengine"]
-)
-TOP_WORDS = frozenset(ROUTE_WORDS) | MODULE_WORDS | frozenset(["flags", "bool", "avpflags"])
-PROTOCOLS = frozenset(["udp", "tcp", "tls", "sctp", "ws", "wss", "UDP", "TCP", "TLS", "SCTP", "WS", "WSS"])
-DESCRIBE = frozenset(["desc", "descr", "description"])
 
 
-class Parser(StatementParser):
+class Parser(GlobalParser, SocketParser, StatementParser):
     """One cfg's items, in their order. `loaded` is told of each `loadmodule` at once, to define `MOD_x`."""
 
     loaded: Callable[[Load], None]
@@ -77,12 +64,12 @@ class Parser(StatementParser):
         if word in MODULE_WORDS:
             item = self._module()
             return [] if item is None else [item]
-        if word in ("flags", "bool", "avpflags"):
-            return [self._flags()]
+        if word in FLAG_WORDS:
+            return [self.flags()]
         if word == "listen":
-            return list(self._listen())
+            return list(self.listen())
         if word == "alias":
-            return list(self._alias())
+            return list(self.alias())
         if word in ("if", "while", "switch", "return", "exit", "drop", "break"):
             raise self.fail(
                 f"`{word}` stands outside of any route",
@@ -91,7 +78,7 @@ class Parser(StatementParser):
                 "is there a brace too many above?",
             )
         if token.kind is T.WORD:
-            return [self._setting()]
+            return [self.setting()]
         hint = "is there a brace too many above?" if token.text == "}" else ""
         raise self.fail(
             f"{token.shown} stands where a parameter or a route should begin", token.span, "KT1101", hint
@@ -233,169 +220,3 @@ class Parser(StatementParser):
         value = expand(text, self.lexer.preprocessor.defines.get)
         value = value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
         return int(value) if re.fullmatch(r"-?[0-9]{1,9}", value) else value
-
-    # Globals ------------------------------------------------------------------------------------------
-
-    def _flags(self) -> FlagsLine:
-        word = self.next()
-        names: list[tuple[str, int | None, Span]] = []
-        while True:
-            token = self.next()
-            if token.kind not in (T.WORD, T.STRING) or (token.kind is T.WORD and self.is_reserved(token)):
-                raise self.fail(f"{token.shown} cannot be the name of a flag", token.span, "KT1120")
-            name = str(token.value) if token.kind is T.STRING else token.text
-            number: int | None = None
-            if word.text != "avpflags" and self.accept(":"):
-                number = int(self.number("the flag's number").value)
-            names.append((name, number, token.span))
-            if not self.accept(","):
-                break
-        return FlagsLine(join(word.span, self.last), tuple(names), word.text == "avpflags")
-
-    def _setting(self) -> Setting | Custom:
-        word = self.next()
-        if word.text not in NAMES and self.peek().text in (".", "["):
-            return self._custom(word)
-        if word.text not in NAMES:
-            hint = settings_name(word.text)
-            raise self.fail(
-                f"there is no global parameter `{word.text}`",
-                word.span,
-                "KT1121",
-                f"did you mean `{hint}`?" if hint else "",
-            )
-        self.expect("=", f"after `{word.text}`")
-        value = self._value(word)
-        return Setting(join(word.span, self.last), word.text, value, word.span)
-
-    def _value(self, word: Token) -> int | str:
-        takes = PARAMETERS[word.text].takes if word.text in PARAMETERS else Takes.NUMBER
-        token = self.peek()
-        if takes in (Takes.NUMBER, Takes.ANY) and (token.kind is T.NUMBER or token.text == "-"):
-            sign = -1 if self.accept("-") else 1
-            value = sign * int(self.number("a number").value)
-            return int(not value) if word.text in NEGATED and value not in (0, 1) else value
-        if token.kind is T.STRING and takes is not Takes.NUMBER:
-            return self.next().value
-        if takes in (Takes.WORD, Takes.ANY) and token.kind in (T.WORD, T.NUMBER, T.HOSTPART, T.IPV6):
-            return self.host()
-        wanted = {Takes.NUMBER: "a number", Takes.STRING: "a string"}.get(takes, "a word or a string")
-        raise self.fail(f"`{word.text}` takes {wanted}, not {token.shown}", token.span, "KT1122")
-
-    def _custom(self, group: Token) -> Custom:
-        instance: int | None = None
-        if self.accept("["):
-            instance = int(self.number("the number of the group").value)
-            self.expect("]", "after the number of the group")
-        self.expect(".", "between group and name")
-        name = self.next()
-        if name.kind is not T.WORD or self.is_reserved(name) or self.is_reserved(group):
-            raise self.fail(
-                f"`{group.text}.{name.text}` holds a word of the language",
-                name.span,
-                "KT1123",
-                "choose other names for group and parameter",
-            )
-        self.expect("=", "after the parameter's name")
-        token = self.peek()
-        value: int | str
-        if token.kind is T.STRING:
-            value = self.next().value
-        elif token.kind is T.NUMBER or token.text == "-":
-            sign = -1 if self.accept("-") else 1
-            value = sign * int(self.number("a number").value)
-        else:
-            raise self.fail(
-                f"a custom parameter is a number or a string, not {token.shown}", token.span, "KT1122"
-            )
-        description = ""
-        if self.peek().kind is T.WORD and self.peek().text in DESCRIBE:
-            self.next()
-            description = str(self.string("a description").value)
-        return Custom(join(group.span, self.last), group.text, name.text, value, description, instance)
-
-    # Sockets ------------------------------------------------------------------------------------------
-
-    def _listen(self) -> list[Listen]:
-        word = self.next()
-        self.expect("=", "after `listen`")
-        result = [self._socket()]
-        while self._continues():
-            result.append(self._socket())
-        if not result:
-            raise self.fail("`listen` needs an address", word.span, "KT1124")
-        return result
-
-    def _continues(self) -> bool:
-        """Whether one more address follows: a protocol, a host or an address, not the next item."""
-        token = self.peek()
-        if token.kind in (T.NUMBER, T.IPV6, T.HOSTPART, T.STRING):
-            return True
-        if token.text in ("[", "(") and token.kind is T.MARK:
-            return True
-        if token.kind is not T.WORD or token.text in TOP_WORDS or token.text in NAMES | {"listen", "alias"}:
-            return False
-        following = self.peek(1)
-        if following.text == ":" or token.text in PROTOCOLS:
-            return True
-        return following.text != "=" and not (following.text == "." and self._is_custom())
-
-    def _is_custom(self) -> bool:
-        return self.peek(2).kind is T.WORD and self.peek(3).text == "="
-
-    def _socket(self) -> Listen:
-        first = self.peek().span
-        protocol = self._protocol()
-        hosts, port = self._hosts(), 0
-        if self.accept(":"):
-            port = self._port()
-        advertised, advertised_port, name, virtual = "", 0, "", False
-        if self.accept_word("advertise", "ADVERTISE"):
-            advertised = self.host()
-            if self.accept(":"):
-                advertised_port = self._port()
-        if self.accept_word("name", "NAME"):
-            name = str(self.string("the socket's name").value)
-        if self.accept_word("virtual", "VIRTUAL"):
-            virtual = True
-        span = join(first, self.last)
-        return Listen(span, protocol, hosts, port, advertised, advertised_port, name, virtual)
-
-    def _protocol(self) -> str:
-        if self.peek().kind is T.WORD and self.peek().text in PROTOCOLS and self.peek(1).text == ":":
-            word = self.next().text.lower()
-            self.next()
-            return word
-        return ""
-
-    def _hosts(self) -> tuple[str, ...]:
-        if not self.accept("("):
-            return (self.host(),)
-        hosts = [self.host()]
-        while self.accept(","):
-            hosts.append(self.host())
-        self.expect(")", "at the end of the addresses")
-        return tuple(hosts)
-
-    def _port(self) -> int:
-        if self.accept("*"):
-            return 0
-        token = self.number("a port")
-        if not 0 <= int(token.value) <= 65535:
-            raise self.fail(f"{token.text} is no port", token.span, "KT1125")
-        return int(token.value)
-
-    def _alias(self) -> list[Alias]:
-        self.next()
-        self.expect("=", "after `alias`")
-        result = [self._one_alias()]
-        while self._continues():
-            result.append(self._one_alias())
-        return result
-
-    def _one_alias(self) -> Alias:
-        first = self.peek().span
-        protocol = self._protocol()
-        host = self.host()
-        port = self._port() if self.accept(":") else 0
-        return Alias(join(first, self.last), protocol, host, port)

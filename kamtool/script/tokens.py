@@ -64,45 +64,21 @@ OPERATOR_WORDS = {
     "eq": "eq", "ne": "ne", "ieq": "ieq", "ine": "ine",
 }  # fmt: skip
 
-STATEMENT_WORDS = frozenset(
-    [
-        "if",
-        "else",
-        "while",
-        "switch",
-        "case",
-        "default",
-        "break",
-        "return",
-        "exit",
-        "drop",
-        "route",
-        "request_route",
-        "reply_route",
-        "onreply_route",
-        "failure_route",
-        "branch_route",
-        "onsend_route",
-        "event_route",
-        "loadmodule",
-        "loadmodulex",
-        "loadpath",
-        "mpath",
-        "modparam",
-        "modparamx",
-        "cfgengine",
-        "defined",
-        "strlen",
-        "strempty",
-        "selval",
-        "myself",
-        "flags",
-        "bool",
-        "avpflags",
-        "include_file",
-        "import_file",
-    ]
+ROUTE_KINDS = frozenset([
+    "route", "request_route", "reply_route", "onreply_route", "failure_route", "branch_route", "onsend_route",
+    "event_route",
+])  # fmt: skip
+MODULE_WORDS = frozenset(
+    ["loadmodule", "loadmodulex", "mpath", "loadpath", "modparam", "modparamx", "cfgengine"]
 )
+FLAG_WORDS = frozenset(["flags", "bool", "avpflags"])
+TOP_WORDS = ROUTE_KINDS | MODULE_WORDS | FLAG_WORDS
+"""With these an item of the outer level begins, beside the global parameters."""
+
+STATEMENT_WORDS = TOP_WORDS | frozenset([
+    "if", "else", "while", "switch", "case", "default", "break", "return", "exit", "drop", "defined",
+    "strlen", "strempty", "selval", "myself", "include_file", "import_file",
+])  # fmt: skip
 
 # The left sides of keyword tests, and what they are called here.
 TEST_WORDS = {

@@ -8,10 +8,10 @@ from typing import Any
 
 from kamtool.module import Routes, available
 from kamtool.script.check_calls import ARMED_BY
-from kamtool.script.parser import TOP_WORDS
 from kamtool.script.preprocess import DIRECTIVES
 from kamtool.script.scope import Scope, signature
 from kamtool.script.settings import NAMES
+from kamtool.script.tokens import TOP_WORDS
 from kamtool.tools.lsp import lore
 from kamtool.tools.lsp.document import Document
 from kamtool.tools.lsp.names import blocks, route_key

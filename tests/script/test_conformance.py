@@ -21,8 +21,8 @@ FOLDER = Path(__file__).parents[2] / "../shared/conformance"
 SHARED = FOLDER / "cfg_semantics.json"
 RECORDED = Path(__file__).with_name("recorded.json")
 ON_PURPOSE = {
-    # The second assignment wins. Kamailio strings both texts together: the host of that URI is one nobody
-    # wrote, so the caller cannot be called back. Nothing that works can depend on it.
+    # The second assignment wins. Kamailio strings both texts together; what comes of that is mostly no URI
+    # (RFC 3261 25.1), `sip:a@b@host` of two users: test_from_twice.py has what it sends.
     "fU-assign": "two changes of one From are both made: Kamailio writes `sip:x@ychanged` into the message",
     # The runner compares every reply that arrives, and Kamailio sends two final ones for one INVITE: 500, and
     # once the transaction is released 478. RFC 3261 17.2.1 has no such server transaction.

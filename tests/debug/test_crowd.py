@@ -4,6 +4,7 @@ import asyncio
 import json
 import select
 import socket
+import time
 
 import pytest
 
@@ -29,7 +30,14 @@ def crew(served):
     def start(*options):
         server = served()
         (server.folder / "edge.cfg").write_text(CFG)
-        return server.start("-f", server.folder / "edge.cfg", "--workers", "3", *options)
+        server.start("-f", server.folder / "edge.cfg", "--workers", "3", *options)
+        # Worker 0 answers; the others may still begin.
+        places = [place_of(server.folder / "control.sock", number) for number in range(3)]
+        end = time.monotonic() + 60
+        while not all(place.exists() for place in places):
+            assert time.monotonic() < end, server.log()
+            time.sleep(0.02)
+        return server
 
     return start
 

@@ -1,6 +1,7 @@
 """What is installed where there is no checkout, and no C compiler."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,3 +63,27 @@ def test_the_wheel_has_no_sources_of_c_and_no_tests(installed):
     assert not [name for name in names if name.endswith((".c", ".pyx"))]
     # Those of the example scripts are examples too: `kamtool test` runs them.
     assert [path.parent.name for path in installed.rglob("tests")] == ["cfg"]
+
+
+PACKAGE_OF = {
+    "baresip": "baresip-core", "curl": "curl", "fail2ban-regex": "fail2ban", "genhtml": "lcov",
+    "groff": "groff-base",
+    "kamailio": "kamailio", "kamcmd": "kamailio", "kamdbctl": "kamailio", "linphonec": "linphone-cli",
+    "openssl": "openssl", "rtpengine": "rtpengine-daemon", "sipp": "sip-tester", "sngrep": "sngrep",
+    "svmap": "sipvicious", "systemd-analyze": "systemd", "tshark": "tshark",
+    "update-ca-certificates": "ca-certificates", "valgrind": "valgrind",
+}  # fmt: skip
+"""Of each program that a test looks for, the Debian package."""
+ELSEWHERE = {"node", "npm"}
+"""Only `--internet` asks for these."""
+
+
+def test_the_test_command_installs_every_program_that_a_test_looks_for():
+    (line,) = (line for line in (ROOT / "run").read_text().splitlines() if line.startswith("packages="))
+    installs = set(line.removeprefix("packages=").strip('"').split())
+    wanted = {
+        name for path in (ROOT / "tests").rglob("*.py")
+        for name in re.findall(r"""which\("([a-z0-9.-]+)"\)""", path.read_text())
+    }  # fmt: skip
+    assert len(wanted) > 15
+    assert {PACKAGE_OF[name] for name in wanted - ELSEWHERE} <= installs

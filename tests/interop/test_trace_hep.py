@@ -1,17 +1,20 @@
 """HEP between kamtool and the real Kamailio: siptrace of one, sipcapture of the other, all three versions."""
 
+import io
 import shutil
 import socket
 import sqlite3
 import subprocess
 import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from kamtool.sip.flow import Address
 from kamtool.store.migrate import migrate
 from kamtool.tools.captured import Captured
+from kamtool.tools.pcap.reader import Reader
 from kamtool.tools.trace.sinks import Sent
 from tests.support.kamailio import Launched
 
@@ -138,6 +141,49 @@ def test_kamailio_stores_what_kamtool_sends(tmp_path, oracle, version):
     if version > 1:
         [(at,)] = rows(database, "SELECT micro_ts FROM sip_capture WHERE method = 'OPTIONS'", 1)
         assert at == 1_700_000_000_250_000
+
+
+@pytest.mark.skipif(not shutil.which("sngrep"), reason="sngrep is not installed (Debian: sngrep)")
+def test_sngrep_reads_the_hep_that_kamtool_sends(tmp_path, free_port):
+    """A decoder of others' making; only HEP 3 is known to it."""
+    path, port = tmp_path / "sngrep.pcap", free_port()
+    alice, server = Address("192.0.2.1", 5062), Address("192.0.2.9", 5060)
+    data = OPTIONS.format(port=5062).encode()
+    reply = data.replace(b"OPTIONS sip:bob@example.com SIP/2.0", b"SIP/2.0 404 Not Here")
+    sngrep = subprocess.Popen(
+        ["timeout", "-k", "5", "60", "sngrep", "-F", "-N", "-q", "-O", path, "-L", f"udp:127.0.0.1:{port}"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={"TERM": "xterm", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+    )  # fmt: skip
+    try:
+        wait_until_bound(port)
+        sink = Sent(f"udp:127.0.0.1:{port}", version=3, node=7)
+        sink.take(Captured(1_700_000_000.25, "udp", alice, server, data))
+        sink.take(Captured(1_700_000_000.5, "udp", server, alice, reply))
+        sink.end()
+        end = time.monotonic() + 30
+        while len(found := read(path)) < 2:
+            assert time.monotonic() < end, found
+            time.sleep(0.1)
+    finally:
+        sngrep.terminate()
+        sngrep.wait(20)
+    assert [(one.at, one.source, one.target, one.data) for one in found] == [
+        (1_700_000_000.25, alice, server, data), (1_700_000_000.5, server, alice, reply),
+    ]  # fmt: skip
+
+
+def read(path):
+    data = path.read_bytes() if path.exists() else b""
+    return list(Reader(io.BytesIO(data))) if data else []
+
+
+def wait_until_bound(port):
+    """Until the kernel names somebody who listens on this UDP port."""
+    end = time.monotonic() + 30
+    while f":{port:04X} " not in "".join(Path(f"/proc/net/{table}").read_text() for table in ("udp", "udp6")):
+        assert time.monotonic() < end, "nobody listens"
+        time.sleep(0.05)
 
 
 async def test_kamtool_stores_the_rows_that_kamailio_stores(tmp_path, oracle, kamtool):

@@ -70,11 +70,12 @@ class Parent:
         if number == signal.SIGCHLD:
             self._reap()
         elif number in ENDS:
-            # The second one finds the workers without a handler, and ends them at once.
+            # The second one finds the workers without a handler, and ends them at once;
+            # those that still start hear neither, and may never be ready.
             if not self._stopping:
                 self.notify.say("STOPPING=1")
+            self._tell_all(signal.SIGKILL if self._stopping and not self._has_run else number)
             self._stopping = True
-            self._tell_all(number)
         elif number == signal.SIGUSR1:  # worker 0 tells the sum of all
             for pid, worker in self._pids.items():
                 if worker == 0:
@@ -156,12 +157,14 @@ class Parent:
             _end_with(parent)
             for number in HEARD:
                 signal.signal(number, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
             os.close(self._pipe[0])
             self.notify.close()
             self.team.number, self.team.is_late = worker, late
 
             def ready() -> None:
+                # Only now are there handlers: told to stop before, it would leave its files behind.
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
                 os.write(self._pipe[1], b".")
 
             code = self.work(self.team, ready)

@@ -70,6 +70,7 @@ def serve(folder):
             cwd=ROOT, stdout=(folder / "log").open("wb"), stderr=subprocess.STDOUT,
         )  # fmt: skip
         running.append(process)
+        wait_for_all(process, folder)
         ask(port, process, folder)
         return process
 
@@ -78,6 +79,15 @@ def serve(folder):
         if process.poll() is None:
             process.terminate()
         process.wait(30)
+
+
+def wait_for_all(process, folder):
+    """Until every worker runs: then the server says where it is."""
+    end = time.monotonic() + 60
+    while "  control " not in (log := (folder / "log").read_text()):
+        assert time.monotonic() < end, log
+        assert process.poll() is None, log
+        time.sleep(0.05)
 
 
 def ask(port, process, folder):

@@ -18,6 +18,7 @@ import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -60,13 +61,26 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> sql
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if not read_only:
-            connection.execute("PRAGMA journal_mode=WAL")
+            _use_wal(connection)
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute("PRAGMA wal_autocheckpoint=1000")
     except sqlite3.Error as error:
         connection.close()
         raise StoreError(f"{path}: {explain(error)}") from error
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Have the file in WAL mode. While another makes it so SQLite does not wait by itself: we try again."""
+    end = time.monotonic() + BUSY
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
 
 
 def _text(value: bytes) -> str:

@@ -4,6 +4,8 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -204,3 +206,16 @@ async def test_a_reader_gets_text_that_is_no_utf8_byte_for_byte(database):
     for _ in range(2):
         assert await database.query("SELECT b FROM t ORDER BY a") == [("a\udcffb",), ("é",)]
     assert await database.query("SELECT a FROM t WHERE b = ?", ("é",)) == [(2,)]
+
+
+def test_a_file_opened_by_many_at_once_for_the_first_time_opens_for_each(tmp_path):
+    for turn in range(40):
+        path, at_once = tmp_path / f"{turn}.db", threading.Barrier(4)
+
+        def first(path=path, at_once=at_once):
+            at_once.wait(30)
+            connect(path, create=True).close()
+
+        with ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(first) for _ in range(4)]:
+                done.result()

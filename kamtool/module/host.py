@@ -21,7 +21,10 @@ class Host(Protocol):
 
     @property
     def stats(self) -> dict[str, int]:
-        """Counters by `group:name`, e.g. `core:rcv_requests`."""
+        """Counters by `group:name`, e.g. `core:rcv_requests`. What a message does is `count`ed."""
+
+    def count(self, name: str, by: int = 1) -> None:
+        """So many more of this."""
 
     def now(self) -> float:
         """Seconds on the loop's clock."""

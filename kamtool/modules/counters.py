@@ -96,7 +96,7 @@ class Counters(Module):
     def _add(self, name: str, number: int) -> bool:
         key = self._key(name)
         if key is not None:
-            self.server.stats[key] += number
+            self.server.count(key, number)
         return key is not None
 
     # Over RPC

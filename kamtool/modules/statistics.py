@@ -30,6 +30,8 @@ class Statistics(Module):
     def __init__(self, server: Host) -> None:
         super().__init__(server)
         self.kept: set[str] = set()
+        self._keys: dict[str, str] = {}
+        """The key of each variable that the script has named: none goes away again."""
 
     def verify(self, script: Script) -> Iterable[ConfigError]:
         """Variables have names; those that the script changes are declared, or the server's own."""
@@ -61,15 +63,22 @@ class Statistics(Module):
 
     def _find(self, name: str) -> str | None:
         """The counter `name`, of whatever group; None, and a line in the log, when there is none."""
+        known = self._keys.get(name)
+        if known is None:
+            known = self._search(name)
+            if known is None:
+                logger.error("variable <%s> not defined", name)
+            else:
+                self._keys[name] = known
+        return known
+
+    def _search(self, name: str) -> str | None:
         stats = self.server.stats
         own = f"{GROUP}:{name}"
         if own in stats or name in stats:
             return own if own in stats else name
         ending = f":{name}"
-        found = next((key for key in stats if key.endswith(ending)), None)
-        if found is None:
-            logger.error("variable <%s> not defined", name)
-        return found
+        return next((key for key in stats if key.endswith(ending)), None)
 
     @function("update_stat", routes=ANY)
     def update_stat(self, ctx: Context, variable: str, value: str) -> bool:
@@ -80,7 +89,7 @@ class Statistics(Module):
         key = self._find(variable)
         if key is None:
             return False
-        self.server.stats[key] += to_int(value)
+        self.server.count(key, to_int(value))
         return True
 
     @function("reset_stat", routes=ANY & ~ONSEND_ROUTE)

@@ -34,7 +34,7 @@ class Stun(Module):
         """Answer a binding request; False for what is no STUN."""
         if flow.transport != "udp" or not is_stun(data):
             return False
-        self.server.stats["stun:requests"] += 1
+        self.server.count("stun:requests")
         answer = respond(data, flow.remote)
         if answer:
             cast("Server", self.server).send(flow, answer)

@@ -27,6 +27,9 @@ class Stage:
         self.stats: dict[str, int] = {}
         self.own_uris: dict[str, bool] = {}
 
+    def count(self, name: str, by: int = 1) -> None:
+        """Nothing happens that counts."""
+
     def now(self) -> float:
         """No time passes."""
         return 0.0

@@ -123,7 +123,7 @@ class Gate:
 
     def _refuse(self, msg: Request, flow: Flow) -> None:
         server = self.server
-        server.stats["core:refused_requests"] += 1
+        server.count("core:refused_requests")
         ctx = Context(server, msg, flow)
         ctx.add_reply_header(f"Retry-After: {self.retry_after}\r\n")
         server.replies.stateless(ctx, 503, "Service Unavailable")

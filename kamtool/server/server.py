@@ -331,9 +331,9 @@ class Server:
         self._tallies.append(made)
         return made
 
-    def count(self, name: str) -> None:
-        """One more of this."""
-        self._stats[name] += 1
+    def count(self, name: str, by: int = 1) -> None:
+        """One more of this, or so many; `stats` is for reading, and settles all tallies at every look."""
+        self._stats[name] += by
 
     def every(self, seconds: float, callback: Callable[[], Awaitable[None] | None]) -> None:
         """Call `callback` every so many seconds until the server stops."""

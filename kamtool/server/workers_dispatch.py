@@ -46,7 +46,7 @@ class Dispatch:
         if owner == self.number:
             self.own(data, flow)
         elif owner >= 0:
-            self.server.stats["workers:hopped"] += 1
+            self.server.count("workers:hopped")
             self.link.send(owner, MESSAGE, (data, *flat(flow)))
         else:
             self._seek(data, flow)

@@ -1,5 +1,9 @@
 """What happens for every message is counted apart; who reads the statistics does not notice."""
 
+import re
+from pathlib import Path
+
+import kamtool
 from kamtool.server.server import Stats
 from kamtool.server.tally import Tally, settle
 
@@ -18,3 +22,10 @@ def test_it_counts_far_beyond_64_bits():
     tally.number += 2**70
     settle([tally], stats)
     assert stats == {"many": 2**70}
+
+
+def test_nobody_adds_to_the_statistics_that_are_for_reading():
+    """A look at `server.stats` settles every tally: `server.count` adds without."""
+    package = Path(kamtool.__file__).parent
+    adding = re.compile(r"\.stats\[[^\n]*\] *[+-]=|\.stats\[([^\n]*)\] = [^\n]*\.stats\.get\(")
+    assert [str(path) for path in package.rglob("*.py") if adding.search(path.read_text())] == []

@@ -42,6 +42,9 @@ class Host:
         self.closed_watchers = []
         self.replies, self.timers, self.events, self.tasks = [], [], [], set()
 
+    def count(self, name, by=1):
+        self.stats[name] = self.stats.get(name, 0) + by
+
     def now(self):
         return self.clock
 

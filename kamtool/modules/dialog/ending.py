@@ -45,7 +45,8 @@ class Ending(Parts):
         return cast("Server", self.server)
 
     def _count(self, name: str, by: int = 1) -> None:
-        self.server.stats[f"dialog:{name}_dialogs"] += by
+        if by:
+            self.server.count(f"dialog:{name}_dialogs", by)
 
     def set_variable(self, dialog: Dialog, name: str, value: str | None) -> None:
         """Set or, with None, delete a variable."""

@@ -137,7 +137,7 @@ class Msilo(Module):
         if not kept:
             log.error("m_store: %s@%s has %d messages", message.user, message.domain, self.max_messages)
             return False
-        self.server.stats["msilo:stored_messages"] += 1
+        self.server.count("msilo:stored_messages")
         self._tell_sender(ctx)
         return True
 

@@ -150,4 +150,4 @@ class Delivery:
         return status
 
     def _count(self, name: str) -> None:
-        self.server.stats[f"msilo:{name}"] += 1
+        self.server.count(f"msilo:{name}")

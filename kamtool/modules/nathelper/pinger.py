@@ -155,7 +155,7 @@ class Pinger:
             log.debug("%s cannot be pinged: %s", contact.uri, error)
             return
         self.server.send(flow, self._request(contact, flow) if sip else FOUR_ZEROS)
-        self.server.stats["nathelper:pings_sent"] += 1
+        self.server.count("nathelper:pings_sent")
 
     def _request(self, contact: Contact, flow: Flow) -> bytes:
         outbound = self.server.transports.socket_of(flow)
@@ -183,7 +183,7 @@ class Pinger:
         ruid = self.request.answered(response.from_tag)
         if not ruid:
             return False
-        self.server.stats["nathelper:pings_answered"] += 1
+        self.server.count("nathelper:pings_answered")
         if ruid in self.answered_at:
             self.answered_at[ruid] = self.server.now()
         return True

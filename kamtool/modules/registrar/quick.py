@@ -69,6 +69,6 @@ def save(registrar: Saving, ctx: Context, table: str) -> int:
     entry = contact.plain_entry(now)
     line = f"Contact: {entry}" if entry else contact_header((contact,), now, registrar.received_param, None)
     ctx.reply_headers = [*ctx.reply_headers, line]
-    registrar.server.stats["registrar:accepted_regs"] += 1
+    registrar.server.count("registrar:accepted_regs")
     cast(Answering, registrar.server).reply(ctx, 200, "OK")
     return UPDATED if contacts else INSERTED

@@ -58,7 +58,7 @@ class Saving(Base):
         except Refused as refused:
             self._refuse(ctx, refused, flags)
             return refused.code
-        self.server.stats["registrar:accepted_regs"] += 1
+        self.server.count("registrar:accepted_regs")
         if not flags & NO_REPLY and ctx.msg.is_request:
             cast(Answering, self.server).reply(ctx, 200, "OK")
         elif flags & NO_REPLY and not flags & PREPARE_REPLY:
@@ -193,7 +193,7 @@ class Saving(Base):
         return (uri.user, uri.host) if isinstance(uri, SipUri) and uri.user else None
 
     def _refuse(self, ctx: Context, refused: Refused, flags: int) -> None:
-        self.server.stats["registrar:rejected_regs"] += 1
+        self.server.count("registrar:rejected_regs")
         logger.info("REGISTER %s refused: %d %s", ctx.msg.call_id, refused.status, refused.why)
         headers = [f"P-Registrar-Error: {refused.why}", *refused.headers]
         line = contact_header(refused.listed, self.server.now(), self.received_param, None)

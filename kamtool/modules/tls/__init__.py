@@ -207,7 +207,7 @@ class Tls(ConnectionVariables, Control, Module):
 
     def established(self, connection: TlsConnection) -> bool:
         """A handshake has succeeded. event_route[tls:connection-out] may `drop` a connection that we made."""
-        self.server.stats["tls:connections"] = self.server.stats.get("tls:connections", 0) + 1
+        self.server.count("tls:connections")
         program = self.host.program
         if not connection.is_outgoing or CONNECTION_OUT not in program.event_routes:
             return True

@@ -92,8 +92,17 @@ def _made(
         gather=wishes.gather / 1000,
         overload_late=wishes.overload_late / 1000,
         overload_queue=wishes.overload_queue,
+        overload_transactions=_most_transactions(wishes, team.size if team is not None else 1),
     )
     return Server(loaded, options=options)
+
+
+def _most_transactions(wishes: Wishes, workers: int) -> int:
+    from kamtool.server.limits import most_transactions
+
+    if wishes.overload_transactions is None:
+        return most_transactions() // workers
+    return -(-wishes.overload_transactions // workers)
 
 
 def _reloader(wishes: Wishes, server: Server) -> Reloader:

@@ -104,6 +104,13 @@ PATH = click.Path(path_type=Path)
     metavar="PERCENT",
     help="Likewise while a UDP socket's queue is so full.",
 )
+@click.option(
+    "--overload-transactions",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Likewise while there are so many transactions, 0 for never; as many as would fill a quarter of the "
+    "memory where it is not given.",
+)
 @click.option("-T", "--no-tcp", is_flag=True, help="Open no TCP socket.")
 @click.option(
     "-s", "--socket", type=PATH, metavar="FILE", help="The control socket, for `kamtool rpc` and others."

@@ -48,6 +48,7 @@ class Wishes:
     gather: float
     overload_late: float
     overload_queue: int
+    overload_transactions: int | None
     flight_recorder: str
     no_tcp: bool
     socket: Path | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,10 @@ OWN_FILES = 128
 CONNECTION_BYTES = 24 << 10
 """Memory of an idle TLS connection; one of TCP takes less."""
 SMALLEST_BYTES = 64 << 20
+TRANSACTION_BYTES = 8 << 10
+"""A relayed INVITE with its SDP, its branch and its answer, from growth under overload."""
+TRANSACTIONS_SHARE = 4
+"""One part of so many is for transactions; the rest is for contacts, tables, connections and the system."""
 
 
 def raise_open_files(wanted: int) -> int:
@@ -56,3 +61,14 @@ def memory_allowed(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     except OSError:
         pass
     return min(limits, default=0)
+
+
+def memory_of_the_machine() -> int:
+    """Its octets of memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def most_transactions() -> int:
+    """So many transactions may be held at once, all workers together."""
+    memory = memory_of_the_machine()
+    return min(memory_allowed() or memory, memory) // TRANSACTIONS_SHARE // TRANSACTION_BYTES

@@ -32,6 +32,8 @@ class Options:
     """New requests get 503 while the loop is so many seconds behind; 0 for never."""
     overload_queue: int = 0
     """Likewise while a UDP socket's receive queue is so full, in percent; 0 for never."""
+    overload_transactions: int = 0
+    """Likewise while there are so many transactions; 0 for never."""
     gather: float = 0.0
     """How long datagrams may wait for more to be read with, once they come thick; 0 reads each at once."""
     team: Team | None = None

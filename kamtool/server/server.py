@@ -14,7 +14,7 @@ from kamtool.errors import KamtoolError, TransportError
 from kamtool.module import Module, RouteName, Variable, declaration, find
 from kamtool.script.context import Context
 from kamtool.script.log_prefix import LogPrefix
-from kamtool.server import handover, ignored, listen
+from kamtool.server import handover, ignored, listen, relief
 from kamtool.server.blocklist import CONNECT, ICMP, SEND, blocklist_for
 from kamtool.server.myself import Myself
 from kamtool.server.observers import Observers
@@ -209,6 +209,7 @@ class Server:
         for name in ("htable:mod-init", "core:worker-one-init"):
             if name in self.program.event_routes:
                 self.run_event(name, {})
+        self.every(relief.EVERY, relief.Relief(self.transactions.__len__).look)
         if self.options.freeze:
             gc.collect()
             gc.freeze()
@@ -292,7 +293,7 @@ class Server:
         now, options = self._loop.time(), self.options
         late, self._sweep_at = now - (self._sweep_at or now), now + options.sweep
         self._loop.call_later(options.sweep, self._sweep)
-        self.gate.look(late, options.overload_late, options.overload_queue)
+        self.gate.look(late, options.overload_late, options.overload_queue, options.overload_transactions)
         if not self._is_sweeping:
             self._sweep_some()
 

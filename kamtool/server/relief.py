@@ -15,7 +15,7 @@ EVERY = 5.0
 """Seconds between two looks."""
 FLOOD = 10_000
 """So many transactions at once are worth it: some 70 MB."""
-FALLEN = 4
+FALLEN = 16
 """Over is a flood when a part of so many is left of it."""
 
 

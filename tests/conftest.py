@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.host import Host
-
 SUPPORT = Path(__file__).parent / "support"
+pytest.register_assert_rewrite("tests.support")  # before one of them imports another
 pytest_plugins = [f"tests.support.{entry.name}" for entry in pkgutil.iter_modules([str(SUPPORT)])]
 
 
@@ -34,6 +33,8 @@ def pytest_collection_modifyitems(config, items):
 def nothing_left_open():
     """A test that made a Host need not stop it: its databases are closed here."""
     yield
+    from tests.support.host import Host
+
     for host in Host.made:
         asyncio.run(host.databases.close())
     Host.made.clear()

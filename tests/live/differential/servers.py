@@ -12,20 +12,10 @@ from kamtool.server.options import Options
 from kamtool.server.server import Server
 from kamtool.sip.flow import Address, Socket
 
+from tests.support.ports import OURS
+
 from .cfg import text_of
 from .stage import run
-
-
-def free_ports(count):
-    held = []
-    for _ in range(count):
-        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        one.bind(("127.0.0.1", 0))
-        held.append(one)
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports
 
 
 async def all_of(scenarios, port, second, family):
@@ -36,8 +26,7 @@ async def all_of(scenarios, port, second, family):
 
 async def ask_kamtool(scenarios, family):
     """What kamtool does in each scenario of the family."""
-    listens = [Socket("udp", Address("127.0.0.1", 0)), Socket("udp", Address("127.0.0.1", 0))]
-    one, two = free_ports(2)
+    one, two = OURS.choose(), OURS.choose()
     listens = [Socket("udp", Address("127.0.0.1", port)) for port in (one, two)]
     server = Server(load(text_of(family)), options=Options(listens=listens, freeze=False, drain=0))
     await server.start()
@@ -49,7 +38,7 @@ async def ask_kamtool(scenarios, family):
 
 async def ask_kamailio(scenarios, family, folder):
     """What the installed Kamailio does."""
-    one, two = free_ports(2)
+    one, two = OURS.choose(), OURS.choose()
     cfg = Path(folder) / f"{family}.cfg"
     listen = f"listen=udp:127.0.0.1:{one}\nlisten=udp:127.0.0.1:{two}\nchildren=1\n"
     cfg.write_text(text_of(family).replace("disable_tcp=yes\n", "disable_tcp=yes\n" + listen, 1))

@@ -8,6 +8,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.support.ports import OURS
+
 CFG = """#!KAMAILIO
 debug=2
 log_stderror=yes
@@ -41,12 +43,6 @@ request_route {{
 ROOT = Path(__file__).parents[3]
 
 
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 class Running:
     """A server in a folder of its own, until the end of the block."""
 
@@ -59,7 +55,7 @@ class Running:
         return self
 
     def start(self, bob):
-        self.port = free_port()
+        self.port = OURS.choose()
         cfg, database = self.folder / "kamailio.cfg", self.folder / "kamtool.db"
         if self.kamailio:
             for name in ("standard", "topos"):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.until import SOON
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```|`(\./run [^`]+)`", README, re.DOTALL | re.MULTILINE)
@@ -88,7 +90,7 @@ class Newcomer:
     def stop(self):
         for server in self.servers:
             server.terminate()
-        return [server.wait(20) for server in self.servers]
+        return [server.wait(SOON) for server in self.servers]
 
 
 def test_every_command_of_the_readme_works(newcomer):

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.debugged import Phone
 from tests.support.process import KAMTOOL
+from tests.support.until import SOON
 
 pytestmark = pytest.mark.live
 
@@ -242,7 +243,7 @@ def test_dap_over_tcp_serves_one_editor_after_another(debugged):
     try:
         port = int(process.stderr.readline().rpartition(":")[2])
         for _ in range(2):
-            with socket.create_connection(("127.0.0.1", port), timeout=20) as editor:
+            with socket.create_connection(("127.0.0.1", port), timeout=SOON) as editor:
                 for number, command in enumerate(("initialize", "attach", "threads", "disconnect"), 1):
                     body = json.dumps({"seq": number, "type": "request", "command": command}).encode()
                     editor.sendall(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
@@ -254,4 +255,4 @@ def test_dap_over_tcp_serves_one_editor_after_another(debugged):
     finally:
         process.terminate()
         process.stderr.close()
-        process.wait(20)
+        process.wait(SOON)

@@ -9,6 +9,7 @@ from queue import Queue
 import pytest
 
 from tests.support.process import KAMTOOL
+from tests.support.until import SOON
 
 pytestmark = pytest.mark.live
 
@@ -146,7 +147,7 @@ def test_an_editor_opens_the_stock_file_works_in_it_and_leaves(client):
     assert edits
     assert client.ask("shutdown") is None
     client.tell("exit")
-    assert client.process.wait(10) == 0
+    assert client.process.wait(SOON) == 0
 
 
 def test_a_malformed_message_ends_that_session_with_an_error(client):
@@ -157,10 +158,10 @@ def test_a_malformed_message_ends_that_session_with_an_error(client):
         client.process.stdin.write(b"Content-Length: 7\r\n\r\nno json")
         client.process.stdin.flush()
         assert client.hear(lambda m: "error" in m)["error"]["code"] == -32700
-        assert client.process.wait(10) == 1
+        assert client.process.wait(SOON) == 1
         assert other.ask("shutdown") is None
         other.tell("exit")
-        assert other.process.wait(10) == 0
+        assert other.process.wait(SOON) == 0
     finally:
         other.end()
 
@@ -168,4 +169,4 @@ def test_a_malformed_message_ends_that_session_with_an_error(client):
 def test_an_editor_that_dies_takes_its_server_along(client):
     client.ask("initialize", processId=None, rootUri=None, capabilities={})
     client.process.stdin.close()
-    assert client.process.wait(10) == 1
+    assert client.process.wait(SOON) == 1

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from tests.support.until import SOON
+
 pytestmark = pytest.mark.live
 
 CFG = """loadmodule "sl.so"
@@ -23,7 +25,7 @@ OPTIONS = (
 
 def answer(server):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
-        peer.settimeout(10)
+        peer.settimeout(SOON)
         peer.connect(("127.0.0.1", server.port))
         peer.sendall(OPTIONS.format(port=server.port).encode())
         return peer.recv(4096).partition(b"\r\n")[0].decode()
@@ -71,7 +73,7 @@ def test_what_needs_a_restart_is_named_and_refused(server):
     assert answer(server) == "SIP/2.0 200 old"
 
 
-def wait_for(claim, server, limit=15):
+def wait_for(claim, server, limit=SOON):
     end = time.monotonic() + limit
     while not claim():
         assert time.monotonic() < end, server.log()

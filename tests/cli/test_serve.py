@@ -12,6 +12,7 @@ import time
 import pytest
 
 from tests.support.process import KAMTOOL
+from tests.support.until import SOON
 
 pytestmark = pytest.mark.live
 
@@ -31,7 +32,7 @@ def first_line(port, transport="udp"):
     """What the server answers to an OPTIONS."""
     kind = socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM
     with socket.socket(socket.AF_INET, kind) as peer:
-        peer.settimeout(10)
+        peer.settimeout(SOON)
         peer.connect(("127.0.0.1", port))
         peer.sendall(OPTIONS.format(port=port, transport=transport.upper()).encode())
         return peer.recv(4096).partition(b"\r\n")[0].decode()
@@ -91,7 +92,7 @@ def test_usr1_logs_the_counters(served):
     assert first_line(server.port)
 
 
-def wait_for(claim, server, limit=15):
+def wait_for(claim, server, limit=SOON):
     end = time.monotonic() + limit
     while not claim():
         assert time.monotonic() < end, server.log()
@@ -356,4 +357,4 @@ def test_an_rpc_that_is_refused_is_a_failure_of_the_command(served):
 def test_rpc_kill_stops_the_server(served):
     server = served().start()
     server.cli("rpc", "core.kill")
-    assert server.process.wait(20) == 0
+    assert server.process.wait(SOON) == 0

@@ -16,6 +16,7 @@ from kamtool.server.rpc import RpcTable
 from kamtool.sip.digest import ha1
 from kamtool.store.migrate import migrations
 from tests.support.host import Host
+from tests.support.until import SOON
 
 
 @pytest.fixture
@@ -284,7 +285,7 @@ def server(tmp_path):
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    assert started.wait(20)
+    assert started.wait(SOON)
     yield shared["module"]
     shared["loop"].call_soon_threadsafe(finished.set)
     thread.join()

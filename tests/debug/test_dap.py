@@ -13,6 +13,7 @@ from kamtool.modules.jsonrpcs import Jsonrpcs
 from kamtool.server.control import ControlSocket
 from tests.support.debugger import CFG, invite, line_of
 from tests.support.server import port_of
+from tests.support.until import SOON
 
 STOCK = Path("/etc/kamailio/kamailio.cfg")
 STOCK_LINES = STOCK.read_text().split("\n") if STOCK.exists() else []
@@ -50,7 +51,7 @@ class Editor:
         body = {"seq": self.sequence, "type": "request", "command": command, "arguments": arguments}
         began = time.perf_counter()
         self.feed(json.dumps(body).encode())
-        found = await asyncio.wait_for(answer, 10)
+        found = await asyncio.wait_for(answer, SOON)
         self.took.append((command, time.perf_counter() - began))
         assert found["success"], found.get("message")
         return found["body"]
@@ -60,7 +61,7 @@ class Editor:
 
     async def event(self, name):
         """The body of the next event of that name."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(SOON):
             while True:
                 found = await self.events.get()
                 if found["event"] == name:
@@ -160,7 +161,7 @@ async def test_an_editor_debugs_the_stock_cfg_from_initialize_to_disconnect(
     slowest = max(one.took, key=lambda each: each[1])
     record_property("slowest_round_trip", f"{slowest[0]} {1000 * slowest[1]:.1f} ms of {len(one.took)}")
     print(f"the slowest of {len(one.took)} round trips: {slowest[0]}, {1000 * slowest[1]:.1f} ms")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SOON):
         await one.running
         while server.program is not plain:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -237,7 +238,7 @@ async def test_a_malformed_message_ends_that_editor_only(editor, rubbish):
     if rubbish.endswith(b"[]}"):  # arguments that are an empty list are taken for none
         await one.ask("threads")
         return
-    await asyncio.wait_for(one.running, 10)
-    async with asyncio.timeout(10):
+    await asyncio.wait_for(one.running, SOON)
+    async with asyncio.timeout(SOON):
         while server.observers.watching:  # noqa: ASYNC110
             await asyncio.sleep(0.01)

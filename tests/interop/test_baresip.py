@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.baresip import strength
+from tests.support.until import SOON
 
 CFG = Path(__file__).parents[2] / "cfg"
 pytestmark = pytest.mark.interop
@@ -32,7 +33,7 @@ def office(served):
     return staffed(served().start())
 
 
-async def registered(server, names, limit=10):
+async def registered(server, names, limit=SOON):
     """Wait until the database knows contacts of these users and no other."""
     async with asyncio.timeout(limit):
         while contacts(server) != names:  # noqa: ASYNC110 - a file tells nobody
@@ -80,7 +81,7 @@ async def test_two_phones_call_and_hear_each_other(office, baresip, transport):
     await registered(office, [])
 
 
-async def both_hear(*phones, seconds=2, limit=30):
+async def both_hear(*phones, seconds=2, limit=SOON):
     """Wait until the recordings of both have grown to so many seconds of 8 kHz, 16 bit."""
 
     def recorded(phone):

@@ -14,6 +14,7 @@ from kamtool.store.url import database_url
 from tests.modules.test_auth_db import check as authenticate
 from tests.support.digest import authorization
 from tests.support.host import Host
+from tests.support.until import SOON
 
 pytestmark = pytest.mark.interop
 
@@ -52,7 +53,7 @@ def register(kamailio, password="secret"):
 
 def looked_up(kamailio, aor):
     """What Kamailio knows of an AOR; it takes commands before it has read its contacts, so ask again."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + SOON
     while True:
         shown = kamailio.rpc("ul.lookup", "location", aor).stdout
         if "Address:" in shown or time.monotonic() > deadline:

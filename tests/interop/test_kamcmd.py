@@ -9,6 +9,8 @@ import threading
 
 import pytest
 
+from tests.support.until import SOON
+
 pytestmark = pytest.mark.interop
 
 CFG = """
@@ -53,7 +55,7 @@ def kamcmd(request, server):
 
     def run(*words):
         done = subprocess.run(
-            ["kamcmd", "-s", where, *words], capture_output=True, text=True, timeout=20, check=False
+            ["kamcmd", "-s", where, *words], capture_output=True, text=True, timeout=SOON, check=False
         )
         return (done.stdout + done.stderr).strip()
 
@@ -72,7 +74,7 @@ def test_kamcmd_lists_and_calls(kamcmd):
 
 def test_a_datagram_client_is_answered(server):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
-        client.settimeout(10)
+        client.settimeout(SOON)
         client.bind(str(server.folder / "client"))
         client.sendto(
             b'{"jsonrpc":"2.0","method":"core.echo","params":["a"],"id":1}', str(server.folder / "rpc.sock")
@@ -108,7 +110,7 @@ def test_a_fifo_client_cannot_make_us_write_elsewhere(server, tmp_path):
 
 def test_the_script_calls_rpc(server):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(10)
+        client.settimeout(SOON)
         client.connect(("127.0.0.1", server.port))
         client.sendall(
             b"OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKa;rport\r\n"

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from tests.modules.test_dialog import LOAD, ROUTES, Call
+from tests.support.until import SOON
 
 pytestmark = pytest.mark.skipif(
     not shutil.which("kamcmd"), reason="kamcmd is not installed (Debian: kamailio)"
@@ -21,7 +22,7 @@ async def kamcmd(socket, *words):
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(), 20)
+    out, err = await asyncio.wait_for(process.communicate(), SOON)
     return (out + err).decode()
 
 

@@ -12,6 +12,7 @@ from kamtool.sip.message import parse
 from kamtool.store.migrate import migrate
 from tests.support.kamailio import Launched, answers
 from tests.support.process import Served
+from tests.support.until import SOON
 
 pytestmark = pytest.mark.interop
 
@@ -160,7 +161,7 @@ class Phone:
                 last, since = now, time.monotonic()
         return last
 
-    def _hear(self, call_id="", limit=10):
+    def _hear(self, call_id="", limit=SOON):
         """Take what comes; with `call_id` until the answer to that request."""
         end = time.monotonic() + limit
         while True:

@@ -16,6 +16,7 @@ from functools import partial
 import pytest
 
 from tests.support.baresip import CONFIG, MODULES, Baresip, missing, strength, write_tone
+from tests.support.until import SOON
 
 pytestmark = pytest.mark.interop
 
@@ -157,7 +158,7 @@ def end(process):
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(SOON)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

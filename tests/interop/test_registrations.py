@@ -13,6 +13,7 @@ from kamtool.store.times import to_epoch
 from tests.interop.registrations import SEQUENCES, VARIANTS, Ask
 from tests.support.kamailio import Launched, answers
 from tests.support.process import Served
+from tests.support.until import SOON
 
 pytestmark = pytest.mark.interop
 
@@ -65,7 +66,7 @@ class Server:
     def ask(self, text):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
             ours.bind(("127.0.0.1", 0))
-            ours.settimeout(10)
+            ours.settimeout(SOON)
             ours.sendto(text.encode(), ("127.0.0.1", self.port))
             return ours.recv(65536).decode()
 
@@ -178,7 +179,7 @@ def test_kamailio_and_kamtool_answer_and_store_the_same(pair, variant):
     theirs, ours = pair(variant)
     names = [name for name, sequence in SEQUENCES.items() if sequence.variant == variant]
     answered, wanted = play(ours, names), play(theirs, names)
-    end = time.monotonic() + 20
+    end = time.monotonic() + SOON
     while (stored := ours.rows()) != (kept := theirs.rows()) and time.monotonic() < end:
         if all(stored.get(n) == kept.get(n) for n in names if not SEQUENCES[n].differs):
             break

@@ -168,7 +168,7 @@ PROBE = """
 import socket, sys
 wire = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 wire.bind(("127.0.0.42", 0))
-wire.settimeout(10)
+wire.settimeout(30)
 for user in ("99", "100", "101"):
     wire.sendto(
         f"REGISTER sip:127.0.0.1 SIP/2.0\\r\\nVia: SIP/2.0/UDP 127.0.0.42;branch=z9hG4bK{user};rport\\r\\n"

@@ -23,6 +23,7 @@ from kamtool.module import available
 from kamtool.store.migrate import migrate
 from tests.interop.test_sipp import sipp  # noqa: F401 (a fixture)
 from tests.support.digest import authorization
+from tests.support.until import SOON
 
 pytestmark = pytest.mark.interop
 
@@ -149,7 +150,7 @@ class Stock:
                 self.run(line)
 
     def run(self, sql, *values):
-        with closing(sqlite3.connect(self.database, isolation_level=None, timeout=10)) as connection:
+        with closing(sqlite3.connect(self.database, isolation_level=None, timeout=SOON)) as connection:
             return connection.execute(sql, values).fetchall()
 
     def arguments(self):
@@ -178,7 +179,7 @@ def ask(sock, text, **values):
 
 def connect(port, transport="UDP"):
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if transport == "UDP" else socket.SOCK_STREAM)
-    sock.settimeout(10)
+    sock.settimeout(SOON)
     sock.connect(("127.0.0.1", port))
     if transport == "TLS":
         context = ssl.create_default_context()
@@ -246,7 +247,7 @@ def only_a_known_address_is_not_challenged(stock, port):
     for host, status in (("127.0.0.3", "404"), ("127.0.0.4", "407")):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as known:
             known.bind((host, 0))
-            known.settimeout(10)
+            known.settimeout(SOON)
             known.connect(("127.0.0.1", port))
             text = OPTIONS.replace("sip:127.0.0.1", f"sip:nobody@{stock.place}")
             answer = ask(

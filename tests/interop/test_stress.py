@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.until import SOON
 from tests.tools.stress.standin import StandIn, answer
 
 pytestmark = pytest.mark.interop
@@ -70,7 +71,7 @@ def sipp():
     return "sipp"
 
 
-def bound(port, kind="udp", limit=20.0):
+def bound(port, kind="udp", limit=SOON):
     """Wait until somebody listens on the port."""
     end = time.monotonic() + limit
     while time.monotonic() < end:
@@ -290,7 +291,7 @@ def test_ctrl_c_ends_the_run_with_its_report(started, tmp_path):
     with StandIn() as server:
         report = tmp_path / "r.json"
         run = started(*STRESS, "options", f"127.0.0.1:{server.port}", "-t", "60s", "--json", report)
-        end = time.monotonic() + 30
+        end = time.monotonic() + SOON
         while len(server.requests) < 5 and time.monotonic() < end:
             time.sleep(0.05)
         run.send_signal(signal.SIGINT)
@@ -337,7 +338,7 @@ def test_the_workers_end_with_their_parent(started, free_port):
     bound(port)
     callee.kill()
     callee.wait()
-    end = time.monotonic() + 20
+    end = time.monotonic() + SOON
     while time.monotonic() < end:
         lines = Path("/proc/net/udp").read_text().splitlines()[1:]
         if not any(int(line.split()[1].rpartition(":")[2], 16) == port for line in lines):

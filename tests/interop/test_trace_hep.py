@@ -17,6 +17,7 @@ from kamtool.tools.captured import Captured
 from kamtool.tools.pcap.reader import Reader
 from kamtool.tools.trace.sinks import Sent
 from tests.support.kamailio import Launched
+from tests.support.until import SOON
 
 pytestmark = pytest.mark.skipif(not shutil.which("kamailio"), reason="Kamailio is not installed")
 
@@ -78,7 +79,7 @@ SHOWN = (
 
 def rows(database, query, count):
     """The rows, once there are so many."""
-    end = time.monotonic() + 15
+    end = time.monotonic() + SOON
     while time.monotonic() < end:
         with closing(sqlite3.connect(database)) as connection:
             found = connection.execute(query).fetchall()
@@ -161,13 +162,13 @@ def test_sngrep_reads_the_hep_that_kamtool_sends(tmp_path, free_port):
         sink.take(Captured(1_700_000_000.25, "udp", alice, server, data))
         sink.take(Captured(1_700_000_000.5, "udp", server, alice, reply))
         sink.end()
-        end = time.monotonic() + 30
+        end = time.monotonic() + SOON
         while len(found := read(path)) < 2:
             assert time.monotonic() < end, found
             time.sleep(0.1)
     finally:
         sngrep.terminate()
-        sngrep.wait(20)
+        sngrep.wait(SOON)
     assert [(one.at, one.source, one.target, one.data) for one in found] == [
         (1_700_000_000.25, alice, server, data), (1_700_000_000.5, server, alice, reply),
     ]  # fmt: skip
@@ -180,7 +181,7 @@ def read(path):
 
 def wait_until_bound(port):
     """Until the kernel names somebody who listens on this UDP port."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + SOON
     while f":{port:04X} " not in "".join(Path(f"/proc/net/{table}").read_text() for table in ("udp", "udp6")):
         assert time.monotonic() < end, "nobody listens"
         time.sleep(0.05)
@@ -239,7 +240,7 @@ def test_kamailio_s_hep_is_read(tmp_path, oracle, version):
     ):
         for each in (capture, phone):
             each.bind(("127.0.0.1", 0))
-            each.settimeout(10)
+            each.settimeout(SOON)
         port = oracle(TRACE, hep=capture.getsockname()[1], version=version, to_database=0)
         ours = phone.getsockname()[1]
         data = OPTIONS.format(port=ours).encode()

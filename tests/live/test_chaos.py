@@ -22,7 +22,7 @@ import pytest
 from kamtool.store.migrate import migrate
 from tests.support.digest import authorization, nonce_of
 from tests.support.server import port_of
-from tests.support.until import until
+from tests.support.until import SOON, until
 from tests.support.workers import CFG, cfg_file, one_for_each, worker_pids
 
 pytestmark = pytest.mark.live
@@ -55,7 +55,7 @@ class Phone:
                 contact = f"Contact: <{self.peer.uri}>\r\n"
                 self.peer.send(self.peer.answer(message, 200, headers=contact), self.port)
 
-    async def ask(self, text, call_id, cseq=1, limit=20.0):
+    async def ask(self, text, call_id, cseq=1, limit=SOON):
         """The final answer, however often it has to be asked for."""
         end = time.monotonic() + limit
         while (call_id, cseq) not in self.answers:

@@ -10,6 +10,7 @@ from kamtool.errors import RpcError
 from kamtool.server import control
 from kamtool.sip import build
 from kamtool.sip.flow import Address
+from tests.support.until import SOON
 
 pytestmark = pytest.mark.live
 
@@ -58,7 +59,7 @@ async def test_a_call_between_two_accounts(office, staff, transports):
     call = await alice.invite(f"sip:bob@{office.address}")
     assert [response.status async for response in call] == [100, 180, 200]
     incoming = await bob.calls.get()
-    await asyncio.wait_for(incoming.established.wait(), 10)
+    await asyncio.wait_for(incoming.established.wait(), SOON)
     assert incoming.invite.header("Proxy-Authorization") is None, "the credentials stay with the server"
     assert (await call.bye()).status == 200
     assert (await bob.requests.get()).method == "BYE"
@@ -69,7 +70,7 @@ async def test_the_callee_hangs_up(office, staff):
     call = await alice.invite(f"sip:bob@{office.address}")
     assert (await call.answered()).status == 200
     incoming = await bob.calls.get()
-    await asyncio.wait_for(incoming.established.wait(), 10)
+    await asyncio.wait_for(incoming.established.wait(), SOON)
     assert (await incoming.bye()).status == 200
     assert (await alice.requests.get()).method == "BYE"
 
@@ -94,7 +95,7 @@ async def test_all_phones_of_a_user_ring_and_the_first_to_answer_has_the_call(of
     answering = asyncio.ensure_future(ringing[1].respond(200))
     assert (await waiting).status == 200
     await answering
-    cancelled = await asyncio.wait_for(desk.requests.get(), 10)
+    cancelled = await asyncio.wait_for(desk.requests.get(), SOON)
     assert (cancelled.method, ringing[0].final) == ("CANCEL", 487)
 
 

@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from tests.modules.test_topos import bye_of
+from tests.support.until import SOON
 
 pytestmark = pytest.mark.live
 
@@ -37,7 +38,7 @@ MORE = {
 }
 
 
-def committed(path, wanted, within=30.0):
+def committed(path, wanted, within=SOON):
     """Wait until the file has so many dialogs with both tags and so many without."""
     end, found = time.monotonic() + within, []
     while time.monotonic() < end:

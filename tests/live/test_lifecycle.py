@@ -15,7 +15,7 @@ import pytest
 from kamtool.server.refusing import CALM_SWEEPS, OVER_SWEEPS, REPEATED
 from tests.support.process import KAMTOOL
 from tests.support.server import port_of
-from tests.support.until import until
+from tests.support.until import SOON, until
 from tests.support.workers import cfg_file, register
 
 
@@ -40,7 +40,7 @@ async def test_sigterm_refuses_new_calls_and_lets_running_ones_end(served, peer,
         stranger.send(stranger.request("OPTIONS", "sip:127.0.0.1", branch=f"{time.monotonic()}"), server.port)
         return (await stranger.expect()).status == 503
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(SOON):
         while not await is_refused():
             pass
     stranger.send(invite(stranger, "bob", "late"), server.port)
@@ -75,7 +75,7 @@ async def test_systemd_hears_of_start_life_reload_and_stop(served, tmp_path, wor
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(path))
-        systemd.settimeout(20)
+        systemd.settimeout(SOON)
         server = served()
         server.environment |= {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "400000"}
         server.start("-f", cfg_file(tmp_path), "--workers", workers)
@@ -111,7 +111,7 @@ async def test_a_late_loop_refuses_new_requests_until_it_keeps_up(kamtool, peer)
     time.sleep(0.4)  # noqa: ASYNC251  (that is what makes the loop late)
     await asyncio.sleep(0.01)
     assert not server.gate.is_overloaded  # one pause is no overload
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(SOON):
         while not server.gate.is_overloaded:
             time.sleep(0.3)  # noqa: ASYNC251
             await asyncio.sleep(0.001)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.support.server import port_of
-from tests.support.until import until
+from tests.support.until import SOON, until
 
 REGISTERED = """#!KAMAILIO
 loadmodule "tm.so"
@@ -48,7 +48,7 @@ async def registered(phone, server, user, headers="", contact=""):
 
 
 async def datagram(phone):
-    return (await asyncio.wait_for(phone.raw.get(), 10))[0]
+    return (await asyncio.wait_for(phone.raw.get(), SOON))[0]
 
 
 async def test_only_flagged_phones_are_pinged_with_four_zeros_at_the_address_they_came_from(kamtool, peer):

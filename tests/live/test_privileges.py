@@ -17,6 +17,7 @@ import pytest
 
 from kamtool.errors import UsageError
 from kamtool.server import privileges
+from tests.support.until import SOON
 
 pytestmark = pytest.mark.live
 
@@ -95,7 +96,7 @@ def ask(port, process, folder):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
         ours.settimeout(0.3)
         ours.connect(("127.0.0.1", port))
-        end = time.monotonic() + 30
+        end = time.monotonic() + SOON
         while time.monotonic() < end and process.poll() is None:
             try:
                 ours.send(REGISTER)
@@ -197,7 +198,7 @@ def test_the_cfg_says_who_a_server_is_and_what_it_sees_where_the_command_line_do
     assert ("u", 0) not in numbers
     assert ("g", 0) not in numbers
     process.send_signal(signal.SIGUSR2)
-    end = time.monotonic() + 30
+    end = time.monotonic() + SOON
     while "no process can take over" not in (log := (folder / "log").read_text()):
         assert time.monotonic() < end, log
         time.sleep(0.05)

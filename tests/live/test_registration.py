@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.support.digest import authorization
+from tests.support.until import SOON
 
 pytestmark = pytest.mark.live
 
@@ -62,7 +63,7 @@ class Phone:
         self.user, self.password, self.server = user, password, ("127.0.0.1", port)
         self.cseq, self.socket = 0, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(20)
+        self.socket.settimeout(SOON)
 
     def ask(self, method, *headers, target=""):
         self.cseq += 1
@@ -156,7 +157,7 @@ def test_an_expired_contact_runs_its_event_route(server, phones):
     alice = phones("alice", server.port)
     assert alice.register(expires=1).startswith("SIP/2.0 200")
     contact = f"sip:alice@192.0.2.1:{alice.socket.getsockname()[1]}"
-    end = time.monotonic() + 20
+    end = time.monotonic() + SOON
     while f"gone: {contact} of alice" not in server.log():
         assert time.monotonic() < end, server.log()
         time.sleep(0.05)

@@ -16,6 +16,7 @@ import pytest
 from kamtool.errors import veiled
 from kamtool.store.migrate import migrate
 from tests.support.process import Served
+from tests.support.until import SOON
 
 pytestmark = pytest.mark.live
 
@@ -69,7 +70,7 @@ class Phone:
     def __init__(self, port):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.connect(("127.0.0.1", port))
-        self.socket.settimeout(10)
+        self.socket.settimeout(SOON)
         self.secrets = {"MARKNONCE", "MARKMASK", "MARKTRUNK", "MARKPASSWORD", "MARKREGISTRAR"}
         self.secrets.add(md5("alice:example.com:MARKPASSWORD"))
         self.secrets |= {"MARKOLDKEY", "MARKSDES", "MARKICE"}
@@ -138,7 +139,7 @@ def served(tmp_path, free_port):
 
 def rpc(served, method):
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as ours:
-        ours.settimeout(10)
+        ours.settimeout(SOON)
         ours.connect(served.environment["KAMTOOL_SOCKET"])
         ours.sendall(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method}).encode() + b"\n")
         return ours.makefile().readline()

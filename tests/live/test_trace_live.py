@@ -336,7 +336,7 @@ def test_a_served_kamtool_is_traced_by_the_command(served, free_port):
     server = served().start("--flight-recorder", "1M")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
         phone.bind(("127.0.0.1", 0))
-        phone.settimeout(10)
+        phone.settimeout(SOON)
         text = (
             f"OPTIONS sip:127.0.0.1:{server.port} SIP/2.0\r\n"
             f"Via: SIP/2.0/UDP 127.0.0.1:{phone.getsockname()[1]};branch=z9hG4bK1\r\n"

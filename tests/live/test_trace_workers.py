@@ -6,6 +6,8 @@ from collections import Counter
 
 import pytest
 
+from tests.support.until import SOON
+
 pytestmark = pytest.mark.live
 CFG = """#!KAMAILIO
 loadmodule "tm.so"
@@ -28,10 +30,10 @@ def test_every_message_of_all_workers_is_there_once_and_in_order(served, tmp_pat
     cfg = tmp_path / "k.cfg"
     cfg.write_text(CFG)
     server = served().start("-f", cfg, "--workers", "2", "--flight-recorder", "1M")
-    with socket.create_connection((server.address, server.port), timeout=20) as tcp:
+    with socket.create_connection((server.address, server.port), timeout=SOON) as tcp:
         for number in range(12):
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-                udp.settimeout(20)
+                udp.settimeout(SOON)
                 udp.sendto(message(f"u{number}", "UDP", server.port), (server.address, server.port))
                 assert udp.recv(65_536).startswith(b"SIP/2.0 200")
             tcp.sendall(message(f"t{number}", "TCP", server.port))

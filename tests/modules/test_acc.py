@@ -21,7 +21,7 @@ from kamtool.sip.flow import Address, Flow, Socket
 from kamtool.sip.message import parse
 from kamtool.store.times import to_epoch
 from tests.support.runtime import Runtime
-from tests.support.until import until
+from tests.support.until import SOON, until
 
 LOG, MISSED, FAILED, PREPARE = 1, 2, 3, 5
 FLAGS = {"log_flag": LOG, "log_missed_flag": MISSED, "failed_transaction_flag": FAILED}
@@ -40,7 +40,7 @@ class Peer:
         self.socket.sendto(data, ("127.0.0.1", port))
 
     async def get(self):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(SOON):
             return parse(await asyncio.get_running_loop().sock_recv(self.socket, 65536))
 
     async def final(self):

@@ -11,7 +11,7 @@ from kamtool.errors import ConfigError, RpcError
 from kamtool.script import load
 from kamtool.server.server import Server
 from tests.support.server import port_of
-from tests.support.until import until
+from tests.support.until import SOON, until
 
 LOADS = "".join(
     f'loadmodule "{name}.so"\n' for name in ("sl", "pv", "xlog", "textops", "siputils", "tm", "debugger")
@@ -279,4 +279,4 @@ async def test_a_stopping_server_lets_the_stopped_message_go(kamtool, peer):
     await server.rpc.call("dbg.bp", ["on"])
     one.send(one.request("OPTIONS", "sip:alice@127.0.0.1"), port_of(server))
     await until(lambda: server.modules["debugger"].stepper.stopped is not None)
-    await asyncio.wait_for(server.stop(), 10)
+    await asyncio.wait_for(server.stop(), SOON)

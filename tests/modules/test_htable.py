@@ -20,6 +20,7 @@ from kamtool.modules.htable.table import Table
 from kamtool.script.values import to_str
 from tests.support.host import Host
 from tests.support.script import script  # noqa: F401
+from tests.support.until import SOON
 
 TABLES = (
     'loadmodule "htable.so"',
@@ -380,7 +381,7 @@ async def test_a_route_that_ended_holds_no_lock():
     waiting = asyncio.create_task(locks.acquire(("t", "k"), second))
     await asyncio.sleep(0)
     del first
-    await asyncio.wait_for(waiting, 4)
+    await asyncio.wait_for(waiting, SOON)
     assert len(locks) == 1
     del second, waiting
     gc.collect()

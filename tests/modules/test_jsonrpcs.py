@@ -10,6 +10,7 @@ from kamtool.errors import ConfigError
 from kamtool.modules.jsonrpcs import FifoRequests
 from kamtool.server.rpc import RpcTable
 from tests.support.host import Host
+from tests.support.until import SOON
 
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])
@@ -86,7 +87,7 @@ async def test_a_udp_client_is_answered(jsonrpcs):
         client.setblocking(False)
         client.connect(jsonrpcs._datagram.getsockname())
         client.send(b'{"jsonrpc":"2.0","method":"core.echo","params":[1],"id":7}')
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(SOON):
             assert json.loads(await loop.sock_recv(client, 65536))["id"] == 7
 
 

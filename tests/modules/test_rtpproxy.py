@@ -8,7 +8,7 @@ from kamtool.errors import ConfigError, RpcError
 from kamtool.modules.rtpproxy.flags import read_flags
 from kamtool.modules.rtpproxy.nodes import Nodes
 from tests.support.server import port_of
-from tests.support.until import until
+from tests.support.until import SOON, until
 
 SDP = (
     "v=0\r\no=- 1 1 IN IP4 10.0.0.5\r\ns=-\r\nc=IN IP4 10.0.0.5\r\nt=0 0\r\n"
@@ -372,7 +372,7 @@ async def test_rtpstat_is_what_the_relay_counted(kamtool, peer, rtpproxy):
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as relay:
         relay.bind(("127.0.0.1", 0))
-        relay.settimeout(10)
+        relay.settimeout(SOON)
         asked = []
 
         def serve():

@@ -8,7 +8,7 @@ from kamtool.script import check
 from kamtool.sip import hep
 from kamtool.sip.flow import Address
 from tests.support.server import MODULES, port_of
-from tests.support.until import until
+from tests.support.until import SOON, until
 
 A, B = Address("192.0.2.1", 5062), Address("192.0.2.9", 5060)
 OPTIONS = (
@@ -108,7 +108,7 @@ async def test_a_packet_is_sent_on_octet_for_octet(capture, peer):
     other.datagram_received = lambda data, source: other.raw.put_nowait(data)
     packet = hep.encode(hep.Hep(A, B, OPTIONS))
     await send(packet)
-    assert await asyncio.wait_for(other.raw.get(), 10) == packet
+    assert await asyncio.wait_for(other.raw.get(), SOON) == packet
 
 
 async def test_the_rpc_switches_it_off(capture, rows):

@@ -9,6 +9,7 @@ from kamtool.errors import ConfigError
 from kamtool.script import check
 from kamtool.sip import hep
 from tests.support.server import MODULES, port_of
+from tests.support.until import SOON
 
 ROUTES = """
 request_route {{
@@ -36,7 +37,7 @@ def port_of_sink(sink):
 
 async def received(sink, count=1):
     loop = asyncio.get_running_loop()
-    return [await asyncio.wait_for(loop.sock_recv(sink, 65536), 10) for _ in range(count)]
+    return [await asyncio.wait_for(loop.sock_recv(sink, 65536), SOON) for _ in range(count)]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from kamtool.errors import ConfigError, ScriptError, StoreError
 from kamtool.modules.sqlops.statement import statement
 from tests.support.host import Host
 from tests.support.server import kamtool, port_of  # noqa: F401
-from tests.support.until import until
+from tests.support.until import SOON, until
 
 MODULES = "".join(
     f'loadmodule "{name}.so"\n'
@@ -77,7 +77,7 @@ def run(kamtool, path, caplog):  # noqa: F811
         _, protocol = await loop.create_datagram_endpoint(Answers, remote_addr=("127.0.0.1", port))
         for number in range(messages):
             protocol.transport.sendto(MESSAGE.format(port=port, number=number, user=user).encode())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(SOON):
             for _ in range(messages):
                 await protocol.inbox.get()
         protocol.transport.close()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kamtool.modules.stun import is_stun, respond
 from kamtool.sip.flow import Address
 from tests.support.server import port_of
+from tests.support.until import SOON
 
 HEAD = b"\x21\x12\xa4\x42" + bytes(range(12))
 HERE = Address("127.0.0.1", 19131)
@@ -76,7 +77,7 @@ async def test_stun_and_sip_share_the_port(kamtool, peer):
     phone.inbox_stun = asyncio.get_running_loop().create_future()
     phone.datagram_received = lambda data, source: phone.inbox_stun.set_result(data)
     phone.wire.sendto(message(1), ("127.0.0.1", port_of(server)))
-    answer = await asyncio.wait_for(phone.inbox_stun, 10)
+    answer = await asyncio.wait_for(phone.inbox_stun, SOON)
     assert answer == respond(message(1), Address("127.0.0.1", phone.port))
     del phone.datagram_received
     phone.send(phone.request("OPTIONS", "sip:x@y"), port_of(server))

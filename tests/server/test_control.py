@@ -10,6 +10,7 @@ import pytest
 from kamtool.errors import RpcError, UsageError
 from kamtool.server import control
 from kamtool.server.rpc import RpcTable
+from tests.support.until import SOON
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ async def asked(served, request):
     """What a stream client gets back for one line."""
     reader, writer = await asyncio.open_unix_connection(str(served.path))
     writer.write(request + b"\n")
-    line = await asyncio.wait_for(reader.readline(), 5)
+    line = await asyncio.wait_for(reader.readline(), SOON)
     writer.close()
     return json.loads(line)
 
@@ -52,7 +53,7 @@ async def test_a_datagram_client_is_answered(served, tmp_path_factory):
         client.bind(str(place))
         client.setblocking(False)
         client.sendto(request("echo", ["a"]), str(served.datagram_path))
-        answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 4096), 5)
+        answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 4096), SOON)
     assert json.loads(answer)["result"] == ["a"]
 
 
@@ -113,9 +114,9 @@ async def test_more_clients_than_allowed_are_turned_away(served, monkeypatch):
     kept = [await asyncio.open_unix_connection(str(served.path)) for _ in range(2)]
     for reader, writer in kept:
         writer.write(request("echo", ["a"]) + b"\n")
-        assert await asyncio.wait_for(reader.readline(), 5)
+        assert await asyncio.wait_for(reader.readline(), SOON)
     reader, writer = await asyncio.open_unix_connection(str(served.path))
-    assert await asyncio.wait_for(reader.read(), 5) == b""
+    assert await asyncio.wait_for(reader.read(), SOON) == b""
     for _, other in [*kept, (reader, writer)]:
         other.close()
 

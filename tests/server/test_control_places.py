@@ -14,6 +14,7 @@ from kamtool.server.admission import Admission
 from kamtool.server.control import ControlSocket
 from kamtool.server.listen import ipv4_addresses, ipv6_addresses
 from kamtool.server.rpc import RpcTable
+from tests.support.until import SOON
 
 CFG = """#!KAMAILIO
 loadmodule "sl.so"
@@ -128,12 +129,12 @@ async def test_a_stranger_is_not_answered_over_tcp(kamtool, free_port):
     server.modules["ctl"].admission = Guest(iter([True, False]))
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
-    assert await asyncio.wait_for(reader.read(1), 10)
+    assert await asyncio.wait_for(reader.read(1), SOON)
     writer.close()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     with suppress(ConnectionResetError):
-        assert await asyncio.wait_for(reader.read(), 10) == b""
+        assert await asyncio.wait_for(reader.read(), SOON) == b""
     writer.close()
 
 
@@ -155,6 +156,6 @@ async def test_a_stranger_is_not_answered_over_udp(kamtool, free_port):
         module.admission = Guest(known)
         for name in (b"stranger", b"friend"):
             client.send(b'{"jsonrpc": "2.0", "method": "core.uptime", "id": "%s"}' % name)
-        answer = await asyncio.wait_for(loop.sock_recv(client, 65536), 10)
+        answer = await asyncio.wait_for(loop.sock_recv(client, 65536), SOON)
     assert b"friend" in answer
     assert next(known, None) is None

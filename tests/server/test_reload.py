@@ -12,6 +12,7 @@ from kamtool.module import available, declaration, find
 from kamtool.script import load
 from kamtool.server.reload import Reloader
 from tests.support.server import MODULES, port_of
+from tests.support.until import SOON
 
 HEAD = "".join(f'loadmodule "{name}.so"\n' for name in ("sl", "tm", "pv", "cfgutils", "maxfwd"))
 
@@ -191,7 +192,7 @@ def marked(mark, hold=300_000):
 
 
 async def until(claim):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SOON):
         while not claim():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

@@ -8,6 +8,7 @@ from kamtool.server.options import Options
 from kamtool.server.server import Server
 from kamtool.sip.flow import Address, Socket
 from tests.support.offline import Offline, request
+from tests.support.until import SOON
 
 COUNT = 500
 MOST = 64
@@ -125,7 +126,7 @@ async def test_the_loop_reads_between_two_parts(tmp_path):
         server.transactions = SimpleNamespace(sweep=part)
         loop.call_soon(other)
         server._sweep_some()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(SOON):
             await ended.wait()
     finally:
         server.transactions = real

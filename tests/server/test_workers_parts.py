@@ -15,6 +15,7 @@ from kamtool.server.workers_dispatch import CALL_ID, flat, unflat
 from kamtool.server.workers_link import Link
 from kamtool.server.workers_rpc import added, joined
 from kamtool.sip.flow import Address, Flow
+from tests.support.until import SOON
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ async def heard(link, topic, count):
             done.set()
 
     link.on(topic, take)
-    await asyncio.wait_for(done.wait(), 20)
+    await asyncio.wait_for(done.wait(), SOON)
     return letters
 
 
@@ -118,7 +119,7 @@ async def test_a_worker_that_begins_takes_news_and_keeps_work_until_it_has(links
     links[1].hold()
     links[0].send(1, "work", "message")
     links[0].send(1, "news", "contact")
-    await asyncio.wait_for(done.wait(), 20)
+    await asyncio.wait_for(done.wait(), SOON)
     assert heard_now == ["contact"]
     links[1].open()
     assert heard_now == ["contact", "message"]

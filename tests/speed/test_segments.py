@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kamtool.speed import segments
+from tests.support.until import SOON
 
 HERE, THERE = ("127.0.0.1", 1), ("127.0.0.1", 2)
 
@@ -37,7 +38,7 @@ class Pair:
         self.here, self.there = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
         self.there.bind(("127.0.0.1", 0))
         self.there.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        self.there.settimeout(10)
+        self.there.settimeout(SOON)
         self.target = self.there.getsockname()
         if not segments.supported(self.here):
             pytest.skip("this kernel sends no segments")

@@ -10,6 +10,8 @@ from contextlib import suppress
 
 import pytest
 
+from tests.support.until import SOON
+
 CONFIG = """\
 sip_listen {listen}
 ctrl_tcp_listen 127.0.0.1:{control}
@@ -137,7 +139,7 @@ class Baresip:
         """The place in the list of events where the next one will stand."""
         return len(self.events)
 
-    async def hears(self, *types, since=0, limit=30):
+    async def hears(self, *types, since=0, limit=SOON):
         """Wait for an event of one of the types, e.g. REGISTER_OK, CALL_ESTABLISHED, and return it."""
 
         def found():
@@ -170,7 +172,7 @@ class Baresip:
             with suppress(OSError):
                 await self.tell("quit")
             try:
-                await asyncio.wait_for(self._process.wait(), 5)
+                await asyncio.wait_for(self._process.wait(), 10)
             except TimeoutError:
                 self._process.kill()
                 await self._process.wait()

@@ -5,6 +5,7 @@ import socket
 import pytest
 
 from tests.support.terminal import Terminal
+from tests.support.until import SOON
 
 CFG = """#!KAMAILIO
 loadmodule "sl.so"
@@ -52,7 +53,7 @@ class Phone:
     def __init__(self, port):
         self.socket, self.port, self.number = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), port, 0
         self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(20)
+        self.socket.settimeout(SOON)
 
     def __enter__(self):
         return self

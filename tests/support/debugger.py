@@ -7,6 +7,7 @@ import pytest_asyncio
 from kamtool.debug.commands import Commands
 from kamtool.debug.session import Session
 from tests.support.server import MODULES
+from tests.support.until import SOON
 
 CFG = (
     MODULES
@@ -48,7 +49,7 @@ class Debugger:
     async def ask(self, command, **arguments):
         return await self.commands.run(command, arguments)
 
-    async def told(self, name, within=10):
+    async def told(self, name, within=SOON):
         """The facts of the next event of that name; others before it are skipped."""
         async with asyncio.timeout(within):
             while True:

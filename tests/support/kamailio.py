@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from tests.support.until import SOON
+
 CFG = """
 #!KAMAILIO
 debug=2
@@ -66,7 +68,7 @@ class Launched:
             raise
 
     def _wait(self, up):
-        end = time.monotonic() + 30
+        end = time.monotonic() + SOON
         while not up():
             assert self.process.poll() is None, self.told()
             assert time.monotonic() < end, self.told()
@@ -125,7 +127,7 @@ class Kamailio:
         """Send one request over UDP and return the answer as text; `{port}` in it is our own port."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
             ours.bind(("127.0.0.1", 0))
-            ours.settimeout(10)
+            ours.settimeout(SOON)
             text = text.replace("{port}", str(ours.getsockname()[1])).strip("\n").replace("\n", "\r\n")
             ours.sendto(text.encode() + b"\r\n\r\n", ("127.0.0.1", self.port))
             return ours.recv(65536).decode()

@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from tests.support.baresip import write_tone
+from tests.support.until import SOON
 
 CONFIG = """\
 [sip]
@@ -84,7 +85,7 @@ class Linphone:
         """The place in its output where the next thing will stand."""
         return len(self.text)
 
-    async def says(self, pattern, since=0, limit=30):
+    async def says(self, pattern, since=0, limit=SOON):
         """Wait until its output matches."""
 
         def found():

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from tests.support.until import SOON
+
 KAMTOOL = [sys.executable, "-m", "kamtool.cli.main"]
 
 
@@ -57,7 +59,7 @@ class Served:
         done = self.cli("user", "add", name, "--password-stdin", text_in=password + "\n")
         assert done.returncode == 0, done.stderr
 
-    def end(self, number=signal.SIGTERM, limit=20):
+    def end(self, number=signal.SIGTERM, limit=SOON):
         """Send a signal, wait for the end, return the exit code (negative: killed by that signal)."""
         if self.process.poll() is None:
             self.process.send_signal(number)

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from kamtool.modules.rtpengine import bencode
+from tests.support.until import SOON
 
 RELAYED = "v=0\r\no=- 1 1 IN IP4 9.9.9.9\r\ns=-\r\nc=IN IP4 9.9.9.9\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n"
 
@@ -79,7 +80,7 @@ class Daemon:
             ],
             stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        end = time.monotonic() + 20
+        end = time.monotonic() + SOON
         while self.ask({"command": "ping"}) != {"result": "pong"}:
             assert self.process.poll() is None, self.said()
             assert time.monotonic() < end, self.said()
@@ -102,7 +103,7 @@ class Daemon:
     def stop(self):
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(20)
+            self.process.wait(SOON)
         self.log.close()
 
 

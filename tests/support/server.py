@@ -11,9 +11,7 @@ from kamtool.server.server import Server
 from kamtool.sip.flow import Address, Socket
 from kamtool.sip.framing import Framer
 from kamtool.sip.message import parse
-
-SOON = 10.0
-"""Generous: a test that waits so long has failed."""
+from tests.support.until import SOON
 
 MODULES = """#!KAMAILIO
 loadmodule "tm.so"

@@ -14,6 +14,7 @@ from contextlib import suppress
 from prompt_toolkit.utils import get_cwidth
 
 from tests.support.process import KAMTOOL
+from tests.support.until import SOON
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|\r")
 _PIECE = re.compile(r"\x1b\[(?P<args>[0-9;?]*)(?P<end>[a-zA-Z])|\x1b\].*?\x07|\x1b[=>78]|(?P<c>.)", re.DOTALL)
@@ -116,7 +117,7 @@ class Terminal:
         self.text += text
         self.glass.feed(text)
 
-    def until(self, wish, limit=30):
+    def until(self, wish, limit=SOON):
         """Read until `wish` has been written; what came up to then, without escapes."""
         end = time.monotonic() + limit
         while wish not in ESCAPES.sub("", self.text):
@@ -124,14 +125,14 @@ class Terminal:
         shown, self.text = ESCAPES.sub("", self.text), ""
         return shown
 
-    def shows(self, *wishes, limit=30):
+    def shows(self, *wishes, limit=SOON):
         """Read until every one of `wishes` stands on the screen; its rows."""
         self.when(
             lambda: all(any(wish in line for line in self.glass.lines) for wish in wishes), wishes, limit
         )
         return self.glass.lines
 
-    def when(self, holds, wish="what is waited for", limit=30):
+    def when(self, holds, wish="what is waited for", limit=SOON):
         """Read until this holds."""
         end = time.monotonic() + limit
         while not holds():
@@ -140,7 +141,7 @@ class Terminal:
             except AssertionError as error:
                 raise AssertionError("\n".join([str(error)[:200], *self.glass.lines])) from None
 
-    def ends(self, keys=b"", limit=30):
+    def ends(self, keys=b"", limit=SOON):
         """Its exit code; what it still writes is read away. `keys` are pressed until it heeds them."""
         end = time.monotonic() + limit
         while self.process.poll() is None and time.monotonic() < end:

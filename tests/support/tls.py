@@ -10,6 +10,7 @@ from kamtool.sip.framing import Framer
 from kamtool.sip.message import parse
 from kamtool.tools.tls_authority import Authority
 from tests.support.server import MODULES, Peer
+from tests.support.until import SOON
 
 BASE = "enable_tls=yes\n" + MODULES.removeprefix("#!KAMAILIO\n") + 'loadmodule "tls.so"\n'
 SOCKETS = (("udp", "127.0.0.1"), ("tcp", "127.0.0.1"), ("tls", "127.0.0.1"))
@@ -63,7 +64,7 @@ class TlsPeer(Peer):
 
     async def connect(self, port, context, name="sip.example.com"):
         reader, self.writer = await asyncio.open_connection(
-            self.host, port, ssl=context, server_hostname=name, ssl_handshake_timeout=10
+            self.host, port, ssl=context, server_hostname=name, ssl_handshake_timeout=SOON
         )
         self.port = self.writer.get_extra_info("sockname")[1]
         self.tasks.append(asyncio.ensure_future(self._read(reader)))

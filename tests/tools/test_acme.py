@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from kamtool.cli.tls import command
+from tests.support.until import SOON
 
 
 def decode(text):
@@ -121,7 +122,7 @@ class Stand:
         self.status = "invalid"
         try:
             place = f"http://127.0.0.1:{self.challenge_port}/.well-known/acme-challenge/{self.token}"
-            with urllib.request.urlopen(place, timeout=10) as answer:
+            with urllib.request.urlopen(place, timeout=SOON) as answer:
                 if answer.read().decode() == f"{self.token}.{thumbprint}":
                     self.status = "valid"
         except OSError:

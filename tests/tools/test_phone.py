@@ -9,6 +9,7 @@ from kamtool.sip import build, digest
 from kamtool.sip.flow import Address
 from kamtool.sip.message import parse
 from kamtool.tools.phone import Phone
+from tests.support.until import SOON
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ async def test_a_call_rings_is_answered_and_ends(pair):
     call = await alice.invite(f"sip:bob@{bob.wire.local}")
     assert [response.status async for response in call] == [180, 200]
     incoming = await bob.calls.get()
-    await asyncio.wait_for(incoming.established.wait(), 5)
+    await asyncio.wait_for(incoming.established.wait(), SOON)
     assert (await call.bye()).status == 200
     assert (await bob.requests.get()).method == "BYE"
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.until import SOON
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "../shared/testdata/torture"
 CASES = json.loads((FOLDER / "expectations.json").read_text()) if FOLDER.is_dir() else {}
@@ -192,7 +194,7 @@ async def test_an_odd_status_line_from_the_far_side(relay, recorder, injected):
     peer = Peer(relay.transport, relay.port)
     uri = "sip:callee@example.com"
     await peer.send(plain_request("INVITE", uri, uri, secrets.token_hex(8)))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SOON):
         await recorder.arrived.wait()
     shown = re.escape(injected["status_line"].encode())
     heard = await peer.hears(rb"^" + shown + rb"\r\n", 10 if injected["expect"] == "relayed" else 0.5)

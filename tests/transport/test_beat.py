@@ -11,6 +11,7 @@ from kamtool.transport import beat as beats
 from kamtool.transport.beat import Beat
 from kamtool.transport.udp import UdpSocket
 from kamtool.transport.udp_options import UdpOptions
+from tests.support.until import SOON
 
 
 class Clock:
@@ -100,7 +101,7 @@ async def pair():
 
 
 async def until(condition):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(SOON):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
@@ -108,7 +109,7 @@ async def until(condition):
 async def at_a_beat(there, received, peer):
     """Send until the socket is read at a beat; how many were sent."""
     sent = 0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(SOON):
         while there._next_beat is None:
             sent += 1
             peer.send(b"%d" % sent * 8)

@@ -11,7 +11,6 @@ from kamtool.script import load
 from kamtool.server.options import Options
 from kamtool.server.server import Server
 from kamtool.sip.flow import Address, Socket
-
 from tests.support.ports import OURS
 
 from .cfg import text_of

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from tests.support.ports import OURS
+from tests.support.until import SOON
 
 CFG = """#!KAMAILIO
 debug=2
@@ -82,7 +83,7 @@ class Running:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
             ours.settimeout(0.2)
             ours.connect(("127.0.0.1", self.port))
-            end = time.monotonic() + 30
+            end = time.monotonic() + SOON
             while time.monotonic() < end:
                 assert self.process.poll() is None, (self.folder / "log").read_text()
                 try:

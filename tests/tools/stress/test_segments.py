@@ -10,6 +10,7 @@ from kamtool.tools.stress import endpoint
 from kamtool.tools.stress.endpoint import open_udp
 from kamtool.tools.stress.pieces import Setting
 from kamtool.tools.stress.schedule import Load
+from tests.support.until import SOON
 from tests.tools.stress.standin import StandIn
 from tests.tools.stress.test_engine import KEYS, drive
 
@@ -23,7 +24,7 @@ def message(call, method, size=100):
 def pair():
     there = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     there.bind(("127.0.0.1", 0))
-    there.settimeout(10)
+    there.settimeout(SOON)
     here = open_udp(Address("127.0.0.1", 0), Address(*there.getsockname()))
     here.segment()
     yield here, there

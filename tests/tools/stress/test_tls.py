@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.until import SOON
+
 pytestmark = pytest.mark.live
 
 ROOT = Path(__file__).parents[3]
@@ -76,7 +78,7 @@ def test_calls_and_sockets_over_connections(certificate, tmp_path, free_port, tr
         return json.loads(report.read_text())
 
     try:
-        end = time.monotonic() + 30
+        end = time.monotonic() + SOON
         while not listening(port):
             assert callee.poll() is None, callee.stderr.read()
             assert time.monotonic() < end

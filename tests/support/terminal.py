@@ -1,5 +1,6 @@
 """A program at a pseudo-terminal, and what its screen shows."""
 
+import codecs
 import fcntl
 import os
 import pty
@@ -18,6 +19,7 @@ from tests.support.until import SOON
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|\r")
 _PIECE = re.compile(r"\x1b\[(?P<args>[0-9;?]*)(?P<end>[a-zA-Z])|\x1b\].*?\x07|\x1b[=>78]|(?P<c>.)", re.DOTALL)
+_HALF = re.compile(r"\x1b(?:\[[0-9;?]*|\][^\x07]*)?\Z")
 
 
 class Glass:
@@ -27,10 +29,13 @@ class Glass:
         self.columns, self.rows = columns, rows
         self.cells = [[(" ", "")] * columns for _ in range(rows)]
         self.x = self.y = 0
-        self.style = ""
+        self.style = self.begun = ""
 
     def feed(self, text):
-        """What the program wrote."""
+        """What the program wrote; an escape of which the end has not come yet waits for it."""
+        text, self.begun = self.begun + text, ""
+        if half := _HALF.search(text):
+            text, self.begun = text[: half.start()], half.group()
         for found in _PIECE.finditer(text):
             if found["end"]:
                 self._control(found["args"], found["end"])
@@ -86,6 +91,16 @@ class Glass:
         return ["".join(c for c, _ in row).rstrip() for row in self.cells]
 
 
+def _raw_place(text, count):
+    """Where so many characters of the text are over, its escapes not counted."""
+    shown = at = 0
+    for found in ESCAPES.finditer(text):
+        if shown + found.start() - at >= count:
+            break
+        shown, at = shown + found.start() - at, found.end()
+    return at + count - shown
+
+
 class Terminal:
     """A program at a pseudo-terminal, of 80x24 unless another size is given."""
 
@@ -98,7 +113,7 @@ class Terminal:
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )  # fmt: skip
         os.close(child)
-        self.text = ""
+        self.text, self.decoder = "", codecs.getincrementaldecoder("utf-8")("replace")
         self.glass = Glass(columns, rows)
 
     def type(self, line):
@@ -111,19 +126,20 @@ class Terminal:
         ready, _, _ = select.select([self.fd], [], [], max(end - time.monotonic(), 0))
         assert ready, f"{wish!r} was not shown:\n{ESCAPES.sub('', self.text)[-3000:]}"
         try:
-            text = os.read(self.fd, 65536).decode("utf-8", "replace")
+            text = self.decoder.decode(os.read(self.fd, 65536))
         except OSError:
             raise AssertionError(f"it ended before {wish!r}:\n{self.text[-3000:]}") from None
         self.text += text
         self.glass.feed(text)
 
     def until(self, wish, limit=SOON):
-        """Read until `wish` has been written; what came up to then, without escapes."""
+        """Read until `wish` has been written; all up to there, without escapes. What comes after it stays."""
         end = time.monotonic() + limit
-        while wish not in ESCAPES.sub("", self.text):
+        while (place := (shown := ESCAPES.sub("", self.text)).find(wish)) < 0:
             self._read(end, wish)
-        shown, self.text = ESCAPES.sub("", self.text), ""
-        return shown
+        place += len(wish)
+        self.text = self.text[_raw_place(self.text, place) :]  # the escapes too: the last may be here in part
+        return shown[:place]
 
     def shows(self, *wishes, limit=SOON):
         """Read until every one of `wishes` stands on the screen; its rows."""

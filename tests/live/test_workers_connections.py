@@ -11,8 +11,7 @@ import pytest
 from kamtool.store.migrate import migrate
 from tests.support.server import SOON, port_of
 from tests.support.tls import client_context, tls_cfg
-from tests.support.until import until
-from tests.support.workers import CFG, cfg_file, one_for_each, register, worker_of, worker_pids
+from tests.support.workers import CFG, cfg_file, one_for_each, register, successor, worker_of
 
 pytestmark = pytest.mark.live
 
@@ -161,9 +160,8 @@ async def test_a_connection_that_died_with_its_worker_leads_to_nobody_else(serve
     phone = await on(victim, peer, server.port)
     await register(phone, server.port, "bob")
     os.kill(victim, signal.SIGKILL)
-    await phone.closed.wait()
-    await until(lambda: server.cli("rpc", "core.psx").returncode == 0)
-    (heir,) = set(worker_pids(server)) - {witness}
+    await asyncio.wait_for(phone.closed.wait(), SOON)
+    heir = await successor(server, victim, {witness})
     stranger = await on(heir, peer, server.port)
     for call_id in call_ids("dead"):
         caller = callers[witness]

@@ -11,3 +11,10 @@ async def until(condition, seconds=SOON):
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+async def eventually(ask, seconds=SOON):
+    """Ask again until `await ask()` is true; TimeoutError after so many seconds."""
+    async with asyncio.timeout(seconds):
+        while not await ask():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)

@@ -2,6 +2,8 @@
 
 import json
 
+from tests.support.until import until
+
 CFG = """#!KAMAILIO
 loadmodule "tm.so"
 loadmodule "sl.so"
@@ -55,6 +57,22 @@ def worker_pids(server):
     done = server.cli("rpc", "-o", "json", "core.psx")
     assert done.returncode == 0, done.stderr
     return [row["PID"] for row in json.loads(done.stdout)[1:]]
+
+
+async def successor(server, victim, others):
+    """The process that runs in the place of a worker that was killed, once it does; `others` are the rest."""
+    found = set()
+
+    def is_there():
+        done = server.cli("rpc", "-o", "json", "core.psx")
+        found.clear()
+        if done.returncode == 0:
+            found.update(row["PID"] for row in json.loads(done.stdout)[1:])
+        return victim not in found and len(found) == len(others) + 1
+
+    await until(is_there)
+    (heir,) = found - set(others)
+    return heir
 
 
 async def worker_of(peer, port):

@@ -9,6 +9,7 @@ from kamtool.module import Module, Param
 from kamtool.modules.topoh.code import Code
 from kamtool.modules.topoh.hooks import Ours, excepted, read
 from kamtool.modules.topoh.masks import Marks, Masks
+from kamtool.modules.topoh.quick import quick_masks
 from kamtool.sip.flow import Flow
 from kamtool.speed import split_uri
 
@@ -83,11 +84,14 @@ class Topoh(Module):
             self.callid_prefix.encode(),
             bool(self.mask_callid),
         )
-        self._masks = Masks(Code(self.mask_key), marks, Ours(server))
+        code, ours = Code(self.mask_key), Ours(server)
+        self._masks, self._quick = Masks(code, marks, ours), quick_masks(code, marks, ours)
         server._receive.arriving = self._arriving
         server.transports.leaving = self._leaving
 
     def _arriving(self, data: bytes, flow: Flow) -> bytes:
+        if self._quick is not None and (done := self._quick.arrived(data)) is not None:
+            return done
         msg = read(data)
         return data if msg is None else self._masks.arrived(msg)
 
@@ -99,5 +103,7 @@ class Topoh(Module):
                 return b""
             if self.event_mode & 1 and OUTGOING in routes and excepted(server, OUTGOING, data, flow):
                 return data
+        if self._quick is not None and (done := self._quick.leaving(data)) is not None:
+            return done
         msg = read(data)
         return data if msg is None else self._masks.leaving(msg)

@@ -50,7 +50,7 @@ class Code:
     """Text to and from what may stand in a parameter or a Call-ID."""
 
     def __init__(self, key: str) -> None:
-        own = (alphabet(key) + PAD).encode()
+        self.letters = own = (alphabet(key) + PAD).encode()
         self._to = bytes.maketrans(STANDARD, own)
         self._from = bytes.maketrans(own, STANDARD)
 

@@ -17,9 +17,9 @@ def read(target):
 
 
 def write(target, inputs, limit_bytes):
-    """Keep the shortest inputs, each once, as long as they fit."""
-    lines, size = [], 0
-    for data in sorted(set(inputs), key=lambda data: (len(data), data)):
+    """Keep what was kept before, then the shortest of the others, each once, as long as they fit."""
+    lines, size, before = [], 0, set(read(target))
+    for data in sorted(before.union(inputs), key=lambda data: (data not in before, len(data), data)):
         line = b64encode(data).decode() + "\n"
         if (size := size + len(line)) > limit_bytes:
             break

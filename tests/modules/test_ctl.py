@@ -81,6 +81,15 @@ def test_a_malformed_request_is_refused(octets):
         binrpc.decode(bytes.fromhex(octets))
 
 
+def test_a_number_without_end_is_refused():
+    """Found by fuzzing: as a fraction it was larger than a float can be."""
+    body = b"\x91\x08core.ps\0\xa2" + (200).to_bytes(2) + 200 * b"\xff"
+    packet = b"\xa1\x03" + bytes((len(body),)) + b"\1\2\3\4" + body
+    assert binrpc.packet_size(packet) == len(packet)
+    with pytest.raises(RpcError, match="200 octets"):
+        binrpc.decode(packet)
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_request_or_refused(data):
     try:

@@ -24,6 +24,8 @@ MAGIC = 0xA1
 REQUEST, REPLY, FAULT = 0, 1, 3
 INT, STR, DOUBLE, STRUCT, ARRAY, AVP, BYTES = range(7)
 DEEPEST = 32
+WIDEST = 8
+"""Octets of a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ def _records(data: bytes, at: int) -> Iterator[Any]:
             raise RpcError(400, "a record is cut short")
         value, at = data[at : at + size], at + size
         if kind in (INT, DOUBLE):
+            if size > WIDEST:
+                raise RpcError(400, f"a number of {size} octets")
             number = int.from_bytes(value, signed=size in (4, 8))
             yield number if kind == INT else number / 1000
         elif kind in (STR, BYTES):

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sqlite3
+from zlib import crc32
 
 import pytest
 
@@ -171,15 +172,17 @@ async def test_a_worker_that_is_killed_is_replaced_and_the_calls_of_the_others_g
     await register(phone, server.port, "bob")
     for user in range(50):
         await register(phone, server.port, f"u{user}")
-    victim = next(pid for pid in callers if pid != rows(server, "core.psx")[1]["PID"])
+    victim = worker_pids(server)[1]
     running = []
-    for number, (pid, caller) in enumerate(callers.items()):
-        caller.send(invite(caller, "bob", f"kill{number}"), server.port)
+    calls = ("kill5", "kill0", "kill2")
+    assert [crc32(call_id.encode()) % SIZE for call_id in calls] == [0, 1, 2], "whose they are"
+    for caller, call_id in zip(callers.values(), calls, strict=True):
+        caller.send(invite(caller, "bob", call_id), server.port)
         await caller.expect("100")
         at_phone = await phone.expect("INVITE")
         phone.send(phone.answer(at_phone, 180), server.port)  # it is not sent again, and waits two minutes
         await caller.expect("180")
-        if pid != victim:
+        if call_id != "kill0":
             running.append((caller, at_phone))
     os.kill(victim, signal.SIGKILL)
     await successor(server, victim, set(callers) - {victim})

@@ -16,6 +16,8 @@ class Host(Protocol):
     """What every module may ask of the server that runs it; `kamtool.server.server.Server` is one."""
 
     modules: dict[str, Module]
+    quirks: bool
+    """Whether Kamailio's ways are wanted also where they break an RFC (KAMTOOL_QUIRKS)."""
     own_uris: dict[str, bool]
     """Of some URIs, by their text, whether they mean us; emptied when that may have changed."""
 

@@ -114,14 +114,18 @@ class Sl(Module):
 
     @function("sl_reply_error", routes=REQUEST_ROUTE)
     def sl_reply_error(self, ctx: Context) -> bool:
-        """Answer with what went wrong last: 477 or 478 after a t_relay that failed, else 500."""
-        tx = ctx.transaction
-        code = tx.error if tx is not None and tx.error else 500
+        """Answer with what went wrong last: 477 or 478 after a t_relay that failed, else 500.
+
+        With KAMTOOL_QUIRKS as Kamailio does: any statement after the t_relay makes it 500, and the
+        transaction answers once more when the route has ended.
+        """
+        tx, quirks = ctx.transaction, self.server.quirks
+        code = tx.error if tx is not None and tx.error and (ctx.rc < 0 or not quirks) else 500
         reason = ERRORS.get(code, "I'm terribly sorry, server error occurred (1/SL)")
         self._host.count("sl:sent_err_replies")
-        if tx is not None:
-            return self._host.replies.stateful(tx, code, reason)
-        return self._host.replies.stateless(ctx, code, reason)
+        if tx is None or quirks:
+            return self._host.replies.stateless(ctx, code, reason)
+        return self._host.replies.stateful(tx, code, reason)
 
     @function("sl_forward_reply", routes=ONREPLY_ROUTE)
     def sl_forward_reply(self, ctx: Context, code: str = "", reason: str = "") -> bool:

@@ -29,7 +29,7 @@ def pending(ctx: Context, start: int, end: int) -> bytes:
 def put(ctx: Context, start: int, end: int, text: bytes) -> None:
     """Queue a replacement of a span; a second one for the same span takes the place of the first.
 
-    Kamailio applies both and sends `sip:x@ychanged`; nobody can want that.
+    Kamailio applies both and sends `sip:x@ychanged`: see kamtool.script.quirks.
     """
     for place, (edit_start, edit_end, queued) in enumerate(ctx.edits):
         if edit_start == start and edit_end == end and start != end:

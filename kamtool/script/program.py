@@ -25,7 +25,7 @@ from kamtool.script.parser import Parser
 from kamtool.script.preprocess import Preprocessor
 from kamtool.script.rehearsal import rehearse
 from kamtool.script.scope import Scope
-from kamtool.script.settings import Settings
+from kamtool.script.settings import QUIRKS, Settings
 from kamtool.script.source import Source, Text, read
 from kamtool.script.walk import walk
 
@@ -130,7 +130,9 @@ class Script:
 
     @property
     def reads_rc(self) -> bool:
-        """Whether `$rc` stands anywhere, be it in a string or a comment."""
+        """Whether `$rc` stands anywhere, be it in a string or a comment; sl asks for it with the quirks."""
+        if self.settings.quirks:
+            return True
         defines = (value for value in self.defines.values() if value)
         return any(_RC.search(text) for text in (*self.text.files.values(), *defines))
 
@@ -262,6 +264,7 @@ def _read(first: Source, parser: Parser, lexer: Lexer, findings: _Findings) -> S
     if findings.held["error"]:
         return None
     defines = dict(preprocessor.defines)
+    checker.settings.quirks = QUIRKS in defines
     script = Script(first.name, items, checker.settings, checker.scope, defines, Text(lexer.files))
     rehearse(script, findings.report)
     return script

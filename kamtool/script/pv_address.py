@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import ScriptError
 from kamtool.module import Value, pv
-from kamtool.script import edits, uri_text
+from kamtool.script import edits, quirks, uri_text
 from kamtool.script.address_text import AddressText, address
 from kamtool.script.uri_text import UriText
 from kamtool.script.values import length, to_octets, to_str
@@ -50,13 +50,23 @@ def set_uri(ctx: Context, name: str, value: Value) -> None:
     if value is None:
         return
     start, found = _spans(ctx, name)
-    edits.put(ctx, start + found.uri_start, start + found.uri_end, to_octets(to_str(value)))
+    begin, end = start + found.uri_start, start + found.uri_end
+    text = to_octets(to_str(value))
+    if ctx.host.quirks:
+        quirks.assign(ctx, name, begin, end, (begin, end, text))
+    else:
+        edits.put(ctx, begin, end, text)
 
 
 def set_uri_part(ctx: Context, name: str, **changes: Any) -> None:
-    """Queue a changed part of the header's URI, on top of what is queued for it already."""
+    """Queue a changed `user` or `host` of the header's URI, on top of what is queued for it already."""
     start, found = _spans(ctx, name)
     begin, end = start + found.uri_start, start + found.uri_end
+    if ctx.host.quirks:
+        for part, value in changes.items():
+            edit = quirks.PARTS[part](ctx.msg.data[begin:end], begin, to_octets(to_str(value)))
+            quirks.assign(ctx, name, begin, end, edit)
+        return
     current = uri_text.need(edits.pending(ctx, begin, end).decode("utf-8", "surrogateescape"))
     edits.put(ctx, begin, end, to_octets(str(current._replace(**changes))))
 
@@ -68,6 +78,11 @@ def set_display(ctx: Context, name: str, value: Value) -> None:
     data = ctx.msg.data
     if data[start + found.uri_start - 1 : start + found.uri_start] == b"<":
         begin, end = start, start + found.uri_start - 1
+        if ctx.host.quirks:
+            place = data.index(found.name.encode("latin-1"), begin) if found.name else end
+            text += b"" if found.name else b" "
+            quirks.assign(ctx, f"{name}.name", begin, end, (place, place + len(found.name), text))
+            return
         edits.put(ctx, begin, end, b" " + (text + b" " if text else b""))
     else:
         begin, end = start + found.uri_start, start + found.uri_end

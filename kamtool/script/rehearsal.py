@@ -23,6 +23,7 @@ class Stage:
     def __init__(self, script: Script) -> None:
         self.script = script
         self.settings = script.settings
+        self.quirks = script.settings.quirks
         self.modules: dict[str, Module] = {}
         self.stats: dict[str, int] = {}
         self.own_uris: dict[str, bool] = {}

@@ -220,6 +220,8 @@ NEGATED = {"disable_tls": "enable_tls", "tls_disable": "enable_tls"}
 
 NAMES = frozenset(PARAMETERS) | frozenset(ALIASES) | frozenset(NEGATED)
 
+QUIRKS = "KAMTOOL_QUIRKS"
+"""What a cfg, or -A, defines to have Kamailio's ways also where they break an RFC."""
 UNBUILT = ("sctp",)
 """Transports that a cfg may name for its sockets and that are left out: no kernel here has had them."""
 
@@ -236,6 +238,8 @@ class Settings:
     custom: dict[str, dict[str, int | str]] = field(default_factory=dict)
     """Values of custom parameters by group (`group[1]` for an instance) and name; `cfg.set` changes them."""
     described: dict[str, Custom] = field(default_factory=dict)
+    quirks: bool = False
+    """Whether Kamailio's ways are wanted also where they break an RFC: the cfg defines KAMTOOL_QUIRKS."""
 
     def __getitem__(self, name: str) -> int | str:
         """The value of a global parameter, or its default."""

@@ -163,7 +163,7 @@ class Answering:
         replies = self.server.replies
         if number < 0:
             replies.stateful(tx, 500, "Server Internal Error")
-        elif tx.method != "INVITE" and tx.branches[number].status == 408:
+        elif tx.method != "INVITE" and tx.branches[number].status == 408 and not self.server.quirks:
             # RFC 4320 §4.2: no 408 to any request but INVITE, for its client has given up at the same time.
             tx.status = 408
             self.server.transactions.dropped(tx)

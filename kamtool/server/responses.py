@@ -212,7 +212,7 @@ class Responses(Answering):
         if status < 200:
             if client.status < 200:
                 client.status = status
-            if tx.method != "INVITE" and status > 100:
+            if tx.method != "INVITE" and status > 100 and not self.server.quirks:
                 return  # RFC 4320 §4.1: no provisional response but 100 to any other request
             if (status > 100 or self.relay_100) and tx.status < 200:
                 self._send(tx, status, speed.relay(msg, edits))

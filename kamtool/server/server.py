@@ -78,6 +78,7 @@ class Server:
         self.script = script
         self.options = options or Options()
         self.settings = script.settings
+        self.quirks = script.settings.quirks
         self._stats: dict[str, int] = Stats()
         self._tallies: list[Tally] = []
         self.tasks = Tasks()
@@ -232,6 +233,7 @@ class Server:
 
     def settings_changed(self) -> None:
         """Other settings are in force: what was made from the old ones is made anew."""
+        self.quirks = self.settings.quirks
         self.replies.server_line = b""
         self._header()
         self.myself.set_aliases(listen.aliases_of(self.settings))

@@ -59,3 +59,19 @@ def test_the_installed_kamailio_still_answers_as_recorded(family, tmp_path):
             again = asyncio.run(ask_kamailio({name: SCENARIOS[name]}, family, tmp_path))[name]
             found = difference(THEIRS[name], again)
             assert not found, f"{name}\n{found}"
+
+
+QUIRKS = (
+    "nobody_answers_a_message",
+    "the_2xx_of_a_message_after_its_time",
+    "a_provisional_answer_to_a_message",
+    "an_unresolvable_next_hop",
+)
+
+
+@pytest.mark.parametrize("name", QUIRKS)
+def test_with_the_quirks_it_is_so_where_an_rfc_says_otherwise(name):
+    family = SCENARIOS[name][0]
+    define = "#!define KAMTOOL_QUIRKS\n"
+    found = asyncio.run(ask_kamtool({name: SCENARIOS[name]}, family, define))[name]
+    assert not difference(THEIRS[name], found)

@@ -9,6 +9,7 @@ import importlib.util
 import json
 import shlex
 import tempfile
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -52,11 +53,21 @@ def runner():
 def test_kamtool_does_what_kamailio_does(case, runner, monkeypatch, request):
     if case["id"] in ON_PURPOSE:
         request.applymarker(pytest.mark.xfail(strict=True, reason=ON_PURPOSE[case["id"]]))
+    compare(case, runner, monkeypatch)
+
+
+@pytest.mark.parametrize("case", [case for case in cases() if case["id"] in ON_PURPOSE], ids=itemgetter("id"))
+def test_with_the_quirks_it_does_so_where_an_rfc_says_otherwise(case, runner, monkeypatch):
+    compare(case, runner, monkeypatch, "-A KAMTOOL_QUIRKS")
+
+
+def compare(case, runner, monkeypatch, more=""):
+    """Run a case as the runner does, `more` on the command line of the server."""
     with tempfile.TemporaryDirectory(prefix="kt-") as folder:  # short: it holds a socket
         monkeypatch.setenv("KAMTOOL_DB", f"{folder}/kamtool.db")
         serve = f"{shlex.join(map(str, KAMTOOL))} serve"
         options = argparse.Namespace(
-            server=f"{serve} -s {folder}/control.sock -DD -E -f {{cfg}} {{args}}",
+            server=f"{serve} -s {folder}/control.sock -DD -E {more} -f {{cfg}} {{args}}",
             check=f"{serve} -c -f {{cfg}} {{args}}",
             tmp=folder, start_timeout=30, verbose=False,
         )  # fmt: skip

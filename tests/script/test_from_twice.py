@@ -1,7 +1,7 @@
 """A part of From or To that is assigned more than once: the last assignment wins, and what stands is a URI.
 
 Kamailio 5.6.3 queues every assignment as a text of its own and sends all of them, one behind the other. Most
-of what comes of that is no URI (RFC 3261 §25.1), as the last column shows, so this is not imitated.
+of what comes of that is no URI (RFC 3261 §25.1), as the last column shows: only KAMTOOL_QUIRKS does it.
 """
 
 import pytest
@@ -40,8 +40,8 @@ ONCE = [
 ]
 
 
-def from_after(script, who, assignments):
-    run = script(f"request_route {{ {assignments} }}")
+def from_after(script, who, assignments, before=""):
+    run = script(f"{before}request_route {{ {assignments} }}")
     ctx = run.context(MESSAGE.format(who=who))
     run(ctx=ctx)
     return parse(applied(ctx)).header("From").removesuffix(";tag=1")
@@ -55,3 +55,36 @@ def test_the_last_assignment_wins(script, who, assignments, leaves, theirs):
 @pytest.mark.parametrize(("who", "assignments", "leaves"), ONCE)
 def test_parts_assigned_once_leave_as_they_leave_kamailio(script, who, assignments, leaves):
     assert from_after(script, who, assignments) == leaves
+
+
+QUIRKS = "#!define KAMTOOL_QUIRKS\n"
+
+
+@pytest.mark.parametrize(("who", "assignments", "ours", "leaves"), TWICE)
+def test_with_the_quirks_all_assignments_leave_as_they_leave_kamailio(script, who, assignments, ours, leaves):
+    assert from_after(script, who, assignments, QUIRKS) == leaves != ours
+
+
+@pytest.mark.parametrize(("who", "assignments", "leaves"), ONCE)
+def test_with_the_quirks_one_assignment_is_nothing_else(script, who, assignments, leaves):
+    assert from_after(script, who, assignments, QUIRKS) == leaves
+
+
+def test_with_the_quirks_an_applied_assignment_is_no_more_in_the_way(script):
+    apply = '$fU = "u"; msg_apply_changes(); $fU = "v";'
+    assert from_after(script, USER, apply, f'{QUIRKS}loadmodule "textopsx.so"\n') == (
+        '"Bob" <sip:v@biloxi.example.org>'
+    )
+
+
+@pytest.mark.parametrize(
+    ("who", "assignments", "leaves"),
+    [
+        ("<sip:bob:secret@[::1]:5070;lr>", '$fd = "d"; $fU = "u";', "<sip:u:secret@d:5070;lr>"),
+        ("<sip:bob:secret@h>", "$fU = $null;", "<sip::secret@h>"),
+        ("<sip:bob@h:5070>", '$fd = "d";', "<sip:bob@d:5070>"),
+        ("<sip:bob@h>", '$fn = "A"; $fn = "B";', "A B <sip:bob@h>"),
+    ],
+)
+def test_with_the_quirks_the_rest_stays_as_it_stays_in_kamailio(script, who, assignments, leaves):
+    assert from_after(script, who, assignments, QUIRKS) == leaves

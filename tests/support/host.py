@@ -38,7 +38,7 @@ class Host:
     def __init__(self):
         Host.made.append(self)
         self.modules, self.stats, self.databases, self.own_uris = {}, {}, Databases(), {}
-        self.clock = 1000.0
+        self.clock, self.quirks = 1000.0, False
         self.closed_watchers = []
         self.replies, self.timers, self.events, self.tasks = [], [], [], set()
 

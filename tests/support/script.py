@@ -50,6 +50,7 @@ class ScriptHost(Host):
     def __init__(self, script):
         super().__init__()
         self.script, self.settings = script, script.settings
+        self.quirks = script.settings.quirks
         for name in ("core", *(load.name for load in script.loads)):
             self.modules[name] = find(name)(self)
         for param in script.modparams:

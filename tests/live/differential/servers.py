@@ -23,11 +23,11 @@ async def all_of(scenarios, port, second, family):
     return dict(zip(names, results, strict=True))
 
 
-async def ask_kamtool(scenarios, family):
-    """What kamtool does in each scenario of the family."""
+async def ask_kamtool(scenarios, family, before=""):
+    """What kamtool does in each scenario of the family, `before` put in front of the cfg."""
     one, two = OURS.choose(), OURS.choose()
     listens = [Socket("udp", Address("127.0.0.1", port)) for port in (one, two)]
-    server = Server(load(text_of(family)), options=Options(listens=listens, freeze=False, drain=0))
+    server = Server(load(before + text_of(family)), options=Options(listens=listens, freeze=False, drain=0))
     await server.start()
     try:
         return await all_of(scenarios, one, two, family)

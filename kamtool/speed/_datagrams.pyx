@@ -15,7 +15,7 @@ from libc.string cimport memcpy, memset
 
 import socket as _socket
 
-from kamtool.speed.segments import LONGEST as _LONGEST, MOST as _MOST, WORTH_IT as _WORTH_IT
+from kamtool.speed.segments import LONGEST as _LONGEST, MOST as _MOST, UDP_GRO, WORTH_IT as _WORTH_IT
 
 cdef extern from "string.h":
     void* memmem(const void* haystack, size_t size, const void* needle, size_t length) nogil
@@ -37,6 +37,19 @@ cdef extern from *:
     #ifndef UDP_SEGMENT
     #define UDP_SEGMENT 103
     #endif
+    #ifndef UDP_GRO
+    #define UDP_GRO 104
+    #endif
+    static unsigned int size_of_each(struct msghdr *message) {
+        struct cmsghdr *one;
+        for (one = CMSG_FIRSTHDR(message); one != NULL; one = CMSG_NXTHDR(message, one))
+            if (one->cmsg_level == SOL_UDP && one->cmsg_type == UDP_GRO && one->cmsg_len >= CMSG_LEN(sizeof(int))) {
+                int size;
+                memcpy(&size, CMSG_DATA(one), sizeof(size));
+                return size > 0 ? (unsigned int)size : 0;
+            }
+        return 0;
+    }
     static double stamp_of(struct msghdr *message) {
         struct cmsghdr *one;
         for (one = CMSG_FIRSTHDR(message); one != NULL; one = CMSG_NXTHDR(message, one))
@@ -97,6 +110,7 @@ cdef extern from *:
     int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags, void* timeout) nogil
     int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags) nogil
     double stamp_of(msghdr* message) nogil
+    unsigned int size_of_each(msghdr* message) nogil
     double seconds_on(int which) nogil
     void cut_into(msghdr* message, char* control, uint16_t size) nogil
     uint16_t ntohs(uint16_t number) nogil
@@ -174,9 +188,12 @@ def recv_batch(int fd, int limit=64):
 def recv_stamped(int fd):
     """Up to 64 datagrams that wait: (octets, address, time of arrival on the monotonic clock). Raises OSError.
 
-    The times are the kernel's where the socket has SO_TIMESTAMPNS, else now.
+    The times are the kernel's where the socket has SO_TIMESTAMPNS, else now. With UDP_GRO one of the 64 may be many
+    of one length from one address: they are given one by one.
     """
     cdef int number, count
+    cdef unsigned int each, begin, size
+    cdef char* data
     cdef double now, shift, at
     cdef list batch = []
     _open_buffers()
@@ -193,10 +210,14 @@ def recv_stamped(int fd):
     for number in range(count):
         at = stamp_of(&incoming[number].msg_hdr)
         at = at - shift if at else now
-        batch.append((
-            PyBytes_FromStringAndSize(<char*>incoming[number].msg_hdr.msg_iov.iov_base, incoming[number].msg_len),
-            address_of(&names[number]), at if at < now else now,
-        ))
+        stamp = at if at < now else now
+        data, size, address = <char*>incoming[number].msg_hdr.msg_iov.iov_base, incoming[number].msg_len, address_of(&names[number])
+        each = size_of_each(&incoming[number].msg_hdr)
+        begin = 0
+        while each and size - begin > each:
+            batch.append((PyBytes_FromStringAndSize(data + begin, each), address, stamp))
+            begin += each
+        batch.append((PyBytes_FromStringAndSize(data + begin, size - begin), address, stamp))
     return batch
 
 

@@ -1,6 +1,6 @@
 # The octets of a message of a call.
 
-cdef bytes made(Shot shot, Stage stage, list rows, object prove):
+cdef bytes made(Shot shot, Stage stage, list rows, object prove, dict answers):
     global filled
     cdef Operation one
     cdef Py_ssize_t length
@@ -9,7 +9,7 @@ cdef bytes made(Shot shot, Stage stage, list rows, object prove):
         if one.code < 0:
             put_bytes(one.text)
         else:
-            put_value(shot, one, 0, rows, prove)
+            put_value(shot, one, 0, rows, prove, answers)
     length = filled
     if stage.body and length:
         body = PyBytes_FromStringAndSize(room, length)
@@ -20,16 +20,14 @@ cdef bytes made(Shot shot, Stage stage, list rows, object prove):
         if one.code < 0:
             put_bytes(one.text)
         else:
-            put_value(shot, one, length, rows, prove)
+            put_value(shot, one, length, rows, prove, answers)
     if body is not None:
         put_bytes(<bytes>body)
     return PyBytes_FromStringAndSize(room, filled)
 
-cdef int put_value(Shot shot, Operation one, Py_ssize_t length, list rows, object prove) except -1:
+cdef int put_value(Shot shot, Operation one, Py_ssize_t length, list rows, object prove, dict answers) except -1:
     global filled
-    cdef Py_ssize_t begun = filled, place
-    cdef const char* mark
-    cdef bytes first
+    cdef Py_ssize_t begun = filled
     cdef tuple row
     if one.code == NUMBER:
         put_number(shot.number + one.amount)
@@ -56,13 +54,23 @@ cdef int put_value(Shot shot, Operation one, Py_ssize_t length, list rows, objec
         put_bytes(shot.next_url)
     elif one.code == PROOF:
         if prove is not None and shot.challenge:
-            place = find(room, filled, b"\r\n", 2, 0)
-            first = PyBytes_FromStringAndSize(room, place if place >= 0 else filled)
-            kept = PyBytes_FromStringAndSize(room, filled)
-            value = prove(one.argument, shot.challenge, first, shot.row, shot.number)
-            filled = 0
-            put_bytes(kept)  # whatever the caller's function did with our room
-            put_bytes(value)
+            put_proof(shot, one, rows, prove, answers)
     if one.vanishes and filled > begun:
         put(b"\r\n", 2)
     return 0
+
+cdef int put_proof(Shot shot, Operation one, list rows, object prove, dict answers) except -1:
+    global filled
+    cdef Py_ssize_t length = find(room, filled, b"\r\n", 2, 0)
+    if length < 0:
+        length = filled
+    known = answers.get(shot.row % len(rows) if rows else 0)
+    if known is not None:
+        for answer in <list?>known:
+            if put_answer(<Answer?>answer, shot.challenge, room, length, shot.number):
+                return 0
+    kept, first = PyBytes_FromStringAndSize(room, filled), PyBytes_FromStringAndSize(room, length)
+    value = prove(one.argument, shot.challenge, first, shot.row, shot.number)
+    filled = 0
+    put_bytes(kept)  # whatever the caller's function did with our room
+    return put_bytes(value)

@@ -52,6 +52,8 @@ cdef object push = _heapq.heappush, pop = _heapq.heappop
 include "_octets.pxi"
 include "_lines.pxi"
 include "_durations.pxi"
+include "_md5.pxi"
+include "_proving.pxi"
 include "_stages.pxi"
 include "_awaiting.pxi"
 include "_rendering.pxi"
@@ -60,6 +62,7 @@ include "_rendering.pxi"
 cdef class Volley:
     cdef readonly list rows
     cdef object prove, routing
+    cdef dict answers
     cdef double timeout, tick
     cdef bint keep, own
     cdef readonly dict calls
@@ -73,9 +76,10 @@ cdef class Volley:
 
     def __init__(
         self, *, rows=(), prove=None, routing=None, double timeout=32.0, double tick=0.5, bint keep=False,
-        bint own=False,
+        bint own=False, dict answers=None,
     ):
         self.rows, self.prove, self.routing = [tuple(row) for row in rows], prove, routing
+        self.answers = {} if answers is None else answers
         self.timeout, self.tick, self.keep, self.own = timeout, tick, keep, own
         self.calls, self.young, self.old, self.odd, self.heap, self.ticks = {}, {}, {}, [], [], _deque()
 
@@ -220,7 +224,7 @@ cdef class Volley:
                     if stage.measure >= 0:
                         shot.due[stage.measure], shot.left[stage.measure] = due, now
                         shot.timed |= <uint32_t>1 << stage.measure
-                data = made(shot, stage, self.rows, self.prove)
+                data = made(shot, stage, self.rows, self.prove, self.answers)
                 PyList_Append(script.out, (data, shot.address))
                 shot.sent = data
                 if stage.is_ack:
@@ -236,7 +240,7 @@ cdef class Volley:
                 return 0
 
     def render(self, Shot shot not None, Stage stage not None):
-        return made(shot, stage, self.rows, self.prove)
+        return made(shot, stage, self.rows, self.prove, self.answers)
 
     cdef int succeed(self, Shot shot, double at) except -1:
         if shot.own:

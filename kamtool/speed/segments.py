@@ -13,7 +13,7 @@ from struct import pack
 
 from kamtool.speed.datagrams import Datagram, destination
 
-SOL_UDP, UDP_SEGMENT = 17, 103
+SOL_UDP, UDP_SEGMENT, UDP_GRO = 17, 103, 104
 LONGEST = 1200
 """Octets of a datagram that goes so: what every path takes whole."""
 MOST = 48

@@ -17,7 +17,7 @@ from kamtool.errors import TransportError
 from kamtool.sip.flow import Address
 from kamtool.sip.framing import PONG, Framer, Ping
 from kamtool.speed import segments
-from kamtool.tools.stress.kernel import SO_TIMESTAMPNS, Stamped, recv_stamped, send_segments
+from kamtool.tools.stress.kernel import NATIVE, SO_TIMESTAMPNS, Stamped, recv_stamped, send_segments
 
 Source = tuple[str, int]
 Arrived = list[tuple[bytes, Source]]
@@ -105,9 +105,16 @@ class UdpEndpoint(Endpoint):
     segmenting = False
     """Whether datagrams of one length leave as one, see `segments`."""
 
+    gathering = False
+    """Whether what came as one is cut apart by `recv_stamped`, which alone can."""
+
     def segment(self) -> None:
-        """From now on send so, where this kernel can."""
+        """From now on send so, and take what comes so, where this kernel can."""
         self.segmenting = segments.supported(self.sock)
+        if self.segmenting and NATIVE:
+            with contextlib.suppress(OSError):
+                self.sock.setsockopt(segments.SOL_UDP, segments.UDP_GRO, 1)
+                self.gathering = True
 
     def flush(self) -> None:
         if self.segmenting and len(self.out) >= segments.WORTH_IT:
@@ -145,6 +152,8 @@ class UdpEndpoint(Endpoint):
                 select.select([], [self.fd], [], 0.05)
 
     def receive(self) -> Arrived:
+        if self.gathering:
+            return [(data, source) for data, source, _ in self.receive_stamped()]
         try:
             return speed.recv_batch(self.fd, 64)
         except OSError as error:

@@ -32,7 +32,7 @@ LONGEST = 600.0
 """Seconds of a pause that the end of a run waits for."""
 TICKED_FROM = 1000.0
 """Calls a second from which they begin on a grid."""
-AT_ONCE = 20
+AT_ONCE = 32
 """Calls that begin at once then: few enough for the receive queue of any target."""
 SHORTEST_TICK, LONGEST_TICK = 0.001, 0.004
 FD_SETSIZE = 1024

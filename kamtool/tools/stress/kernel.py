@@ -10,13 +10,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kamtool import speed
-from kamtool.speed import segments, volley
+from kamtool.speed import proving, segments, volley
 
 Datagram = tuple[bytes, tuple[str, int]]
 Stamped = list[tuple[bytes, tuple[str, int], float]]
 SO_TIMESTAMPNS = 35
 
 if TYPE_CHECKING:
+    from kamtool.speed.proving import Answer
     from kamtool.speed.stages import Script, Shot, Stage
     from kamtool.speed.volley import Volley
 
@@ -29,12 +30,13 @@ else:
         from kamtool.speed import _datagrams as _sockets
         from kamtool.speed import _volley as _twin
 
-        NATIVE = hasattr(_sockets, "send_segments")
+        NATIVE = hasattr(_sockets, "UDP_GRO") and hasattr(_twin, "Answer")
     except ImportError:
         NATIVE = False
     if not NATIVE:  # also in a checkout where it was built before it had all of these names
         _twin, _sockets = volley, segments
     Script, Shot, Stage, Volley = _twin.Script, _twin.Shot, _twin.Stage, _twin.Volley
+    Answer = _twin.Answer if NATIVE else proving.Answer
 
 
 def _recv_stamped(fd: int) -> Stamped:
@@ -51,4 +53,14 @@ where the compiled twin runs and the socket has SO_TIMESTAMPNS, else that of rea
 send_segments: Callable[[int, list[Datagram]], tuple[list[Datagram], int]] = _sockets.send_segments
 """See `kamtool.speed.segments`."""
 
-__all__ = ["NATIVE", "SO_TIMESTAMPNS", "Script", "Shot", "Stage", "Volley", "recv_stamped", "send_segments"]
+__all__ = [
+    "NATIVE",
+    "SO_TIMESTAMPNS",
+    "Answer",
+    "Script",
+    "Shot",
+    "Stage",
+    "Volley",
+    "recv_stamped",
+    "send_segments",
+]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from kamtool.errors import ParseError
 from kamtool.sip import digest
 from kamtool.tools.stress import received
+from kamtool.tools.stress.kernel import Answer
 
 _MARK = "0nonce0"
 _COUNT = "00000001"
-KEPT = 100_000
-
-Known = tuple[bytes, bytes, bytes, Callable[[bytes], str], bool]
-"""The line as a format, HA1, HA2, the hash, and whether there is a qop."""
+KEPT = 8
+"""Answers kept for a user: one for each of their requests."""
 
 
 class Prover:
@@ -22,75 +20,77 @@ class Prover:
 
     def __init__(self, names: list[str], secrets: list[str]) -> None:
         self.names, self.secrets = names, secrets
-        self._known: dict[tuple[bytes, int, bytes], Known | None] = {}
+        self.answers: dict[int, list[Answer]] = {}
+        """What is known, by row: whoever has it need not ask for the like again."""
 
     def __call__(self, argument: object, challenge: bytes, first: bytes, row: int, number: int) -> bytes:
         """The whole header line, b"" when the challenge cannot be met; `first`: the request's first line."""
-        asked = b"Proxy-Authenticate" if challenge[8:11] == b"407" else b"WWW-Authenticate"
-        mark = challenge.find(b"\r\n" + asked + b": ")
-        line = challenge[mark + 2 : challenge.find(b"\r\n", mark + 2)] if mark >= 0 else b""
-        begin = line.find(b'nonce="') + 7
-        end = line.find(b'"', begin)
-        if begin < 7 or end < 0 or challenge.find(b"\r\n" + asked, mark + 2) >= 0:
-            return self.whole(challenge, asked.decode(), first, row, number)
-        nonce = line[begin:end]
         row %= len(self.names)
-        key = (line[:begin] + line[end:], row, first)
-        try:
-            known = self._known[key]
-        except KeyError:
-            if len(self._known) >= KEPT:
-                self._known.clear()
-            known = self._known[key] = self._learn(line[:begin] + _MARK.encode() + line[end:], row, first)
-        if known is None or b"\\" in nonce:
-            return self.whole(challenge, asked.decode(), first, row, number)
-        text, ha1, ha2, hashed, counted = known
-        if not counted:
-            return text % (nonce, hashed(b"%b:%b:%b" % (ha1, nonce, ha2)).encode())
-        cnonce = b"%08x" % number
-        response = hashed(b"%b:%b:00000001:%b:auth:%b" % (ha1, nonce, cnonce, ha2)).encode()
-        return text % (nonce, response, cnonce)
+        known = self.answers.setdefault(row, [])
+        for answer in known:
+            if line := answer.meets(challenge, first, number):
+                return line
+        asked = b"Proxy-Authenticate" if challenge[8:11] == b"407" else b"WWW-Authenticate"
+        learnt = self._learn(asked, challenge, first, row)
+        if learnt is not None:
+            known.insert(0, learnt)
+            del known[KEPT:]
+        return self._whole(challenge, asked, first, row, number)
 
-    def _learn(self, line: bytes, row: int, first: bytes) -> Known | None:
-        """What the line would be for a nonce; None for challenges that are answered one by one."""
-        name, _, value = line.partition(b": ")
+    def _learn(self, asked: bytes, challenge: bytes, first: bytes, row: int) -> Answer | None:
+        """What would meet a challenge that differs in its nonce; None for those answered one by one."""
+        line = challenge.partition(b"\r\n" + asked + b": ")[2].partition(b"\r\n")[0]
+        before, found, rest = line.partition(b'nonce="')
+        nonce, quote, after = rest.partition(b'"')
+        if not found or not quote or b"\\" in nonce:
+            return None
+        before, after = before + found, quote + after
         try:
-            challenge = digest.parse_challenge(value.decode())
-            if challenge is None or challenge.nonce != _MARK or challenge.algorithm.lower().endswith("-sess"):
+            given = digest.parse_challenge((before + _MARK.encode() + after).decode())
+            if given is None or given.nonce != _MARK or given.algorithm.lower().endswith("-sess"):
                 return None
-            method, _, rest = first.decode().partition(" ")
-            user, uri = self.names[row], rest.rpartition(" ")[0]
-            made = digest.answer(
-                challenge, user, self.secrets[row], method=method, uri=uri, cnonce="0cnonce0"
-            )
-            hashed, _ = digest.hash_of(challenge.algorithm)
+            method, _, rest_of_first = first.decode().partition(" ")
+            user, secret, uri = self.names[row], self.secrets[row], rest_of_first.rpartition(" ")[0]
+            made = digest.answer(given, user, secret, method=method, uri=uri, cnonce="0cnonce0")
+            hashed, _ = digest.hash_of(given.algorithm)
         except (ParseError, UnicodeDecodeError):
             return None
-        if made.qop not in ("", "auth") or (made.qop and made.nc != _COUNT):
+        pieces = _pieces(made)
+        if not pieces:
             return None
-        marks = {"nonce": "\0n", "response": "\0r", **({"cnonce": "\0c"} if made.cnonce else {})}
-        text = str(replace(made, params={**made.params, **marks})).encode().replace(b"%", b"%%")
-        order = [text.find(mark.encode()) for mark in marks.values()]
-        if min(order) < 0 or sorted(order) != order:
-            return None
-        for mark in marks.values():
-            text = text.replace(mark.encode(), b"%b")
-        answered = b"Proxy-Authorization: " if name[:1] in b"Pp" else b"Authorization: "
-        ha1 = digest.ha1(user, challenge.realm, self.secrets[row], challenge.algorithm)
+        pieces[0] = (b"Proxy-Authorization: " if asked[:1] == b"P" else b"Authorization: ") + pieces[0]
+        ha1 = digest.ha1(user, given.realm, secret, given.algorithm)
         ha2 = hashed(f"{method}:{uri}".encode())
-        return answered + text, ha1.encode(), ha2.encode(), hashed, bool(made.qop)
+        is_md5 = given.algorithm.upper() in ("", "MD5")
+        return Answer(
+            asked, before, after, first, pieces, ha1.encode(), ha2.encode(), None if is_md5 else hashed
+        )
 
-    def whole(self, challenge: bytes, asked: str, first: bytes, row: int, number: int) -> bytes:
+    def _whole(self, challenge: bytes, asked: bytes, first: bytes, row: int, number: int) -> bytes:
         """The same without shortcuts."""
-        row %= len(self.names)
-        answered = b"Proxy-Authorization: " if asked[0] == "P" else b"Authorization: "
-        for value in received.values(challenge, asked):
+        answered = b"Proxy-Authorization: " if asked[:1] == b"P" else b"Authorization: "
+        for value in received.values(challenge, asked.decode()):
             line = credentials(
                 value.decode("utf-8", "replace"), self.names[row], self.secrets[row], first, number
             )
             if line:
                 return answered + line
         return b""
+
+
+def _pieces(made: digest.Credentials) -> list[bytes]:
+    """A line around its nonce, response and cnonce; [] when they are not what changes, in that order."""
+    if made.qop not in ("", "auth") or (made.qop and made.nc != _COUNT):
+        return []
+    marks = {"nonce": "\0n", "response": "\0r", **({"cnonce": "\0c"} if made.cnonce else {})}
+    rest = str(replace(made, params={**made.params, **marks})).encode()
+    pieces = []
+    for mark in marks.values():
+        piece, found, rest = rest.partition(mark.encode())
+        if not found:
+            return []
+        pieces.append(piece)
+    return [*pieces, rest]
 
 
 def credentials(value: str, name: str, secret: str, first: bytes, number: int) -> bytes:

@@ -44,8 +44,8 @@ class Quick:
         prove = next((one for one in (plain.prover(p, setting) for p in programs) if one), None)
         self.callers, self.callees = (
             Volley(
-                rows=rows, prove=prove, routing=_routing, timeout=engine.timeout, tick=tick,
-                keep=bool(answering),
+                rows=rows, prove=prove, answers=prove.answers if prove else None, routing=_routing,
+                timeout=engine.timeout, tick=tick, keep=bool(answering),
                 own=self.serves and not callees,
             )
             for callees in (False, True)

@@ -2,10 +2,12 @@
 
 import errno
 import socket
+import time
 
 import pytest
 
 from kamtool.sip.flow import Address
+from kamtool.speed import segments
 from kamtool.tools.stress import endpoint
 from kamtool.tools.stress.endpoint import open_udp
 from kamtool.tools.stress.pieces import Setting
@@ -40,6 +42,20 @@ def test_the_target_gets_the_datagrams_one_by_one(pair):
     here.flush()
     assert here.out == []
     assert sorted(there.recv(65535) for _ in sent) == sorted(sent)
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("how", ["receive", "receive_stamped"])
+def test_what_the_target_sends_as_one_is_cut_apart(pair, how):
+    here, there = pair
+    lengths = [400] * 40 + [300] * 5 + [700]
+    sent = [message(call, b"OPTIONS", length) for call, length in enumerate(lengths)]
+    segments.send_segments(there.fileno(), [(data, tuple(here.local)) for data in sent])
+    came, end = [], time.monotonic() + 20
+    while len(came) < len(sent) and time.monotonic() < end:
+        came += getattr(here, how)()
+    assert sorted(one[0] for one in came) == sorted(sent)
+    assert {one[1] for one in came} == {there.getsockname()}
 
 
 @pytest.mark.live

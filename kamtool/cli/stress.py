@@ -219,17 +219,19 @@ def command(words: tuple[str, ...], **given: Any) -> int:
 
     Example: kamtool stress options 127.0.0.1:5060 --rate 500/s --duration 60s --fail-if 'p99(options)>50ms'
     """
-    from kamtool.cli import stress_plan, stressed
+    from kamtool.cli import acting, stress_acting, stress_plan, stressed
 
+    options = acting.named()
     name, target = _who(words, given)
     if given["show"]:
         from kamtool.tools.stress import builtin
 
+        stress_acting.check_shown(options)
         if name not in SHOWN:
             raise UsageError(f"{name!r} is no scenario that could be shown", hint=", ".join(SHOWN))
         click.echo(builtin.TEXTS[name], nl=False)
         return 0
-    plan = stress_plan.plan_of(name, target, given)
+    plan = stress_plan.plan_of(name, target, given, options)
     limits = stressed.limits_of(given)
     if given["find_max"]:
         return stressed.find_max(plan, given)
@@ -255,7 +257,7 @@ def finish(plan: Plan, report: Report, limits: Any, given: dict[str, Any]) -> in
 def _who(words: tuple[str, ...], given: dict[str, Any]) -> tuple[str, str]:
     """Scenario and target from the words; either may be missing."""
     rest = list(words)
-    name = given["sn"] or (Path(given["scenario"]).stem if given["scenario"] else "")
+    name = Path(given["scenario"]).stem if given["scenario"] else given["sn"] or ""
     if rest and rest[0] in NAMES and not name:
         name = rest.pop(0)
     if name == "replay" and rest and not given["capture"] and Path(rest[0]).is_file():

@@ -8,11 +8,13 @@ from typing import Any
 
 import click
 
+from kamtool.cli import stress_acting
 from kamtool.errors import UsageError
 from kamtool.sip.flow import Address
 from kamtool.tools.sippxml.model import Scenario, SendCmd
 from kamtool.tools.sippxml.scenario import read_scenario
 from kamtool.tools.sippxml.users import Users, read_users
+from kamtool.tools.stress.plain import is_plain
 from kamtool.tools.stress.plan import Plan, Tls, default_users
 from kamtool.tools.stress.schedule import Load, parse_ramp, parse_rate, parse_time
 from kamtool.tools.stress.target import PORTS, Target, parse_target, permit
@@ -23,27 +25,34 @@ SEGMENTED_FROM = 5000.0
 """Calls a second from which datagrams leave in segments: few look at single ones in a capture then."""
 
 
-def plan_of(name: str, target_text: str, given: Mapping[str, Any]) -> Plan:
-    """The plan that the options describe. Raises UsageError and ConfigError before anything is sent."""
+def plan_of(name: str, target_text: str, given: Mapping[str, Any], options: dict[str, str]) -> Plan:
+    """The plan that the options describe; `options` are those of the command line, as they are written.
+
+    Raises UsageError and ConfigError before anything is sent.
+    """
     keys = dict(given["key"])
     scenario = read_scenario(given["scenario"], keys) if given["scenario"] else None
     for warning in scenario.warnings if scenario else ():
         click.echo(f"warning: {warning}", err=True)
-    is_server = name == "uas" or bool(scenario and scenario.is_server)
+    is_server = scenario.is_server if scenario else name == "uas"
+    is_replay = scenario is None and name == "replay"
     local, hosts = _local(given["local"])
-    transport = given["transport"] or ""
     if not target_text and not is_server:
         raise UsageError("no target given", hint=f"kamtool stress {name} 127.0.0.1:5060")
-    if name in ("slow-loris", "fragments"):
-        transport = transport or "tcp"
-    target = parse_target(target_text or f"{local.host or '127.0.0.1'}:{local.port or 5060}", transport)
-    if name == "replay":
+    target = parse_target(
+        target_text or f"{local.host or '127.0.0.1'}:{local.port or 5060}",
+        given["transport"] or "",
+        "udp" if scenario else stress_acting.TRANSPORTS.get(name, ("udp",))[0],
+    )
+    text = stress_acting.written(scenario, name, given)
+    stress_acting.check(stress_acting.Asked(name, target, scenario, text, given), options)
+    if is_replay:
         _check_replay(given)
-    load = _load(given, is_server or name == "replay")
+    load = _load(given, is_server or is_replay)
     permit(target, given["i_own_target"], load)
     twins, own_twin = _twins(scenario, given)
     password = _password(given["password_file"])
-    return Plan(
+    plan = Plan(
         name,
         target,
         load,
@@ -77,6 +86,9 @@ def plan_of(name: str, target_text: str, given: Mapping[str, Any]) -> Plan:
         if given["segment"] is None
         else given["segment"],
     )
+    if "tick" in options and not is_plain(plan.program(plan.settings(0))):
+        raise UsageError("--tick would do nothing: this scenario is stepped message by message")
+    return plan
 
 
 def _twins(scenario: Scenario | None, given: Mapping[str, Any]) -> tuple[dict[str, Address], Address | None]:

@@ -41,7 +41,7 @@ def run(plan: Plan, given: Mapping[str, Any], quiet: bool = False) -> reports.Re
     meter = reports.before(pid)
     began = time.time()
     console = Console(stderr=True, no_color=not coloured(sys.stderr))
-    if sys.stderr.isatty() and not given["no_panel"] and not quiet and plan.name != "uas":
+    if sys.stderr.isatty() and not given["no_panel"] and not quiet and not plan.is_server:
         with LivePanel(plan, console) as panel:
             outcome = worker.run(plan, panel.add)
     else:
@@ -56,7 +56,7 @@ def run(plan: Plan, given: Mapping[str, Any], quiet: bool = False) -> reports.Re
 def _local_process(plan: Plan) -> int:
     """The process of a target on this machine, when it can be seen."""
     assert plan.target is not None
-    if plan.load.calls == 0 and plan.name == "uas":
+    if plan.is_server:
         return 0
     if plan.target.address.host.startswith("127.") or plan.target.address.host == "::1":
         return process.listener(plan.target.address.port, "udp" if plan.transport == "udp" else "tcp")

@@ -93,15 +93,18 @@ def command(expression: str, files: tuple[Path, ...], socket: Path, **given: Any
 
     Example: kamtool trace -w calls.pcapng
     """
+    from kamtool.cli import acting, trace_acting
     from kamtool.tools.trace.filter import Filter
 
-    if files and (given["listen_hep"] or given["before"]):
-        raise UsageError("-r reads files: it goes with neither --listen-hep nor --before")
     if given["encap"] == "tls+keys":
         _check_records(expression, files, given)
-    filter_ = Filter(_tests(expression, given), whole_calls=given["whole_calls"])
     silent = not (given["format_"] or given["write"] or given["hep_place"])
-    if silent and sys.stdin.isatty() and sys.stdout.isatty():
+    browses = silent and sys.stdin.isatty() and sys.stdout.isatty()
+    trace_acting.check(
+        acting.named(), {**given, "expression": expression, "files": files, "browses": browses}
+    )
+    filter_ = Filter(_tests(expression, given), whole_calls=given["whole_calls"])
+    if browses:
         return _browse(files, socket, filter_, given)
     return _run(files, socket, filter_, given)
 
@@ -177,8 +180,6 @@ def _filed(given: dict[str, Any]) -> Sink:
         return Filed(Writer(sys.stdout.buffer, format_, given["encap"]), "stdout")
     size = size_of(given["rotate_size"]) if given["rotate_size"] else 0
     seconds = seconds_of(given["rotate_time"]) if given["rotate_time"] else 0.0
-    if given["keep"] and not (size or seconds):
-        raise UsageError("--files needs --rotate-size or --rotate-time")
     try:
         ring = Ring(path, format_, given["encap"], size=size, seconds=seconds, files=given["keep"])
     except OSError as error:

@@ -65,13 +65,13 @@ def one_run(subject, features, load, folder):
     port, transport = subject.port, "udp"
     if "TLS" in features:
         port, transport = subject.port + 1, "tls"
-    what = ["invite", "--users", "20"]
+    what = ["invite", "--users", "20", "-r", str(load.rate), "-t", f"{load.seconds}s"]
     if load.capture:
         what = ["replay", load.capture]
     cpu = subject.cpu()
     done = subprocess.run(
         [*STRESS, *what, f"127.0.0.1:{port}", "--transport", transport, "--domain", "bench.test",
-         "-r", str(load.rate), "-t", f"{load.seconds}s", "--password-file", str(folder / "password"),
+         "--password-file", str(folder / "password"),
          "--no-panel", "--json", str(report)],
         capture_output=True, text=True, check=False, timeout=load.seconds + 60,
     )  # fmt: skip

@@ -75,9 +75,14 @@ class Plan:
     """Whether UDP datagrams of one length leave as one, see `segments`."""
 
     @property
+    def kind(self) -> str:
+        """Which of our own loads it is, "" for a scenario of a file, whatever that is named."""
+        return self.name if self.scenario is None else ""
+
+    @property
     def pairs(self) -> bool:
         """Whether we also answer: the callees of these calls are ours, registered first."""
-        return self.callee and self.scenario is None and self.name in ("invite", "message", "mixed")
+        return self.callee and self.kind in ("invite", "message", "mixed")
 
     @property
     def is_server(self) -> bool:

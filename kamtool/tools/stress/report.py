@@ -112,9 +112,9 @@ def make(plan: Plan, outcome: Outcome) -> Report:
 def shape(plan: Plan) -> str:
     """What kind of load it is, in words."""
     load = plan.load
-    if plan.name == "conn":
+    if plan.kind == "conn":
         return f"{plan.connections:,} connections at a time, held {plan.hold:g} s"
-    if plan.name == "replay":
+    if plan.kind == "replay":
         return f"a capture, {plan.speed:g} times as fast"
     if plan.is_server:
         return "answers what comes"

@@ -32,9 +32,11 @@ class Target:
         return f"{self.transport}:{self.address}"
 
 
-def parse_target(text: str, transport: str = "") -> Target:
-    """`host`, `host:port`, `tls:host:port` or `sip:host:port;transport=tcp`. Raises UsageError."""
-    rest, given = text.strip(), transport
+def parse_target(text: str, transport: str = "", default: str = "udp") -> Target:
+    """`host`, `host:port`, `tls:host:port` or `sip:host:port;transport=tcp`. Raises UsageError, also when
+    `transport` is another one than the target's own.
+    """
+    rest, given = text.strip(), ""
     scheme, colon, after = rest.partition(":")
     if colon and scheme.lower() in (*TRANSPORTS, "sip", "sips"):
         rest = after.removeprefix("//")
@@ -47,7 +49,9 @@ def parse_target(text: str, transport: str = "") -> Target:
         name, _, value = param.partition("=")
         if name.lower() == "transport":
             given = given or value.lower()
-    given = given or "udp"
+    if transport and given and transport != given:
+        raise UsageError(f"{text} is not by {transport}", hint="either the target or --transport says how")
+    given = given or transport or default
     if given not in TRANSPORTS:
         raise UsageError(f"no transport {given!r}", hint=", ".join(TRANSPORTS))
     host, port = _host_port(rest.rpartition("@")[2], text)

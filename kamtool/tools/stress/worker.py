@@ -71,14 +71,14 @@ def work(plan: Plan, part: int, report: Callable[[Second], bool]) -> Facts:
     twins: Twins | None = None
     begun, cpu = time.monotonic(), time.process_time()
     try:
-        if plan.name in LOADS:
+        if plan.kind in LOADS:
             _other(plan, part, report, facts)
             return facts
         setting = plan.settings(part)
         endpoints = plan.open(part)
         for number, endpoint in enumerate(endpoints):
             endpoint.call_id_tail = f"{setting.run}.{number}@{endpoint.local.host}".encode()
-        program = plan.program(setting, "register" if plan.name == "mixed" else "")
+        program = plan.program(setting, "register" if plan.kind == "mixed" else "")
         answering = plan.program(setting, "uas") if plan.pairs else None
         if plan.pairs:
             callees = plan.open(part, callees=True)
@@ -87,7 +87,7 @@ def work(plan: Plan, part: int, report: Callable[[Second], bool]) -> Facts:
             facts.error = _register(plan, part, program.setting, callees)
         mix = (
             [(plan.program(setting, name), weight) for name, weight in builtin.MIXED.items()]
-            if plan.name == "mixed"
+            if plan.kind == "mixed"
             else []
         )
         if not facts.error:
@@ -101,7 +101,7 @@ def work(plan: Plan, part: int, report: Callable[[Second], bool]) -> Facts:
                 )  # a Call-ID's CSeq only grows (§10.3)
             gone = replace(program.setting, keys={**program.setting.keys, "expires": "0"})
             _register(plan, part, gone, callees)
-            if plan.name == "mixed":
+            if plan.kind == "mixed":
                 _register(plan, part, gone, endpoints[:1])
     except KamtoolError as error:
         facts.error = str(error)
@@ -121,7 +121,7 @@ def work(plan: Plan, part: int, report: Callable[[Second], bool]) -> Facts:
 
 def _other(plan: Plan, part: int, report: Callable[[Second], bool], facts: Facts) -> None:
     """A load that is no calls: sockets, or an abuse pack."""
-    if plan.name == "conn":
+    if plan.kind == "conn":
         share = plan.connections // plan.workers + (part < plan.connections % plan.workers)
         sockets = Sockets(plan, share, plan.hold, report)
         sockets.run()
@@ -129,7 +129,7 @@ def _other(plan: Plan, part: int, report: Callable[[Second], bool], facts: Facts
             f"{sockets.cycles} rounds of {share} connections, at most {sockets.peak} open at once"
         )
         return
-    if plan.name == "replay":
+    if plan.kind == "replay":
         _replay(plan, report, facts)
         return
     one = replace(plan, seed=plan.seed + part, load=plan.load.share(part, plan.workers))

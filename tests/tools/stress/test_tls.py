@@ -64,15 +64,16 @@ def test_calls_and_sockets_over_connections(certificate, tmp_path, free_port, tr
     port = free_port()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     callee = subprocess.Popen(
-        [*STRESS, "uas", "-l", f"127.0.0.1:{port}", "--transport", transport, "--cert", cert,
-         "--cert-key", key, "-t", "60s"],
+        [*STRESS, "uas", "-l", f"127.0.0.1:{port}", "--transport", transport, "-t", "60s",
+         *(["--cert", cert, "--cert-key", key] if transport != "ws" else [])],
         cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
 
     def stress(*words):
         report = tmp_path / "r.json"
+        trusted = ["--ca", cert] if transport != "ws" else []
         subprocess.run(
-            [*STRESS, words[0], f"{transport}:127.0.0.1:{port}", *map(str, words[1:]), "--ca", cert,
+            [*STRESS, words[0], f"{transport}:127.0.0.1:{port}", *map(str, words[1:]), *trusted,
              "--json", report], cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=False,
         )  # fmt: skip
         return json.loads(report.read_text())

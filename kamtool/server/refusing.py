@@ -143,7 +143,7 @@ class Gate:
             return True
         if msg.to_tag:
             if is_full:
-                server.stats["core:dropped_requests"] += 1
+                server.count("core:dropped_requests")
             return not is_full
         if self.is_overloaded and flow.transport == "udp":
             self._remember(msg)

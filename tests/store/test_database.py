@@ -116,7 +116,8 @@ async def test_a_full_disk_loses_nothing(database, caplog):
         database.post("INSERT INTO t VALUES (?, ?)", (number, "x" * 1000))
     with pytest.raises(StoreError, match="disk is full"):
         await database.flush()
-    assert count(database) == 0
+    # The writer may have begun before the last was posted: a first batch that found room is written.
+    assert count(database) + database.backlog >= 200
     assert database.backlog >= 1
     assert "disk is full" in database.trouble
     database._writer.execute("PRAGMA max_page_count=1073741823")

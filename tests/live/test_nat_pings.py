@@ -1,6 +1,7 @@
 """nathelper's pings, seen by phones on real sockets."""
 
 import asyncio
+import copy
 
 import pytest
 
@@ -123,8 +124,9 @@ async def test_contacts_are_spread_over_the_interval(kamtool, peer):
     from kamtool.modules.usrloc.contact import Contact
 
     server = await kamtool(REGISTERED.format(more=""))
-    pinger = server.modules["nathelper"].pinger
-    pinger.interval, pinger.on = 50.0, False
+    server.modules["nathelper"].pinger.on = False
+    pinger = copy.copy(server.modules["nathelper"].pinger)  # that no timer of the server's moves on
+    pinger.interval = 50.0
     location, clock, sent = server.modules["usrloc"].locations["location"], [1000.0], []
     for number in range(100_000):
         location.table.insert(

@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from kamtool import speed
-from tests.bench import checking, live, memory, replay, scale, scripts, secure, secure_registers, table
+from tests.bench import (
+    checking,
+    live,
+    memory,
+    replay,
+    scale,
+    scripts,
+    secure,
+    secure_registers,
+    sockets,
+    table,
+)
 from tests.bench.callgrind import callgrind
 
 PARTS = ("live", "replay", "memory", "scale", "tls", "registers", "script", "check")
@@ -104,7 +115,7 @@ def run_scale(options: argparse.Namespace, result: dict[str, Any]) -> None:
 
 def run_tls(options: argparse.Namespace, result: dict[str, Any]) -> None:
     names = options.server or ["kamtool", "kamailio"]
-    result["tls"] = secure.figures(names, 500 if options.quick else 4000, print, {})
+    result["tls"] = secure.figures(names, 500 if options.quick else 4000, print, {}, (sockets.conn,))
 
 
 def run_registers(options: argparse.Namespace, result: dict[str, Any]) -> None:

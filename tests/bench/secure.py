@@ -54,6 +54,10 @@ REQUEST = (
 )
 
 
+Measure = Callable[[str, int, dict[str, str]], dict[str, Any]]
+"""What is measured of a server, with so many connections."""
+
+
 class Clients:
     """TLS connections to one server, each a blocking socket."""
 
@@ -230,12 +234,13 @@ def storm(name: str, count: int, environment: dict[str, str]) -> dict[str, Any]:
 
 
 def figures(
-    names: list[str], count: int, report: Callable[[str], None], environment: dict[str, str]
-) -> list[dict[str, Any]]:
-    """Every figure for every server; what cannot be measured says why."""
+    names: list[str], count: int, report: Callable[[str], None], environment: dict[str, str],
+    more: tuple[Measure, ...] = (),
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Every figure for every server, `more` than those here as well; what cannot be measured says why."""
     rows = []
     for name in names:
-        for measure in (idle, handshakes, storm):
+        for measure in (idle, handshakes, storm, *more):
             try:
                 row = {"server": name, **measure(name, count, environment)}
             except (Unavailable, OSError) as reason:
@@ -249,6 +254,8 @@ def line(row: dict[str, Any]) -> str:
     head = f"{'tls':<12} {row['server']:<9}"
     if "unavailable" in row:
         return f"{head} {row['what']}: could not be measured: {row['unavailable']}"
+    if "said" in row:
+        return f"{head} {row['said']}"
     if "bytes" in row:
         each = f"{row['bytes']:.0f} bytes each at {row['count']}"
         return f"{head} {row['what']}: {each} (limit {IDLE_LIMIT_BYTES})"

@@ -18,6 +18,7 @@ from tests.bench import (
     scale,
     scripts,
     secure,
+    sockets,
     table,
 )
 from tests.bench import secure_registers as registers
@@ -174,7 +175,7 @@ def test_the_comparison_of_code_sees_one_changed_constant():
     assert scripts.anatomy(one) == scripts.anatomy(compile("def f(): return 1", "x", "exec"))
 
 
-@pytest.mark.parametrize("measure", [secure.idle, secure.handshakes, secure.storm])
+@pytest.mark.parametrize("measure", [secure.idle, secure.handshakes, secure.storm, sockets.conn])
 def test_tls_is_measured_without_an_error(measure):
     row = {"server": "kamtool", **measure("kamtool", 8, {})}
     assert row["count"] == 8

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from kamtool.errors import ConfigError
 from kamtool.modules.topoh.hooks import read
 from kamtool.modules.topos import Topos
-from kamtool.modules.topos.hiding import Choices, Hiding
+from kamtool.modules.topos.hiding import Hiding
+from kamtool.modules.topos.naming import Choices
 from kamtool.modules.topos.records import Records
 from tests.support.server import port_of
 

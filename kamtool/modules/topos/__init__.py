@@ -12,7 +12,8 @@ from kamtool.errors import ConfigError
 from kamtool.module import ANY, Host, Module, Param, function
 from kamtool.modules.db_sqlite import open_database
 from kamtool.modules.topoh.hooks import Ours, excepted, read
-from kamtool.modules.topos.hiding import BY_XAVU, Choices, Hiding
+from kamtool.modules.topos.hiding import Hiding
+from kamtool.modules.topos.naming import BY_XAVU, Choices
 from kamtool.modules.topos.records import Dialog, Keeper, Leg, Records
 from kamtool.modules.topos.tables import DIALOGS, LEGS, VERSION, Tables
 from kamtool.script.context import Context

@@ -223,7 +223,7 @@ NAMES = frozenset(PARAMETERS) | frozenset(ALIASES) | frozenset(NEGATED)
 QUIRKS = "KAMTOOL_QUIRKS"
 """What a cfg, or -A, defines to have Kamailio's ways also where they break an RFC."""
 UNBUILT = ("sctp",)
-"""Transports that a cfg may name for its sockets and that are left out: no kernel here has had them."""
+"""Transports that a cfg may name for its sockets, and that are not built: such a socket is left out."""
 
 
 @dataclass(slots=True)

@@ -192,6 +192,7 @@ def sent(server: Server, ctx: Context, flow: Flow) -> None:
 
 
 SMALL = (1 << 62) - 1
+"""A mask: an int of 2^62 or more that compiled code makes a text of is never freed (mypyc)."""
 
 
 def stateless_branch(ctx: Context) -> str:
@@ -201,5 +202,4 @@ def stateless_branch(ctx: Context) -> str:
         seed = hash((msg.branch, msg.via_host, msg.via_port))
     else:
         seed = hash((msg.call_id, msg.cseq, msg.from_tag, msg.via_host, msg.via_port))
-    # mypyc never frees an int of 63 bits that it has made a text of.
     return f"{MAGIC_COOKIE}-{seed & SMALL}"

@@ -55,7 +55,7 @@ class Link:
             _ASK: self._was_asked, _ANSWER: self._was_answered, _BEGUN: self._other_begun,
         }  # fmt: skip
         self._work: set[str] = set()
-        self._kept: deque[tuple[Heard, int, Any]] | None = None
+        self._kept: deque[tuple[str, int, Any]] | None = None
         """What has to be done once this worker has begun; None when it has."""
         self._asked: dict[str, Asked] = {}
         self._questions: dict[int, asyncio.Future[Any]] = {}
@@ -85,8 +85,8 @@ class Link:
     def open(self) -> None:
         """Do what was kept, and from now on all as it comes."""
         kept, self._kept = self._kept, None
-        for heard, sender, value in kept or ():
-            self._hear(heard, sender, value)
+        for topic, sender, value in kept or ():
+            self._hear(topic, sender, value)
 
     def stop(self) -> None:
         if self._loop is not None:
@@ -211,19 +211,18 @@ class Link:
             log.error("what worker %d said cannot be read", sender)
             return
         for topic, value in letters:
-            heard = self._heard.get(topic)
-            if heard is None:
+            if topic not in self._heard:
                 continue
             if self._kept is not None and topic in self._work:
-                self._kept.append((heard, sender, value))
+                self._kept.append((topic, sender, value))
             else:
-                self._hear(heard, sender, value)
+                self._hear(topic, sender, value)
 
-    def _hear(self, heard: Heard, sender: int, value: Any) -> None:
+    def _hear(self, topic: str, sender: int, value: Any) -> None:
         try:
-            heard(sender, value)
+            self._heard[topic](sender, value)
         except Exception:
-            log.exception("what worker %d said failed", sender)
+            log.exception("what worker %d said of %s failed", sender, topic)
 
     # Asking
 
@@ -267,7 +266,7 @@ class Link:
 
     def _was_asked(self, sender: int, value: Any) -> None:
         if self._kept is not None and value[1] != SNAPSHOT:
-            self._kept.append((self._was_asked, sender, value))
+            self._kept.append((_ASK, sender, value))
             return
         self._spawn(self._tell_answer(sender, *value), "a worker asks")
 

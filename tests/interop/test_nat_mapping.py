@@ -8,15 +8,12 @@ from tests.interop.test_linphone import ear, tone
 from tests.interop.test_nat_namespaces import (
     CFG,
     NAT,
-    Network,
     heard,
+    linphone_behind,
     phone,
-    reason_to_skip,
     serving,
     wait_for,
 )
-from tests.support.linphone import Linphone
-from tests.support.linphone import missing as no_linphone
 
 pytestmark = pytest.mark.interop
 
@@ -33,15 +30,8 @@ SHORT = 'modparam("registrar", "min_expires", 5)\nrequest_route {'
 
 @pytest.mark.parametrize("kind", NAT)
 async def test_a_phone_is_reached_by_its_new_mapping_once_it_has_registered_again(served, tmp_path, kind):
-    if reason := reason_to_skip() or no_linphone():
-        pytest.skip(reason)
-    net, server = Network(kind), served()
-    alice = Linphone("alice", tmp_path / "alice", 5060, 10000, 440)
-    try:
-        await changes(net, server, alice, tmp_path)
-    finally:
-        await alice.stop()
-        net.stack.close()
+    async with linphone_behind(kind, tmp_path) as (net, alice):
+        await changes(net, served(), alice, tmp_path)
 
 
 async def changes(net, server, alice, tmp_path):

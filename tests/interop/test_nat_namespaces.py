@@ -10,12 +10,14 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 
 import pytest
 
 from tests.support.baresip import CONFIG, MODULES, Baresip, missing, strength, write_tone
+from tests.support.linphone import Linphone
+from tests.support.linphone import missing as no_linphone
 from tests.support.until import SOON
 
 pytestmark = pytest.mark.interop
@@ -177,6 +179,20 @@ def network():
     yield make
     for one in made:
         one.stack.close()
+
+
+@asynccontextmanager
+async def linphone_behind(kind, folder):
+    """A network with a NAT of this kind, and Linphone, not started yet, to stand behind it."""
+    if reason := reason_to_skip() or no_linphone():
+        pytest.skip(reason)
+    net = Network(kind)
+    alice = Linphone("alice", folder / "alice", 5060, 10000, 440)
+    try:
+        yield net, alice
+    finally:
+        await alice.stop()
+        net.stack.close()
 
 
 def phone(network, name, folder, user, address, account, tone, *commands):

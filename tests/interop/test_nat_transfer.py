@@ -8,30 +8,20 @@ from tests.interop.test_linphone import tone
 from tests.interop.test_nat_mapping import ACCOUNT
 from tests.interop.test_nat_namespaces import (
     CFG,
-    Network,
     heard,
+    linphone_behind,
     phone,
-    reason_to_skip,
     serving,
     wait_for,
 )
-from tests.support.linphone import Linphone
-from tests.support.linphone import missing as no_linphone
 
 pytestmark = pytest.mark.interop
 
 
 @pytest.mark.parametrize("kind", [pytest.param("full cone", marks=pytest.mark.soak), "symmetric"])
 async def test_a_phone_behind_a_nat_holds_and_transfers_its_call(served, tmp_path, kind):
-    if reason := reason_to_skip() or no_linphone():
-        pytest.skip(reason)
-    net, server = Network(kind), served()
-    alice = Linphone("alice", tmp_path / "alice", 5060, 10000, 440)
-    try:
-        await transfers(net, server, alice, tmp_path)
-    finally:
-        await alice.stop()
-        net.stack.close()
+    async with linphone_behind(kind, tmp_path) as (net, alice):
+        await transfers(net, served(), alice, tmp_path)
 
 
 async def transfers(net, server, alice, tmp_path):

@@ -69,6 +69,19 @@ async def test_what_a_full_mailbox_does_not_take_waits_and_is_not_lost(links):
     assert [value[0] for _, value in got] == list(range(3000))
 
 
+async def test_what_fails_when_it_is_heard_is_logged_with_its_topic_and_the_rest_goes_on(links, caplog):
+    links[1].on("locations", lambda sender, value: 1 / value)
+    links[1].hold()
+    links[1].on("usage", lambda sender, value: 1 / value, work=True)
+    for topic in ("locations", "usage"):
+        links[0].publish(topic, 0)
+    links[0].publish("after", "it")
+    assert await heard(links[1], "after", 1) == [(0, "it")]
+    links[1].open()
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [f"what worker 0 said of {topic} failed" for topic in ("locations", "usage")]
+
+
 async def test_asking_answers_refuses_and_does_not_wait_for_ever(links):
     async def double(sender, value):
         if value < 0:

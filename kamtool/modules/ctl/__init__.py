@@ -113,11 +113,7 @@ class Ctl(Module):
         if kind == "tcp":
             self._servers.append(await asyncio.start_server(self._came, host, int(port)))
         else:
-            loop = asyncio.get_running_loop()
-            from kamtool.modules.ctl.datagrams import Datagrams
-
-            made, _ = await loop.create_datagram_endpoint(lambda: Datagrams(self), (host, int(port)))
-            self._datagrams.append(made)
+            await self._open_datagrams(local_addr=(host, int(port)))
         self.listening.append((kind, host, port))
         self.admission.tell(host, port)
 
@@ -127,14 +123,17 @@ class Ctl(Module):
         self._files.append(path)
         control.give(path, self.user, self.group)
         if datagrams:
-            loop = asyncio.get_running_loop()
-            from kamtool.modules.ctl.datagrams import Datagrams
-
-            endpoint, _ = await loop.create_datagram_endpoint(lambda: Datagrams(self), sock=made)
-            self._datagrams.append(endpoint)
+            await self._open_datagrams(sock=made)
         else:
             self._servers.append(await asyncio.start_unix_server(self._connected, sock=made))
         self.listening.append(("unix_dgram" if datagrams else "unix_stream", str(path), ""))
+
+    async def _open_datagrams(self, **where: Any) -> None:
+        from kamtool.modules.ctl.datagrams import Datagrams
+
+        loop = asyncio.get_running_loop()
+        endpoint, _ = await loop.create_datagram_endpoint(lambda: Datagrams(self), **where)
+        self._datagrams.append(endpoint)
 
     async def stop(self) -> None:
         """Close the sockets and remove their files."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -14,7 +11,7 @@ from kamtool.errors import KamtoolError, TransportError
 from kamtool.module import Module, RouteName, Variable, declaration, find
 from kamtool.script.context import Context
 from kamtool.script.log_prefix import LogPrefix
-from kamtool.server import handover, ignored, listen, relief
+from kamtool.server import life, listen
 from kamtool.server.blocklist import CONNECT, ICMP, SEND, blocklist_for
 from kamtool.server.myself import Myself
 from kamtool.server.observers import Observers
@@ -27,7 +24,8 @@ from kamtool.server.responses import Responses
 from kamtool.server.routing import via_flow
 from kamtool.server.rpc import RpcTable
 from kamtool.server.running import Running
-from kamtool.server.tally import Tally, settle
+from kamtool.server.statistics import Statistics
+from kamtool.server.sweeps import Sweeps
 from kamtool.server.tasks import Tasks
 from kamtool.server.transactions import Transactions
 from kamtool.server.uac import Uac
@@ -38,7 +36,6 @@ from kamtool.server.workers_rpc import Spread
 from kamtool.sip.flow import Address, Flow, Socket
 from kamtool.sip.framing import Broken
 from kamtool.sip.message import Message, Response
-from kamtool.sip.transaction import COMPLETED
 from kamtool.sip.via import MAGIC_COOKIE
 from kamtool.store.databases import Databases
 from kamtool.transport.dns_options import dns_options
@@ -54,18 +51,6 @@ log = logging.getLogger("kamtool.server")
 __all__ = ["Options", "RouteName", "Server"]
 
 
-class Stats(dict[str, int]):
-    """Counters by `group:name`; one that has not been counted yet is 0."""
-
-    def __missing__(self, key: str) -> int:
-        return 0
-
-
-GC_THRESHOLDS = 10_000, 5_000, 1_000
-"""A look at 10,000 new objects takes 4 ms in which no message is served; at a million contacts, 400 ms.
-Hardly anything that runs for a message makes cycles, so the old are looked at seldom."""
-
-
 class Server:
     """A SIP server. Nothing about it is global: two can run in one process.
 
@@ -79,8 +64,8 @@ class Server:
         self.options = options or Options()
         self.settings = script.settings
         self.quirks = script.settings.quirks
-        self._stats: dict[str, int] = Stats()
-        self._tallies: list[Tally] = []
+        self.statistics = Statistics()
+        self.tally, self.count = self.statistics.tally, self.statistics.count
         self.tasks = Tasks()
         self.branch_start = MAGIC_COOKIE
         """How the branch of a request begins that is sent without a transaction: its answer comes here."""
@@ -103,8 +88,8 @@ class Server:
         self.now: Callable[[], float] = time.monotonic
         self.stateful = False
         self.myself = self.is_myself = Myself(())
-        self.own_uris = self.myself.uris
         """Whether a URI with some host, port and transport means this server."""
+        self.own_uris = self.myself.uris
         self.running = Running(self)
         self.run, self.drive, self.run_event = self.running.run, self.running.drive, self.running.event
         self.log_failure, self.script_failed = self.running.log_failure, self.running.script_failed
@@ -140,12 +125,9 @@ class Server:
         self.reloads = 0
         """How often another program has taken the place of the first; see kamtool.server.reload."""
         self.observers = Observers(self)
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.sweeps = Sweeps(self)
         self.choose_tls: Callable[[Context, str], tuple[str, str]] | None = None
         """Set by the module tls: the server name and profile for a connection that a request needs."""
-        self._stopping = False
-        self._sweep_at = 0.0
-        self._is_sweeping = False
         self._mhomed = bool(self.setting("mhomed", False))
         self.blocklist = blocklist_for(self.setting, lambda: self.now())
         self.local_rport = bool(self.setting("local_rport", False))
@@ -165,58 +147,15 @@ class Server:
     # Life
 
     async def start(self) -> None:
-        """Make and start the modules in the order of their loadmodule lines, then bind the sockets."""
-        loop = self._loop = asyncio.get_running_loop()
-        self.now = self.transactions.now = self.options.clock or loop.time
-        try:
-            ignored.tell(self.settings, alone=self.team is None)
-            self._make_modules()
-            self._set_params()
-            ignored.tell_params(self.script, self.modules)
-            self.program = self.script.link(self)
-            bound = self.team.own_bound if self.team and self.team.bound else self.options.bound
-            if self.link is not None and self.team is not None:
-                self.link.hold()
-                self.link.start(late=self.team.is_late)
-            wanted = list(self.team.own_bound) if self.team and self.team.bound else []
-            self.transports.start(wanted or listen.wanted_by(self.script, list(self.options.listens)), bound)
-            estate = self.options.estate
-            is_late = self.team is not None and self.team.is_late
-            self.transports.pause()  # what comes meanwhile waits: half the modules are half a server
-            handover.listen_to_worker_0(self, estate)
-            if self.blocklist is not None:
-                self.transports.watch_errors()
-            self.myself = self.is_myself = Myself(self.sockets, listen.aliases_of(self.settings))
-            self.own_uris = self.myself.uris
-            for module in list(self.modules.values()):
-                if not (self.worker and module.alone):
-                    await module.start()
-                if self.team and not self.worker and module.per_worker:
-                    name = declaration(type(module)).name
-                    log.warning("%s: each of the %d workers %s", name, self.team.size, module.per_worker)
-            if is_late and self.link is not None:
-                await self.link.catch_up()
-            if estate is not None and self.worker == 0:
-                await estate.take(self)
-            if estate is None or is_late:
-                self.transports.resume()
-        except BaseException:
-            await self.stop(drain=0)
-            raise
-        self._header()
-        self._sweep()
-        if self.link is not None:
-            self.link.open()
-        for name in ("htable:mod-init", "core:worker-one-init"):
-            if name in self.program.event_routes:
-                self.run_event(name, {})
-        self.every(relief.EVERY, relief.Relief(self.transactions.__len__).look)
-        if self.options.freeze:
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(*GC_THRESHOLDS)
+        """Make and start the modules in the order of their loadmodule lines, then read the sockets."""
+        await life.start(self)
 
-    def _make_modules(self) -> None:
+    async def stop(self, drain: float | None = None) -> None:
+        """Wait up to `drain` seconds for running transactions, then close everything in reverse order."""
+        await life.stop(self, drain)
+
+    def make_modules(self) -> None:
+        """An instance of each module that the script loads, its RPC registered, not started yet."""
         for name in ["core", *(load.name for load in self.script.loads)]:
             if name in self.modules:
                 continue
@@ -225,17 +164,16 @@ class Server:
                 self.rpc.register(method.name, getattr(module, method.attribute), method.doc, method.workers)
         self.stateful = "tm" in self.modules
 
-    def _set_params(self) -> None:
-        for param in self.script.modparams:
-            for name, module in self.modules.items():
-                if re.fullmatch(param.modules, name) and param.name in declaration(type(module)).params:
-                    module.set_param(param.name, param.value)
+    def set_sockets(self) -> None:
+        """The sockets are bound: from now on it is known which URIs mean this server."""
+        self.myself = self.is_myself = Myself(self.sockets, listen.aliases_of(self.settings))
+        self.own_uris = self.myself.uris
 
     def settings_changed(self) -> None:
         """Other settings are in force: what was made from the old ones is made anew."""
         self.quirks = self.settings.quirks
         self.replies.server_line = b""
-        self._header()
+        self.say_who()
         self.myself.set_aliases(listen.aliases_of(self.settings))
         before, self._taking = self._taking, self._way_in()
         self.gate.replace(before, self._taking)
@@ -245,71 +183,13 @@ class Server:
         own = self._receive.message
         return LogPrefix(self).receiving(own) if self.setting("log_prefix", "") else own
 
-    def _header(self) -> None:
+    def say_who(self) -> None:
+        """Set the header `Server` of what is answered here."""
         from kamtool import __version__
 
         if self.setting("server_signature", True):
             line = self.setting("server_header", "") or f"Server: kamtool ({__version__})"
             self.replies.server_line = line.encode("utf-8", "surrogateescape") + b"\r\n"
-
-    async def stop(self, drain: float | None = None) -> None:
-        """Wait up to `drain` seconds for running transactions, then close everything in reverse order."""
-        loop = asyncio.get_running_loop()
-        self._stopping = True
-        self.gate.drain()
-        end = loop.time() + (self.options.drain if drain is None else drain)
-        while self._runs_on() and loop.time() < end:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-        for module in reversed(list(self.modules.values())):
-            if self.worker and module.alone:
-                continue
-            try:
-                await module.stop()
-            except Exception:
-                log.exception("module %s did not stop in good order", declaration(type(module)).name)
-        await self.tasks.end()
-        self.transports.stop()
-        if self.link is not None:
-            self.link.stop()
-        await self.databases.close()
-        self._loop = None
-
-    def _runs_on(self) -> bool:
-        """Whether a transaction waits for its answer, here or at another worker."""
-        busy = self._is_busy()
-        if self.team is None:
-            return busy
-        self.team.done[self.worker] = not busy
-        return not self.team.all_done
-
-    def _is_busy(self) -> bool:
-        """Whether a transaction waits for its final response, or for the ACK to one that it sent."""
-        return any(
-            not tx.is_answered or (tx.state is COMPLETED and tx.method == "INVITE")
-            for tx in self.transactions.by_label.values()
-        )
-
-    def _sweep(self) -> None:
-        if self._loop is None:
-            return
-        now, options = self._loop.time(), self.options
-        late, self._sweep_at = now - (self._sweep_at or now), now + options.sweep
-        self._loop.call_later(options.sweep, self._sweep)
-        self.gate.look(late, options.overload_late, options.overload_queue, options.overload_transactions)
-        if not self._is_sweeping:
-            self._sweep_some()
-
-    def _sweep_some(self) -> None:
-        """A part of the deadlines that have passed; the loop reads what has come before the next part."""
-        self._is_sweeping = False
-        if self._loop is None:
-            return
-        try:
-            self._is_sweeping = self.transactions.sweep(self.now(), self.options.sweep_most)
-        except Exception:
-            log.exception("a timer failed")
-        if self._is_sweeping:
-            self._loop.call_soon(self._sweep_some)
 
     # Host
 
@@ -325,18 +205,7 @@ class Server:
     @property
     def stats(self) -> dict[str, int]:
         """Counters by `group:name`, e.g. `core:rcv_requests`."""
-        settle(self._tallies, self._stats)
-        return self._stats
-
-    def tally(self, *names: str) -> Tally:
-        """For what happens for every message: it is cheaper to count, and no less exact."""
-        made = Tally(names)
-        self._tallies.append(made)
-        return made
-
-    def count(self, name: str, by: int = 1) -> None:
-        """One more of this, or so many; `stats` is for reading, and settles all tallies at every look."""
-        self._stats[name] += by
+        return self.statistics.counters()
 
     def every(self, seconds: float, callback: Callable[[], Awaitable[None] | None]) -> None:
         """Call `callback` every so many seconds until the server stops."""

@@ -125,7 +125,7 @@ async def test_the_loop_reads_between_two_parts(tmp_path):
     try:
         server.transactions = SimpleNamespace(sweep=part)
         loop.call_soon(other)
-        server._sweep_some()
+        server.sweeps.part()
         async with asyncio.timeout(SOON):
             await ended.wait()
     finally:

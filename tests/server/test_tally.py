@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import kamtool
-from kamtool.server.server import Stats
+from kamtool.server.statistics import Stats
 from kamtool.server.tally import Tally, settle
 
 

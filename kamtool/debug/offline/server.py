@@ -32,8 +32,8 @@ OUTSIDE = ("ctl", "jsonrpcs")
 class _Server(Server):
     """A server whose modules stay inside."""
 
-    def _make_modules(self) -> None:
-        super()._make_modules()
+    def make_modules(self) -> None:
+        super().make_modules()
         for name in OUTSIDE:
             if (module := self.modules.get(name)) is not None:
                 module.start = module.stop = _nothing  # type: ignore[method-assign]

@@ -166,7 +166,7 @@ class Recorder:
         transports.tcp._closed = lost
 
     def _timers_of(self, server: Server) -> None:
-        sweep, every = server._sweep_some, server.every
+        sweep, every = server.sweeps.part, server.every
 
         def swept() -> None:
             self._happens(b"S")
@@ -185,7 +185,7 @@ class Recorder:
 
             every(seconds, tick)
 
-        server._sweep_some = swept  # type: ignore[method-assign]
+        server.sweeps.part = swept  # type: ignore[method-assign]
         server.every = at_times  # type: ignore[method-assign]
 
     def _asked(self, server: Server) -> None:

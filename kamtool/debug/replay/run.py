@@ -195,7 +195,7 @@ class Replay:
         for name, value in about.get("timers", {}).items():
             setattr(server.options, name, type(getattr(server.options, name))(value))
         server.transports.resolver._hosts = about.get("hosts", {})
-        server._sweep = lambda: None  # type: ignore[method-assign]  # the recording says when
+        server.sweeps.turn = lambda: None  # type: ignore[method-assign]  # the recording says when
         server.every = self._every  # type: ignore[method-assign]
         self._timers: list[Callable[[], Awaitable[None] | None]] = []
         self._flows: dict[int, Flow] = {}

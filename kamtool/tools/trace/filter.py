@@ -61,7 +61,7 @@ def bench() -> Server:
     from kamtool.server.server import Server
 
     server = Server(load(CFG, name="<filter>"))
-    server._make_modules()
+    server.make_modules()
     return server
 
 

@@ -80,7 +80,7 @@ def _made(
     bound: Mapping[Socket, socket.socket] | None, clock: Callable[[], float] | None,
 ) -> Server:  # fmt: skip
     from kamtool.server.listen import wanted_by
-    from kamtool.server.options import Options
+    from kamtool.server.options import RUNTIME_FOLDER, Options
     from kamtool.server.server import Server
 
     options = Options(
@@ -89,6 +89,7 @@ def _made(
         estate=None if team is not None and team.is_late else estate,
         bound=bound or ({} if estate is None or team else dict(estate.bound(wanted_by(loaded, [])))),
         drain=wishes.drain,
+        runtime_folder=wishes.runtime_folder or RUNTIME_FOLDER,
         gather=wishes.gather / 1000,
         overload_late=wishes.overload_late / 1000,
         overload_queue=wishes.overload_queue,

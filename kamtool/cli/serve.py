@@ -49,7 +49,7 @@ PATH = click.Path(path_type=Path)
 @click.option("-G", "--pgid-file", type=PATH, metavar="FILE", help="Write the process group to FILE.")
 @click.option("-w", "--workdir", type=PATH, metavar="DIR", help="Change to DIR once the cfg is read.")
 @click.option("-t", "--chroot", type=PATH, metavar="DIR", help="See only DIR once sockets are bound.")
-@click.option("-Y", "--runtime-folder", type=PATH, metavar="DIR", help="Put the control socket into DIR.")
+@click.option("-Y", "--runtime-folder", type=PATH, metavar="DIR", help="Put the sockets for RPC into DIR.")
 @click.option("-u", "--user", default="", metavar="USER", help="Run as USER.")
 @click.option("-g", "--group", default="", metavar="GROUP", help="Run as GROUP.")
 @click.option(

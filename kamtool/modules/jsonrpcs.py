@@ -43,14 +43,14 @@ class Jsonrpcs(Module):
 
     pretty_format = Param(1, "answer with indented JSON")
     transport = Param(0, "what to open: 1 http, 2 FIFO, 4 datagrams, summed; 0 is FIFO and datagrams")
-    fifo_name = Param("/run/kamailio/kamailio_rpc.fifo", "the FIFO to read; relative to /run/kamailio")
+    fifo_name = Param("kamailio_rpc.fifo", "the FIFO to read; relative to /run/kamailio, or `-Y`")
     fifo_mode = Param(0o660, "its permissions")
     fifo_user = Param("", "its owner: a name or a number", either=True)
     fifo_group = Param("", "its group: a name or a number", either=True)
     fifo_reply_dir = Param("/tmp/", "the folder of the FIFOs that clients make for their answers")
     dgram_socket = Param(
-        "/run/kamailio/kamailio_rpc.sock",
-        "the datagram socket: a path, relative to /run/kamailio, or `udp:host:port`",
+        "kamailio_rpc.sock",
+        "the datagram socket: a path, relative to /run/kamailio, or `-Y`, or `udp:host:port`",
     )
     trusted = Param(
         "",
@@ -95,7 +95,7 @@ class Jsonrpcs(Module):
             raise ConfigError(f"jsonrpcs cannot open {where}: {error.strerror or error}") from error
 
     def _place(self, name: str) -> Path:
-        path = Path("/run/kamailio") / name
+        path = cast("Server", self.server).options.runtime_folder / name
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         return path
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from kamtool.server.handover import Estate
 from kamtool.server.workers import Team
 from kamtool.sip.flow import Socket
 from kamtool.transport.resolver import Resolver
+
+RUNTIME_FOLDER = Path("/run/kamailio")
 
 
 @dataclass(slots=True)
@@ -27,6 +30,8 @@ class Options:
     sweep_most: int = 64
     """So many deadlines (about 1 ms) at once, then what has come has its turn; 0 for all at once."""
     drain: float = 5.0
+    runtime_folder: Path = RUNTIME_FOLDER
+    """Where modules put their sockets and FIFOs, if the cfg does not name a whole path (`-Y`)."""
     resolver: Resolver | None = None
     overload_late: float = 0.0
     """New requests get 503 while the loop is so many seconds behind; 0 for never."""

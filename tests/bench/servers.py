@@ -115,7 +115,7 @@ def kamtool_command(setup: Setup, port: int, scratch: Path) -> list[str]:
     if setup.tls:
         listen += ["-l", f"tls:127.0.0.1:{port + 1}"]
     serve = [sys.executable, "-m", "kamtool.cli.main", "serve"]
-    ours = ["-s", str(scratch / "sock"), *setup.options]
+    ours = ["-s", str(scratch / "sock"), "-Y", str(scratch), *setup.options]
     return [*serve, "-f", str(setup.cfg), *listen, *defines(setup), *ours, "-DD", "-E"]
 
 

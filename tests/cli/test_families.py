@@ -90,6 +90,7 @@ def test_a_running_server_reads_the_table_again(served, tmp_path):
         loadmodule "db_sqlite.so"
         loadmodule "ctl.so"
         loadmodule "domain.so"
+        modparam("ctl", "binrpc", "unix:{server.folder}/ctl")
         modparam("domain", "db_url", "sqlite:///{server.folder}/kamtool.db")
         request_route {{ exit; }}
         """

@@ -9,7 +9,6 @@ import pytest
 
 from kamtool.debug import attach
 from kamtool.debug.dap import Adapter
-from kamtool.modules.jsonrpcs import Jsonrpcs
 from kamtool.server.control import ControlSocket
 from tests.support.debugger import CFG, invite, line_of
 from tests.support.server import port_of
@@ -98,12 +97,10 @@ async def editor(kamtool, tmp_path):
 
 @pytest.mark.skipif(not STOCK.exists(), reason="kamailio is not installed")
 async def test_an_editor_debugs_the_stock_cfg_from_initialize_to_disconnect(
-    editor, peer, tmp_path, monkeypatch, record_property
+    editor, peer, tmp_path, record_property
 ):
     """With `-rP` pytest prints how long the slowest round trip took: it should be under 200 ms."""
-    # Its control sockets have names of their own, so that many of these can run side by side.
-    monkeypatch.setattr(Jsonrpcs, "_place", lambda self, name: tmp_path / Path(name).name)
-    server, one = await editor(STOCK, listens=[("udp", "127.0.0.1")])
+    server, one = await editor(STOCK, listens=[("udp", "127.0.0.1")], runtime_folder=tmp_path)
     plain = server.program
     able = await one.ask("initialize", adapterID="kamtool", linesStartAt1=True)
     assert able["supportsStepBack"]

@@ -61,6 +61,17 @@ async def jsonrpcs(tmp_path):
     await host.stop()
 
 
+async def test_the_sockets_stand_in_the_runtime_folder(tmp_path):
+    """`-Y`, as Kamailio 5.6.3 was seen to heed it: names without a folder, and those of the defaults."""
+    host = Host()
+    host.rpc, host.options.runtime_folder = RpcTable(), tmp_path
+    await host.load("jsonrpcs", fifo_name="mine.fifo")
+    await host.load("ctl")
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.fifo", "kamailio_rpc.sock", "kamailio_ctl"}
+    await host.stop()
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_a_request_without_id_is_answered_without_id(jsonrpcs):
     answer = json.loads(await jsonrpcs.answer(b'{"jsonrpc":"2.0","method":"core.echo","params":["a"]}'))
     assert answer == {"jsonrpc": "2.0", "result": ["a"]}

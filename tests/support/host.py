@@ -6,6 +6,7 @@ from typing import ClassVar
 from kamtool.errors import ConfigError
 from kamtool.module import find
 from kamtool.script.context import Context
+from kamtool.server.options import Options
 from kamtool.sip import build
 from kamtool.sip.flow import Address, Flow, Socket
 from kamtool.sip.message import parse
@@ -38,6 +39,7 @@ class Host:
     def __init__(self):
         Host.made.append(self)
         self.modules, self.stats, self.databases, self.own_uris = {}, {}, Databases(), {}
+        self.options = Options()
         self.clock, self.quirks = 1000.0, False
         self.closed_watchers = []
         self.replies, self.timers, self.events, self.tasks = [], [], [], set()

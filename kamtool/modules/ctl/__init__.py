@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kamtool.modules.ctl")
 
-DEFAULT = "unixs:/run/kamailio/kamailio_ctl"
+DEFAULT = "kamailio_ctl"
+"""In the runtime folder, where the cfg names no socket."""
 LEAST_BODY = 64
 CODES = {INVALID_PARAMS: 400}
 """What Kamailio says where JSON-RPC has a code of its own; anything else of JSON-RPC is 500."""
@@ -40,7 +41,8 @@ class Ctl(Module):
 
     binrpc = Param(
         "",
-        "where to listen: `unix:/path`, `unixd:/path` (datagrams), `tcp:host:port`, `udp:host:port`",
+        "where to listen: `unix:/path`, `unixd:/path` (datagrams), `tcp:host:port`, `udp:host:port`;"
+        " `unix:/run/kamailio/kamailio_ctl`, or in the folder of `-Y`, when none is named",
         repeat=True,
     )
     trusted = Param(
@@ -95,7 +97,8 @@ class Ctl(Module):
         """Open the sockets."""
         self._check()
         self.admission = Admission("ctl", self.trusted)
-        for where in self.binrpc or [DEFAULT]:
+        folder = cast("Server", self.server).options.runtime_folder
+        for where in self.binrpc or [f"unixs:{folder / DEFAULT}"]:
             try:
                 await self._listen(where)
             except OSError as error:

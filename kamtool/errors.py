@@ -139,14 +139,22 @@ _SECRETS = re.compile(
 parameter that is named for a secret."""
 
 
-_SIGNS = ("@", "esponse", "modparam", "rspauth", "nline:")
+_SIGNS = ("esponse", "modparam", "rspauth", "nline:")
 
 
 def veiled(text: str, *, same_width: bool = False) -> str:
     """A text as it may be shown or logged: what it holds of secrets is starred."""
-    if not any(sign in text for sign in _SIGNS):
+    if not ("@" in text and _has_address(text)) and not any(sign in text for sign in _SIGNS):
         return text
     return _SECRETS.sub(lambda found: _starred(found, same_width), text)
+
+
+def _has_address(text: str) -> bool:
+    """Whether there may be a URL or a SIP URI in it: only those have passwords before an `@`."""
+    if ":/" in text:
+        return True
+    lower = text.lower()
+    return "sip:" in lower or "sips:" in lower
 
 
 def _starred(found: re.Match[str], same_width: bool) -> str:

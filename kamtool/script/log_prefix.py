@@ -8,6 +8,7 @@ route of a timer or an event has that of the message which it runs on.
 from __future__ import annotations
 
 import asyncio
+import re
 import types
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import ContextVar
@@ -16,24 +17,35 @@ from typing import TYPE_CHECKING, Any
 from kamtool.errors import ParseError
 from kamtool.module import Routes
 from kamtool.script.context import Context
-from kamtool.script.entries import RouteFunction
+from kamtool.script.entries import RouteFunction, inner, plain
 
 if TYPE_CHECKING:
     from kamtool.sip.flow import Flow
+    from kamtool.sip.message import Message
 
 Receive = Callable[[bytes, "Flow"], None]
 _BEGINS = (Routes.REPLY, Routes.ONREPLY)
 """The routes that a message meets first, beside the request_route."""
+_VARIABLE = re.compile(r"\$\(?(\w*)")
+_OF_THE_MESSAGE = frozenset(
+    """
+    mt rm cs ci hdr fu fU fd ft fn tu tU td tt tn ru rU rd rp ou oU od op rs rr ua ct cT cl ml
+    si sp Ri Rp pr proto
+    """.split()  # noqa: SIM905
+)
+"""Variables that say the same whenever they are asked of a message as it came."""
 
 
 class Handled:
     """A message under way: where its prefix comes from, and in mode 0 the prefix itself once it is made."""
 
-    __slots__ = ("arrived", "ctx", "is_over", "prefix", "text")
+    __slots__ = ("arrived", "ctx", "is_over", "met", "prefix", "text")
 
     def __init__(self, prefix: LogPrefix, arrived: tuple[bytes, Flow] | None = None) -> None:
         self.prefix, self.arrived = prefix, arrived
         self.ctx: Context | None = None
+        self.met: Message | None = None
+        """The message as its first route met it: its prefix is made once a line is logged."""
         self.text: str | None = None
         self.is_over = False
         """The call has ended by which the message came; tasks that it began may go on with it."""
@@ -42,7 +54,11 @@ class Handled:
         """A route begins on this message."""
         if self.prefix.is_live:
             self.ctx = ctx
-        elif self.text is None:
+        elif self.text is not None or self.met is not None:
+            return
+        elif self.arrived is not None and self.prefix.can_wait:
+            self.met = ctx.msg
+        else:
             self.text, self.arrived = self.prefix.of(ctx), None
 
     def line(self) -> str:
@@ -56,9 +72,14 @@ class Handled:
             return self.prefix.of(self.ctx)
         if self.arrived is None:
             return ""
-        text = self.prefix.of_bytes(*self.arrived)
-        if not self.prefix.is_live:
-            self.text, self.arrived = text, None
+        prefix, (data, flow) = self.prefix, self.arrived
+        text = (
+            prefix.of_bytes(data, flow)
+            if self.met is None
+            else prefix.of(Context(prefix.host, self.met, flow))
+        )
+        if not prefix.is_live:
+            self.text, self.arrived, self.met = text, None, None
         return text
 
 
@@ -87,17 +108,28 @@ class LogPrefix:
         self.host = host
         self._text = ""
         self._format: Callable[[Context], str] = lambda ctx: ""
+        self._can_wait = False
 
     @property
     def is_live(self) -> bool:
         """Whether the message counts as it is, not as it came."""
-        return bool(self.host.settings.number("log_prefix_mode"))
+        return bool(self.host.settings.values.get("log_prefix_mode"))
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether it may be made of a message as it came at any time, and so only where a line is logged."""
+        self._look()
+        return self._can_wait
+
+    def _look(self) -> None:
+        text = self.host.settings.values.get("log_prefix", "")
+        if text != self._text:
+            self._text, self._format = text, self.host.format(text)
+            self._can_wait = _OF_THE_MESSAGE.issuperset(_VARIABLE.findall(text))
 
     def of(self, ctx: Context) -> str:
         """The prefix made of this message; "" when one of its variables raises, or none is set any more."""
-        text = self.host.settings.text("log_prefix")
-        if text != self._text:
-            self._text, self._format = text, self.host.format(text)
+        self._look()
         try:
             return self._format(ctx)
         except Exception:
@@ -143,7 +175,37 @@ class LogPrefix:
             return _run(route(ctx), handled)
 
         enter.__name__ = enter.__qualname__ = getattr(route, "__name__", "route")
+        if begins:
+            self._keep_short(enter, route)
         return enter
+
+    def _keep_short(self, enter: Any, route: RouteFunction) -> None:
+        """What costs less to call than the route costs less to enter, too."""
+        function, waits = inner(route)
+        if function is not None:
+            enter.inner, enter.waits = self._meeting(function, waits), waits
+        at_once = plain(route)
+        if at_once is not None:
+            enter.plain = self._meeting(at_once, False)
+
+    def _meeting(self, function: Callable[[Context], Any], waits: bool) -> Callable[[Context], Any]:
+        def meet(ctx: Context) -> Any:
+            handled = _handled.get()
+            if handled is not None:
+                handled.meet(ctx)
+                return function(ctx)
+            handled = Handled(self)
+            handled.meet(ctx)
+            if waits:
+                return _run(function(ctx), handled)
+            token = _handled.set(handled)
+            try:
+                return function(ctx)
+            finally:
+                _handled.reset(token)
+                handled.is_over = True
+
+        return meet
 
 
 async def _run(coroutine: Coroutine[Any, Any, int], handled: Handled) -> int:

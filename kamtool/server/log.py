@@ -6,7 +6,9 @@ import logging
 import os
 import re
 import sys
-from typing import TextIO
+import time
+from functools import lru_cache
+from typing import Any, TextIO
 
 from kamtool.errors import veiled
 from kamtool.script.levels import ALERT, BUG, python_level
@@ -72,15 +74,14 @@ class KamailioFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line and, after an exception of ours, its traceback."""
-        is_script = _place(record.name) == SCRIPT
-        said = record.getMessage()
+        place, said = _place(record.name), record.getMessage()
         # What a script logs is its author's to decide; nobody else has a secret to tell.
-        text = shown(said if is_script else veiled(said), as_is=self.stream)
-        if self.stream or getattr(record, "force_color", False):
+        text = shown(said if place == SCRIPT else veiled(said), as_is=self.stream)
+        if "\\x1b" in text and (self.stream or getattr(record, "force_color", False)):
             text = _SCRIPT_COLOUR.sub("\x1b\\1", text)
         level = getattr(record, "level_name", "") or NAMES.get(record.levelno, record.levelname)
         # The module xlog lets a site choose what its texts begin with.
-        begin = getattr(record, "prefix", None) or f"{_place(record.name)}: "
+        begin = getattr(record, "prefix", None) or f"{place}: "
         before = shown(prefix_now())
         line = f"{self.prefix}{level}: {before}{begin}{text}"
         if record.exc_info and not record.exc_text:
@@ -97,6 +98,7 @@ _CORE = frozenset(
 )
 
 
+@lru_cache(maxsize=256)
 def _place(logger: str) -> str:
     """The module's name as Kamailio shows it; what belongs to no module is `<core>`."""
     room, _, name = logger.removeprefix("kamtool").lstrip(".").partition(".")
@@ -122,8 +124,37 @@ def to_syslog(facility: str = "LOG_DAEMON", name: str = "kamtool") -> logging.Ha
     return handler
 
 
+_UNASKED: dict[str, Any] = {
+    **dict.fromkeys(("pathname", "filename", "module", "funcName"), "?"),
+    **dict.fromkeys(("thread", "threadName", "process", "processName", "stack_info", "exc_text")),
+    "lineno": 0,
+    "relativeCreated": 0.0,
+}
+
+
+class Line(logging.LogRecord):
+    """What is logged, without the place in the source and the thread that no line of the server names."""
+
+    args: Any
+
+    def __init__(
+        self, name: str, level: int, pathname: str, lineno: int, msg: object, args: Any, exc_info: Any,
+        func: str | None = None, sinfo: str | None = None,
+    ) -> None:  # fmt: skip
+        self.__dict__.update(_UNASKED)
+        self.name, self.levelno, self.msg, self.exc_info = name, level, msg, exc_info
+        self.levelname = logging.getLevelName(level)
+        # As LogRecord: one mapping alone is what the text names its fields of.
+        self.args = args[0] if len(args) == 1 and isinstance(args[0], dict) and args[0] else args
+        self.created = now = time.time()
+        self.msecs = now % 1 * 1000
+
+
 def install(handler: logging.Handler, debug: int) -> None:
     """Make `handler` the place where everything of kamtool is logged, from the level `debug` on."""
+    # A line costs half when nobody looks for the place in the source that logs it.
+    logging._srcfile = None
+    logging.setLogRecordFactory(Line)
     logging.addLevelName(NOTICE, "NOTICE")
     logger = logging.getLogger("kamtool")
     logger.handlers[:] = [handler]

@@ -134,3 +134,10 @@ def test_a_tag_given_twice_is_refused(runtime):
 
 def test_a_reply_is_checked_for_what_a_reply_has(runtime):
     assert checked(runtime, OK_200, ALL, 15) == (1, [])
+
+
+@pytest.mark.parametrize("first", [PLAIN_INVITE, OK_200], ids=["request", "response"])
+def test_the_version_in_via_is_looked_at_when_it_is_asked_for(runtime, first):
+    text = first.replace("SIP/2.0/UDP", "SIP/3.0/UDP", 1)
+    assert checked(runtime, text, 4 + 64 + 128, 6)[0] == 1
+    assert checked(runtime, text, 8, 6)[0] != 1

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from kamtool.server.log import NOTICE, KamailioFormatter
+from kamtool.server.log import NOTICE, KamailioFormatter, Line
 
 
 def line(name, level, text, **more):
@@ -95,3 +95,14 @@ def test_what_an_exception_quotes_forges_no_line():
 
 def test_other_languages_are_left_as_they_are():
     assert line("kamtool.script", logging.INFO, "Zoë\t☎ 東京\n").endswith(": Zoë\t☎ 東京")
+
+
+def test_a_line_has_what_a_formatter_and_a_handler_of_others_ask_for():
+    plain = Line("kamtool.x", logging.WARNING, "/a.py", 1, "%s and %s", (1, 2), None)
+    named = Line("kamtool.x", logging.WARNING, "/a.py", 1, "%(a)s", ({"a": 5},), None)
+    form = logging.Formatter(
+        "%(asctime)s %(name)s %(levelname)s %(filename)s:%(lineno)d %(threadName)s %(message)s"
+    )
+    assert form.format(plain).endswith(" kamtool.x WARNING ?:0 None 1 and 2")
+    assert named.getMessage() == "5"
+    assert logging.LogRecord("kamtool.x", 25, "", 0, "a", (), None).__dict__.keys() <= vars(plain).keys()

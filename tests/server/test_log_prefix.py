@@ -194,3 +194,25 @@ async def test_without_it_nothing_stands_before_the_way_in(kamtool):
     server = await kamtool("request_route { exit; }")
     assert server.receive == server._receive.message
     assert server.program.entry is not None
+
+
+@pytest.mark.parametrize(
+    ("prefix", "is_made"),
+    [("{$mt $hdr(CSeq) $ci} ", False), ("{$mt $TV(u)} ", True)],
+    ids=["waits", "at once"],
+)
+async def test_a_prefix_of_the_message_alone_is_made_for_a_line_only(kamtool, peer, log, prefix, is_made):
+    """And the script costs what it costs without."""
+    cfg = MODULES + f'\nlog_prefix="{prefix}"\nrequest_route {{ sl_send_reply("200", "OK"); exit; }}'
+    server, phone, made = await kamtool(cfg), await peer(), []
+    compiled = server.format
+
+    def counted(text):
+        prefix_of = compiled(text)
+        return lambda ctx: made.append(ctx) or prefix_of(ctx)
+
+    server.format = counted
+    phone.send(phone.request("OPTIONS", "sip:you@example.com"), port_of(server))
+    await phone.expect(200)
+    assert bool(made) is is_made
+    assert server.program.entry is not None

@@ -36,14 +36,14 @@ class Record:
 
     def line(self, times: Times, extras: Pairs) -> str:
         """The line in the log."""
-        shown = [f"timestamp={int(self.epoch)}", *times.in_line(self.epoch)]
-        shown += [
-            f"method={self.method}", f"from_tag={self.from_tag}", f"to_tag={self.to_tag}",
-            f"call_id={self.call_id}", f"code={self.code}", f"reason={self.reason}",
-        ]  # fmt: skip
+        told = "".join([f"{text};" for text in times.in_line(self.epoch)]) if times.mode else ""
+        shown = (
+            f"{self.kind}timestamp={int(self.epoch)};{told}method={self.method};from_tag={self.from_tag};"
+            f"to_tag={self.to_tag};call_id={self.call_id};code={self.code};reason={self.reason}"
+        )
         for pairs in (extras, *self.legs):
-            shown += [f"{name}={value or ''}" for name, value in pairs]
-        return self.kind + ";".join(shown)
+            shown += "".join([f";{name}={value or ''}" for name, value in pairs])
+        return shown
 
     def rows(self, times: Times, extras: Pairs, *, nullable: bool) -> list[list[object]]:
         """The rows in the database, one a leg, in the order of `columns`."""

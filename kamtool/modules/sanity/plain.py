@@ -10,13 +10,16 @@ from kamtool.script import uri_text
 from kamtool.script.context import Context
 from kamtool.sip.message import Message
 
-EXPIRES, PROXY_REQUIRE, PARSE_URIS, DIGEST, DUPLICATE_TAGS = 256, 512, 1024, 2048, 4096
+VIA_VERSION, EXPIRES, PROXY_REQUIRE, PARSE_URIS, DIGEST, DUPLICATE_TAGS = 8, 256, 512, 1024, 2048, 4096
 URI_FROM, URI_TO, URI_CONTACT = 2, 4, 8
 TRANSPORTS = frozenset({"UDP", "TCP", "TLS", "SCTP", "TLS-SCTP", "WS", "WSS"})
 
 
 class Checking:
-    """The function of the script: 1 for what is plain, all the checks of the module for the rest."""
+    """The function of the script: 1 for what is plain, all the checks of the module for the rest.
+
+    Of a response only what the parser has seen is checked, and the transport of its Via.
+    """
 
     def __init__(self, module: Any, thorough: Callable[[Context, int, int], int]) -> None:
         self.module, self.thorough = module, thorough
@@ -25,7 +28,10 @@ class Checking:
         """See Sanity.sanity_check."""
         wanted: int = self.module.default_checks if msg_checks is None else msg_checks
         uris: int = self.module.uri_checks if uri_checks is None else uri_checks
-        if not wanted & DUPLICATE_TAGS and ctx.msg.is_request and is_plain(ctx.msg, wanted, uris):
+        msg = ctx.msg
+        if not wanted & (VIA_VERSION | DUPLICATE_TAGS) and (
+            is_plain(msg, wanted, uris) if msg.is_request else msg.via_transport in TRANSPORTS
+        ):
             return 1
         return self.thorough(ctx, wanted, uris)
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from kamtool.errors import RpcError
+from kamtool.errors import ConfigError, RpcError
 from kamtool.module import Host, Module, declaration, rpc
 from kamtool.script.levels import python_level
 from kamtool.script.settings import PARAMETERS
@@ -43,8 +43,9 @@ class Pending:
 class CfgRpc(Module):
     """`cfg.*`: list, read and change settings over RPC, at once or together with `cfg.commit`.
 
-    The groups are `core` and `tcp` (global parameters), `tm`, and those of custom parameters, whose new
-    values `$sel(cfg_get.group.name)` gives at once. What only a restart can change is shown, not set.
+    The groups are `core` and `tcp` (global parameters), `tm`, each module whose parameters a reload may
+    change (`tls`, `registrar` …), and those of custom parameters, whose new values `$sel(cfg_get.group.name)`
+    gives at once. What only a restart can change is shown, not set.
     """
 
     name = "cfg_rpc"
@@ -73,7 +74,17 @@ class CfgRpc(Module):
 
     def _groups(self) -> list[str]:
         custom = {group for group in self._custom if "[" not in group}
-        return ["core", "tcp", *(["tm"] if "tm" in self.server.modules else []), *sorted(custom)]
+        tm = ["tm"] if "tm" in self.server.modules else []
+        return ["core", "tcp", *tm, *sorted({*self._of_modules() - {"tm"}, *custom})]
+
+    def _of_modules(self) -> set[str]:
+        return {name for name, module in self.server.modules.items() if getattr(module, "live", ())}
+
+    def _live(self, group: str) -> dict[str, Number]:
+        """Numbers and texts of a module that it reads each time it uses them."""
+        module = self.server.modules[group]
+        found = {name: getattr(module, name) for name in module.live}
+        return {name: value for name, value in found.items() if isinstance(value, int | str)}
 
     def _values(self, group: str) -> dict[str, Number]:
         """Every variable of a group with its value; of `group[1]` with what the instance changed."""
@@ -87,6 +98,8 @@ class CfgRpc(Module):
         elif base == "tm" and "tm" in self.server.modules:
             tm = self.server.modules["tm"]
             values = {name: getattr(tm, name) for name in TM}
+        elif base in self._of_modules():
+            values = self._live(base) | self._custom.get(base, {})
         else:
             values = dict(self._custom.get(base, {}))
         if number:
@@ -114,7 +127,8 @@ class CfgRpc(Module):
         now = self._find(group, name)
         base, number = self._split(group)
         is_custom = name in self._custom.get(base, {})
-        if not is_custom and name not in LIVE.get(base, TM):
+        of_module = base != "tm" and base in self._of_modules()
+        if not (is_custom or of_module or name in LIVE.get(base, TM)):
             raise RpcError(400, f"Failed to set the variable: {group}.{name} changes only at a restart")
         if number and not is_custom:
             raise RpcError(400, f"Failed to set the variable: {base}.{name} has no instances")
@@ -139,9 +153,23 @@ class CfgRpc(Module):
             tm = server.modules["tm"]
             tm.set_param(name, value)
             await tm.start()
+        elif base in self._of_modules() and value is not None:
+            self._hand_on(base, name, value)
         elif name == "debug" and isinstance(value, int):
             server.settings.set(name, value)
             logging.getLogger("kamtool").setLevel(python_level(value))
+
+    def _hand_on(self, group: str, name: str, value: Number) -> None:
+        """As a reload of the cfg does it. Raises RpcError when the module refuses."""
+        server = cast("Server", self.server)
+        module = server.modules[group]
+        try:
+            take = module.reload(server.program, {name: value})
+        except ConfigError as error:
+            raise RpcError(400, f"Failed to set the variable: {error}") from error
+        module.set_param(name, value)
+        if take is not None:
+            take()
 
     @rpc("cfg.set_now_int", "cfg.seti", workers="all")
     async def set_now_int(self, group: str, name: str, value: int) -> None:
@@ -256,8 +284,8 @@ class CfgRpc(Module):
         described = cast("Server", self.server).settings.described.get(f"{base}.{name}")
         if described is not None:
             text = described.description
-        elif base == "tm":
-            text = declaration(type(self.server.modules["tm"])).params[name].doc
+        elif base in self.server.modules:
+            text = declaration(type(self.server.modules[base])).params[name].doc
         else:
             full = f"tcp_{name}" if base == "tcp" else name
             text = f"the global parameter {full}: {PARAMETERS[full].honour.value}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import ScriptError
 from kamtool.module import Host, Value
-from kamtool.script import uri_text
+from kamtool.script import selects_tls, uri_text
 from kamtool.script.address_text import address
 from kamtool.script.values import to_int, to_str
 
@@ -364,6 +364,7 @@ _HEADS: dict[str, Callable[[Any, tuple[Step, ...]], str | None]] = {
     "hf_value_exists": _hf_value_exists,
     "authorization": _credentials("Authorization"),
     "proxy_authorization": _credentials("Proxy-Authorization"),
+    "tls": selects_tls.tls,
     "cfg_get": _cfg_get,
     "cfg_selected": _cfg_get,
 }

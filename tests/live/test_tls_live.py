@@ -52,6 +52,45 @@ async def test_a_client_certificate_is_verified(tls_server, tls_peer, authority,
     assert answer.data.startswith(b"SIP/2.0 200 Verified")
 
 
+async def test_selects_say_what_the_variables_say(tls_server, tls_peer, authority):
+    paths = (
+        "version",
+        "cipher.bits",
+        "server_name",
+        "peer.verified",
+        "peer.subj.commonName",
+        "peer.issuer.st",
+        "me.notAfter",
+    )
+    shown = " ".join(f"$sel(tls.{path})" for path in paths)
+    cfg = f"""request_route {{
+        append_to_reply("X: {shown}\\r\\n");
+        if (@tls.my.subject.cn == "sip.example.com" && @tls.peer.sn == $tls_peer_serial)
+            sl_send_reply("200", "OK");
+        else
+            sl_send_reply("500", "Not the same");
+    }}"""
+    server = await tls_server(cfg, server="verify_certificate = yes")
+    alice = authority.issue(["example.com"], user="alice", stem="selects")
+    port = port_of(server, "tls")
+    answer = await ask(await tls_peer(port, context=client_context(authority, alice)), port)
+    assert (answer.header("X") or "").startswith("TLSv1.3 256 sip.example.com 1 alice <null> ")
+    assert (answer.header("X") or "").endswith(" GMT")
+
+
+async def test_what_may_wait_for_a_connection_changes_while_the_server_runs(tls_server):
+    server = await tls_server(HERE, modparams='loadmodule "cfg_rpc.so"')
+    rpc = server.modules["cfg_rpc"]
+    assert rpc.get("tls", "con_ct_wq_max") == 65_536
+    await rpc.set_now_int("tls", "con_ct_wq_max", 1000)
+    await rpc.set_now_int("tls", "connection_timeout", 7)
+    assert server.transports.tcp.options.max_queue_bytes == 1000
+    assert server.modules["tls"].idle_seconds == 7
+    await rpc.set_now_string("tls", "config", "nowhere.cfg")
+    with pytest.raises(RpcError, match=r"nowhere\.cfg.*the old set goes on"):
+        await server.modules["tls"].rpc_reload()
+
+
 async def closes(connecting):
     """A connection that the server ends, in the handshake or (TLS 1.3) right behind it."""
     try:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kamtool.errors import RpcError
+from kamtool.errors import ConfigError, RpcError
 from kamtool.script.settings import Settings
 from tests.support.host import Host
 
@@ -125,3 +125,37 @@ async def test_variables_are_listed_and_explained(cfg):
     assert cfg.help("pstn", "gw") == ["the gateway", "(parameter type is string)"]
     assert cfg.help("core", "debug")[1] == "(parameter type is integer)"
     assert "tcp_max_connections" in cfg.help("tcp", "max_connections")[0]
+
+
+class Secure:
+    """What a module with live parameters is to cfg_rpc."""
+
+    live = ("connection_timeout", "config")
+    connection_timeout, config = 600, "tls.cfg"
+
+    def __init__(self):
+        self.taken = []
+
+    def reload(self, program, changed):
+        if changed.get("connection_timeout", 0) < 0:
+            raise ConfigError("not in the past")
+        return lambda: self.taken.append((changed, self.connection_timeout))
+
+    def set_param(self, name, value):
+        setattr(self, name, value)
+
+
+async def test_what_a_reload_may_change_of_a_module_is_a_group(cfg):
+    secure = cfg.server.modules["tls"] = Secure()
+    cfg.server.program = None
+    await cfg.start()
+    assert cfg.get("tls") == {"connection_timeout": 600, "config": "tls.cfg"}
+    await cfg.set_now_int("tls", "connection_timeout", 30)
+    assert secure.taken == [({"connection_timeout": 30}, 30)]
+    with pytest.raises(RpcError, match="not in the past"):
+        await cfg.set_now("tls", "connection_timeout", "-1")
+    assert secure.connection_timeout == 30
+    await cfg.set_now_string("tls", "config", "other.cfg")
+    assert cfg.get("tls", "config") == "other.cfg"
+    await cfg.reset("tls")
+    assert (secure.connection_timeout, secure.config) == (600, "tls.cfg")

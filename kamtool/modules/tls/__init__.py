@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -44,9 +44,12 @@ class Tls(ConnectionVariables, Control, Module):
     """
 
     events = (CONNECTION_OUT,)
+    live = ("config", "connection_timeout", "send_close_notify", "con_ct_wq_max", "ct_wq_max")
 
     config = Param(
-        "", "tls.cfg; relative to the cfg's folder. With it the parameters of one profile are unused"
+        "",
+        "tls.cfg; relative to the cfg's folder. With it the parameters of one profile are unused. "
+        "A new one is read by `tls.reload`",
     )
     tls_method = Param("TLSv1.2+", "the versions: TLSv1.3, TLSv1.3+, TLSv1.2, TLSv1.2+ and older ones")
     certificate = Param("./cert.pem", "the certificate, with those of its issuers behind it (PEM)")
@@ -90,6 +93,8 @@ class Tls(ConnectionVariables, Control, Module):
         self.profiles: ProfileSet | None = None
         self.path: Path | None = None
         """The tls.cfg in use."""
+        self._most = (0, 0)
+        """What may wait for one connection and for all, whatever the parameters say."""
 
     # Reading
 
@@ -156,10 +161,29 @@ class Tls(ConnectionVariables, Control, Module):
         self.profiles = self.make()
         self._show_warnings(self.profiles)
         options = host.transports.tcp.options
-        options.max_queue_bytes = min(options.max_queue_bytes, self.con_ct_wq_max) or options.max_queue_bytes
-        options.max_total_bytes = min(options.max_total_bytes, self.ct_wq_max) or options.max_total_bytes
+        self._most = options.max_queue_bytes, options.max_total_bytes
+        self._bound(self.con_ct_wq_max, self.ct_wq_max)
         host.choose_tls = self.choose if self.xavp_cfg else None
         host.transports.tcp.use_tls(self)
+
+    def _bound(self, for_one: int, for_all: int) -> None:
+        options = self.host.transports.tcp.options
+        one, together = self._most
+        options.max_queue_bytes = min(one, for_one) or one
+        options.max_total_bytes = min(together, for_all) or together
+
+    def reload(self, program: Any, changed: Mapping[str, Any]) -> Callable[[], None] | None:
+        """Bounds act at once, another tls.cfg at the next `tls.reload`."""
+
+        def take() -> None:
+            if self.profiles is not None:
+                self._bound(
+                    changed.get("con_ct_wq_max", self.con_ct_wq_max), changed.get("ct_wq_max", self.ct_wq_max)
+                )
+            if "config" in changed:
+                log.warning("tls: %s is read by the next tls.reload", changed["config"])
+
+        return take
 
     async def reload_profiles(self) -> ProfileSet:
         """Take what the files say now. Raises ConfigErrors, and then the old set goes on."""

@@ -180,6 +180,18 @@ class ConnectionVariables(Names):
         certificate = theirs(ctx)
         return shown_date(certificate.not_after_epoch) if certificate else None
 
+    # `@tls.my.notBefore` and `@tls.my.notAfter`: Kamailio has no variables for them.
+
+    def tls_my_not_before(self, ctx: Context) -> Value:
+        """The first moment at which our certificate is valid."""
+        certificate = ours(ctx)
+        return shown_date(certificate.not_before_epoch) if certificate else None
+
+    def tls_my_not_after(self, ctx: Context) -> Value:
+        """The last moment at which our certificate is valid."""
+        certificate = ours(ctx)
+        return shown_date(certificate.not_after_epoch) if certificate else None
+
 
 def description(connection: TlsConnection) -> str:
     """Cipher, version and bits in one line."""

@@ -8,29 +8,22 @@ plain scenario does not foresee, and a call that waits too long, is given up in 
 from __future__ import annotations
 
 import heapq
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 
-from kamtool.speed.lines import call_id_of, header_line, to_tag
+from kamtool.speed.awaiting import expected
+from kamtool.speed.durations import Durations, Figures
+from kamtool.speed.lines import call_id_of
 from kamtool.speed.proving import Answer
+from kamtool.speed.rendering import rendered
 from kamtool.speed.stages import (
     CALL,
-    CALL_ID,
-    CSEQ,
     END,
-    FIELD,
-    LAST,
-    LENGTH,
     MEASURES,
-    NEXT_URL,
-    NUMBER,
     PAUSE,
-    PROOF,
     RECV,
     RINGING,
-    ROUTES,
     SEND,
-    TO_TAG,
     Address,
     Script,
     Shot,
@@ -39,12 +32,8 @@ from kamtool.speed.stages import (
 
 T2 = 4.0
 NEVER = float("inf")
-HIGHEST = 3_600_000_000
-"""Microseconds: what takes longer counts as this."""
 Prove = Callable[[object, bytes, bytes, int, int], bytes]
 Routing = Callable[[bytes], tuple[bytes, bytes]]
-Figures = tuple[dict[int, int], float, dict[int, int], float]
-"""Of one measure: response times by bucket, the highest, and the same of service times."""
 
 
 class Volley:
@@ -71,9 +60,7 @@ class Volley:
         self._order = 0
         self._ticks: deque[tuple[float, Shot]] = deque()
         self._heap: list[tuple[float, int, Shot, bool]] = []
-        self._responses = [Counter[int]() for _ in range(MEASURES)]
-        self._services = [Counter[int]() for _ in range(MEASURES)]
-        self._highest = [0.0] * (2 * MEASURES)
+        self._times = Durations(MEASURES)
 
     def begin(self, script: Script, number: int, call_id: bytes, row: int, due: float, now: float) -> None:
         """Begin a call that was due then."""
@@ -119,7 +106,7 @@ class Volley:
             if shot.sent and (data[:4] != b"SIP/" or shot.sent.startswith(b"ACK ")):
                 shot.script.out.append((shot.sent, shot.address))
             return
-        index = self._expected(shot, data)
+        index = expected(shot, data)
         if index < 0:
             self._give_up(shot, data, source, at)
         else:
@@ -150,31 +137,6 @@ class Volley:
         self._accept(shot, 0, data, source, at, now)
         return True
 
-    def _expected(self, shot: Shot, data: bytes) -> int:
-        """The stage that waits for this, -1 when none does. Optional ones are up to the first that is not."""
-        status = 0
-        if data[:4] == b"SIP/":
-            digits = data[8:11]
-            if data[7:8] != b" " or len(digits) < 3 or not digits.isdigit():
-                return -1
-            status = int(digits)
-        for index in range(shot.at, len(shot.script.stages)):
-            stage = shot.script.stages[index]
-            if stage.kind != RECV:
-                return -1
-            if stage.status == status if status else (
-                stage.status < 0 and data.startswith(stage.method + b" ")
-            ):  # fmt: skip
-                if status and stage.methods:
-                    found = data.find(b"\r\nCSeq: ")
-                    end = data.find(b"\r", found + 2)
-                    if found < 0 or end < 0 or not data.endswith(stage.methods, found, end):
-                        return -1
-                return index
-            if not stage.optional:
-                return -1
-        return -1
-
     def _accept(self, shot: Shot, index: int, data: bytes, source: Address, at: float, now: float) -> None:
         stage = shot.script.stages[index]
         shot.last = data
@@ -184,10 +146,10 @@ class Volley:
             clocks = shot.clocks.get(stage.measure)
             if stage.final and clocks is not None:
                 del shot.clocks[stage.measure]
-                self._record(stage.measure, at - clocks[0], at - clocks[1])
+                self._times.note(stage.measure, at - clocks[0], at - clocks[1])
             elif stage.provisional and clocks is not None and not shot.ringing:
                 shot.ringing = True
-                self._record(RINGING, at - clocks[0], at - clocks[1])
+                self._times.note(RINGING, at - clocks[0], at - clocks[1])
         else:
             shot.address = source
         if stage.auth:
@@ -237,51 +199,20 @@ class Volley:
 
     def render(self, shot: Shot, stage: Stage) -> bytes:
         """The octets of a message for this call."""
-        body = b""
-        for operation in stage.body:
-            body += operation if isinstance(operation, bytes) else self._value(shot, operation, b"", b"")
-        made = b""
-        for operation in stage.head:
-            made += operation if isinstance(operation, bytes) else self._value(shot, operation, made, body)
-        return made + body
-
-    def _value(self, shot: Shot, operation: tuple[int, object, bool], made: bytes, body: bytes) -> bytes:
-        code, argument, vanishes = operation
-        value = b""
-        if code == NUMBER:
-            value = b"%d" % (shot.number + argument)  # type: ignore[operator]
-        elif code == CALL_ID:
-            value = shot.call_id
-        elif code == LENGTH:
-            value = b"%d" % (len(body) + argument)  # type: ignore[operator]
-        elif code == CSEQ:
-            value = b"%d" % (shot.cseq + argument)  # type: ignore[operator]
-        elif code == TO_TAG:
-            value = to_tag(shot.last)
-        elif code == LAST:
-            value = header_line(shot.last, argument)  # type: ignore[arg-type]
-        elif code == FIELD:
-            row = self.rows[shot.row % len(self.rows)] if self.rows else ()
-            value = row[argument] if argument < len(row) else b""  # type: ignore[call-overload,operator]
-        elif code == ROUTES:
-            value = b"Route: " + shot.routes if shot.routes else b""
-        elif code == NEXT_URL:
-            value = shot.next_url
-        elif code == PROOF and self.prove is not None and shot.challenge:
-            value = self._proof(shot, argument, made.partition(b"\r\n")[0])
-        return value + b"\r\n" if vanishes and value else value
+        return rendered(shot, stage, self.rows, self._proof)
 
     def _proof(self, shot: Shot, argument: object, first: bytes) -> bytes:
+        if self.prove is None or not shot.challenge:
+            return b""
         for answer in self.answers.get(shot.row % len(self.rows) if self.rows else 0, ()):
             if line := answer.meets(shot.challenge, first, shot.number):
                 return line
-        assert self.prove is not None
         return self.prove(argument, shot.challenge, first, shot.row, shot.number)
 
     def _succeed(self, shot: Shot, at: float) -> None:
         if shot.own:
             self.succeeded += 1
-            self._record(CALL, at - shot.began, at - shot.began)
+            self._times.note(CALL, at - shot.began, at - shot.began)
         self._end(shot)
         if self.keep and shot.taken:
             self.young[shot.call_id] = shot.sent
@@ -347,12 +278,6 @@ class Volley:
         self._order += 1
         heapq.heappush(self._heap, (due, self._order, shot, False))
 
-    def _record(self, measure: int, response: float, service: float) -> None:
-        self._responses[measure][bucket_of(response)] += 1
-        self._services[measure][bucket_of(service)] += 1
-        self._highest[measure] = max(self._highest[measure], response)
-        self._highest[MEASURES + measure] = max(self._highest[MEASURES + measure], service)
-
     def take(self) -> tuple[dict[str, int], list[Figures | None]]:
         """What was counted since the last time, and the times by measure."""
         counts = {
@@ -360,25 +285,8 @@ class Volley:
             "answered": self.answered,
         }  # fmt: skip
         self.sent = self.repeated = self.succeeded = self.answered = 0
-        times: list[Figures | None] = []
-        for number in range(MEASURES):
-            response, service = self._responses[number], self._services[number]
-            high, other = self._highest[number], self._highest[MEASURES + number]
-            times.append((dict(response), high, dict(service), other) if response else None)
-            response.clear()
-            service.clear()
-            self._highest[number] = self._highest[MEASURES + number] = 0.0
-        return counts, times
+        return counts, self._times.take()
 
     def forget(self) -> None:
         """Drop what is kept of calls that were over before the last time."""
         self.old, self.young = self.young, {}
-
-
-def bucket_of(seconds: float) -> int:
-    """The bucket of a duration, as HdrHistogram has it: to 2,047 µs one each, then 1,024 an octave."""
-    value = min(int(seconds * 1e6 + 0.5), HIGHEST) if seconds > 0 else 0
-    if value < 2048:
-        return value
-    octave = value.bit_length() - 11
-    return (octave << 10) + (value >> octave)

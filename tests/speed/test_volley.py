@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kamtool.speed import durations, lines
 from kamtool.speed import volley as pure
-from kamtool.speed.volley import (
+from kamtool.speed.stages import (
     CALL_ID,
     CSEQ,
     END,
@@ -249,12 +250,23 @@ def test_the_twins_do_the_same_with_any_course_of_calls(course):
 @given(messages(), st.sampled_from([b"Via", b"To", b"From", b"Contact", b"Record-Route", b"X", b"CSeq"]))
 def test_the_twins_read_the_same(data, name):
     for function, more in (("header_line", (name,)), ("to_tag", ()), ("call_id_of", ())):
-        assert getattr(pure, function)(data, *more) == getattr(native(), function)(data, *more), function
+        assert getattr(lines, function)(data, *more) == getattr(native(), function)(data, *more), function
 
 
 @given(st.floats(min_value=-1, max_value=4000))
 def test_the_twins_have_the_same_buckets(seconds):
-    assert pure.bucket_of(seconds) == native().bucket_of(seconds)
+    assert durations.bucket_of(seconds) == native().bucket_of(seconds)
+
+
+def test_durations_are_given_once():
+    noted = durations.Durations(2)
+    noted.note(1, 0.010, 0.001)
+    noted.note(1, 0.010, 0.004)
+    bucket = durations.bucket_of(0.010)
+    responses, longest, services, _ = noted.take()[1]
+    assert (responses, longest) == ({bucket: 2}, 0.010)
+    assert sum(services.values()) == 2
+    assert noted.take() == [None, None]
 
 
 def test_a_call_goes_its_way_and_is_timed():

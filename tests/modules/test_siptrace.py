@@ -2,10 +2,12 @@
 
 import asyncio
 import socket
+from dataclasses import dataclass
 
 import pytest
 
 from kamtool.errors import ConfigError
+from kamtool.modules.siptrace import watched
 from kamtool.script import check
 from kamtool.sip import hep
 from tests.support.server import MODULES, port_of
@@ -217,3 +219,30 @@ async def test_a_table_of_another_version_is_refused(traced, rows):
     rows.run("UPDATE version SET table_version = 3 WHERE table_name = 'sip_trace'")
     with pytest.raises((ConfigError, Exception), match="sip_trace"):
         await traced()
+
+
+@dataclass
+class Seen:
+    call_id: str
+    cseq: int = 1
+    key: tuple = ()
+
+
+def test_of_too_many_watched_calls_the_oldest_is_forgotten(monkeypatch):
+    monkeypatch.setattr(watched, "MOST", 2)
+    kept = watched.Watched()
+    for name in "abc":
+        kept.add(Seen(name), watched.Wish(None, name, (), "t"), 0.0, whole_dialog=True)
+    found = [kept.find(Seen(name, key=(name, 1))) for name in "abc"]
+    assert [wish and wish.correlation for wish in found] == [None, "b", "c"]
+
+
+def test_a_transaction_is_watched_for_a_while_and_its_dialog_for_longer():
+    kept = watched.Watched()
+    kept.add(Seen("t"), watched.Wish(None, "t", (), "t"), 0.0, whole_dialog=False)
+    kept.add(Seen("d"), watched.Wish(None, "d", (), "t"), 0.0, whole_dialog=True)
+    assert kept.find(Seen("t", key=("t", 2))) is None, "another transaction of the call"
+    assert kept.find(Seen("d", key=("d", 2))) is not None
+    kept.forget(watched.TRANSACTION_SECONDS + 1)
+    assert kept.find(Seen("t", key=("t", 1))) is None
+    assert len(kept) == 1

@@ -5,20 +5,20 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from kamtool.errors import ConfigError, ParseError, RpcError
 from kamtool.module import ANY, Module, Param, Routes, Value, function, rpc
 from kamtool.modules.db_sqlite import open_database
-from kamtool.modules.siptrace.copies import COLUMNS, Copy, copy_of
-from kamtool.modules.siptrace.receiver import Receiver, sip_uri
-from kamtool.script.context import Context, Exit
+from kamtool.modules.siptrace.copies import Copy, copy_of
+from kamtool.modules.siptrace.deciding import is_ack_of_ours, is_dropped
+from kamtool.modules.siptrace.receiver import Receiver, own_socket, sip_uri
+from kamtool.modules.siptrace.rows import Rows
+from kamtool.modules.siptrace.watched import Watched, Wish
+from kamtool.script.context import Context
 from kamtool.sip import hep
 from kamtool.sip.flow import Flow, Socket
-from kamtool.sip.message import parse
 from kamtool.store.databases import require_version
 
 if TYPE_CHECKING:
@@ -35,22 +35,7 @@ TO_HEP, TO_DATABASE, TO_URI = 1, 2, 4
 ONLY_CORE, ONLY_SCRIPT = 1, 2
 """Values of trace_init_mode."""
 EVENT = "siptrace:msg"
-TRANSACTION_SECONDS, DIALOG_SECONDS = 300.0, 43_200.0
-"""How long after its last message a transaction or a dialog is no longer watched for."""
-MOST_WATCHED = 100_000
 _NAME = re.compile(r"\w{1,64}")
-
-
-@dataclass(slots=True)
-class Wish:
-    """What becomes of the copies of one message, transaction or dialog."""
-
-    receiver: Receiver | None
-    correlation: str
-    users: tuple[str, ...]
-    table: str
-    until: float = 0.0
-    lasts: float = 0.0
 
 
 class Siptrace(Module):
@@ -96,11 +81,10 @@ class Siptrace(Module):
         self.database: Database | None = None
         self.receiver: Receiver | None = None
         self._receivers: dict[str, Receiver] = {}
-        self._watched: OrderedDict[object, Wish] = OrderedDict()
-        """By Call-ID and CSeq number for a transaction, by Call-ID for a dialog."""
+        self._watched = Watched()
         self._socket: Socket | None = None
         self._is_tapped = False
-        self._statements: dict[str, str] = {}
+        self._rows: Rows | None = None
 
     @property
     def host(self) -> Server:
@@ -132,32 +116,19 @@ class Siptrace(Module):
         self.is_on = bool(self.trace_on)
         self.host.stats.setdefault("siptrace:traced_requests", 0)
         self.host.stats.setdefault("siptrace:traced_replies", 0)
-        self._socket = self._send_socket()
+        self._socket = own_socket(
+            self.host.transports, self.send_sock_name, self.send_sock_addr or self.force_send_sock
+        )
         if self.trace_to_database or self.trace_mode & TO_DATABASE:
             self.database = await open_database(self.server, self.db_url, "siptrace")
             await require_version(self.database, self.table, 4)
+            self._rows = Rows(self.database)
         if self.duplicate_uri:
             self.receiver = self._receiver(self.duplicate_uri)
         self._users = self.server.variable(self.traced_user_avp) if self.traced_user_avp else None
         self._table = self.server.variable(self.trace_table_avp) if self.trace_table_avp else None
         self.every(10, self._forget)
         self._tap()
-
-    def _send_socket(self) -> Socket | None:
-        transports = self.host.transports
-        if self.send_sock_name:
-            for socket in transports.sockets:
-                if socket.name == self.send_sock_name:
-                    return socket
-            raise ConfigError(f"siptrace: no socket is named {self.send_sock_name!r}", code="KT1201")
-        address = self.send_sock_addr or self.force_send_sock
-        if not address:
-            return None
-        uri = sip_uri(address)
-        found = transports.find_socket((uri.transport or "udp").lower(), uri.host, uri.port or 5060)
-        if found is None:
-            raise ConfigError(f"siptrace: no socket listens on {address}", code="KT1201")
-        return found
 
     def _receiver(self, uri: str) -> Receiver:
         found = self._receivers.get(uri)
@@ -212,12 +183,7 @@ class Siptrace(Module):
         here = copy_of(time.time(), flow is None, flow or ctx.flow, ctx.msg.data, self.trace_local_ip)
         self._copy(here, wish)
         if letter != "m":
-            msg = ctx.msg
-            wish.lasts = TRANSACTION_SECONDS if letter == "t" else DIALOG_SECONDS
-            wish.until = self.server.now() + wish.lasts
-            if len(self._watched) >= MOST_WATCHED:
-                self._watched.popitem(last=False)
-            self._watched[(msg.call_id, msg.cseq) if letter == "t" else msg.call_id] = wish
+            self._watched.add(ctx.msg, wish, self.server.now(), whole_dialog=letter == "d")
             self._tap()
         return 1
 
@@ -272,21 +238,11 @@ class Siptrace(Module):
             self._mirror(copy, flow)
         if not self._watched:
             return
-        key = copy.key
-        wish = self._watched.get(key) or self._watched.get(key[0])
-        if wish is None or (not self.trace_sl_acks and inbound and self._is_filtered_ack(copy)):
+        wish = self._watched.find(copy)
+        if wish is None or (not self.trace_sl_acks and inbound and is_ack_of_ours(self.host, copy)):
             return
         wish.until = self.server.now() + wish.lasts
         self._copy(copy, wish)
-
-    def _is_filtered_ack(self, copy: Copy) -> bool:
-        if copy.own_method != "ACK":
-            return False
-        try:
-            to_tag = parse(copy.data).to_tag
-        except ParseError:
-            return False
-        return bool(to_tag) and self.host.replies.is_ours(to_tag)
 
     def _copy(self, copy: Copy, wish: Wish) -> None:
         """One copy to wherever its wish says."""
@@ -296,54 +252,26 @@ class Siptrace(Module):
                 return
             copy = told
         self._count(copy)
-        if self.trace_to_database:
-            self._store(copy, wish.users, wish.table)
+        if self.trace_to_database and self._rows is not None:
+            self._rows.post(copy, wish.users, wish.table)
         if wish.receiver is not None:
             self._send(copy, wish.receiver, wish.correlation, as_hep=bool(self.hep_mode_on))
 
     def _mirror(self, copy: Copy, flow: Flow) -> None:
         """What trace_mode asks for, unless the event_route drops it."""
-        if EVENT in self.host.program.event_routes and self._is_dropped(copy, flow):
+        if EVENT in self.host.program.event_routes and is_dropped(self.host, EVENT, copy, flow):
             return
         self._count(copy)
-        if self.trace_mode & TO_DATABASE:
-            self._store(copy, (), self.table)
+        if self.trace_mode & TO_DATABASE and self._rows is not None:
+            self._rows.post(copy, (), self.table)
         if self.receiver is not None:
             if self.trace_mode & TO_HEP:
                 self._send(copy, self.receiver, "", as_hep=True)
             if self.trace_mode & TO_URI:
                 self._send(copy, self.receiver, "", as_hep=False)
 
-    def _is_dropped(self, copy: Copy, flow: Flow) -> bool:
-        try:
-            ctx = Context(self.host, parse(copy.data), flow)
-        except ParseError:
-            return False
-        ctx.route_kind, ctx.route_name = Routes.EVENT, EVENT
-        running = self.host.program.event_routes[EVENT](ctx)
-        try:
-            running.send(None)
-        except Exit as exit_:
-            return exit_.dropped
-        except StopIteration:
-            return False
-        running.close()
-        log.error("event_route[%s] waits for something: it cannot decide", EVENT)
-        return False
-
     def _count(self, copy: Copy) -> None:
         self.host.count("siptrace:traced_replies" if copy.is_reply else "siptrace:traced_requests")
-
-    def _store(self, copy: Copy, users: tuple[str, ...], table: str) -> None:
-        if self.database is None:
-            return
-        statement = self._statements.get(table)
-        if statement is None:
-            marks = ", ".join("?" * len(COLUMNS))
-            statement = f"INSERT INTO {table} ({', '.join(COLUMNS)}) VALUES ({marks})"
-            self._statements[table] = statement
-        for user in users or ("",):
-            self.database.post(statement, copy.row(user))
 
     def _send(self, copy: Copy, receiver: Receiver, correlation: str, *, as_hep: bool) -> None:
         if as_hep:
@@ -354,9 +282,7 @@ class Siptrace(Module):
 
     def _forget(self) -> None:
         """Watch no more for what has ended."""
-        now = self.server.now()
-        for key in [key for key, wish in self._watched.items() if wish.until < now]:
-            del self._watched[key]
+        self._watched.forget(self.server.now())
         self._tap()
 
     # RPC

@@ -78,3 +78,19 @@ class Receiver:
             return
         # Past the tap: a copy is not copied.
         Transports.send(transports, flow, data)
+
+
+def own_socket(transports: Transports, name: str, address: str) -> Socket | None:
+    """The socket that copies leave by, None for any. Raises ConfigError."""
+    if name:
+        for socket in transports.sockets:
+            if socket.name == name:
+                return socket
+        raise ConfigError(f"siptrace: no socket is named {name!r}", code="KT1201")
+    if not address:
+        return None
+    uri = sip_uri(address)
+    found = transports.find_socket((uri.transport or "udp").lower(), uri.host, uri.port or 5060)
+    if found is None:
+        raise ConfigError(f"siptrace: no socket listens on {address}", code="KT1201")
+    return found

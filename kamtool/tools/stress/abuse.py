@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 from kamtool.errors import TransportError
 from kamtool.sip.flow import Address
-from kamtool.tools.stress.endpoint import Endpoint, open_udp
+from kamtool.tools.stress.datagrams import open_udp
+from kamtool.tools.stress.endpoint import Endpoint
 from kamtool.tools.stress.plan import Plan, facing
 from kamtool.tools.stress.stats import Recorder, Second
 

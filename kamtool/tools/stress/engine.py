@@ -11,18 +11,18 @@ import select
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from math import ceil
 from typing import Any
 
-from kamtool.tools.stress.calls import NEVER, clock
 from kamtool.tools.stress.endpoint import Endpoint
+from kamtool.tools.stress.flight import clock
 from kamtool.tools.stress.kernel import NATIVE
-from kamtool.tools.stress.messages import Messages
+from kamtool.tools.stress.listening import FD_SETSIZE, Listening
 from kamtool.tools.stress.program import RECV, Program
 from kamtool.tools.stress.quick import quick
 from kamtool.tools.stress.schedule import Load, gathered
 from kamtool.tools.stress.stats import Second
 from kamtool.tools.stress.twin import Twins
+from kamtool.tools.stress.waiting import NEVER
 
 Due = tuple[float, int]
 
@@ -35,8 +35,6 @@ TICKED_FROM = 1000.0
 AT_ONCE = 32
 """Calls that begin at once then: few enough for the receive queue of any target."""
 SHORTEST_TICK, LONGEST_TICK = 0.001, 0.004
-FD_SETSIZE = 1024
-"""File numbers from here on are too great for select."""
 STOPPED = 2.0
 """Seconds that calls have to end once the user has stopped the run."""
 
@@ -54,7 +52,7 @@ def grid_of(load: Load, tick: float | None) -> float:
     return 0.0 if rate < TICKED_FROM else min(max(AT_ONCE / rate, SHORTEST_TICK), LONGEST_TICK)
 
 
-class Engine(Messages):
+class Engine(Listening):
     """Runs `program`'s calls over `endpoints`; strangers that call are answered by their endpoint's
     program. `more` is what `Calls` takes.
     """
@@ -69,11 +67,8 @@ class Engine(Messages):
         self.patience, self.part, self.parts, self.report, self.tick = patience, part, parts, report, tick
         self.twins = twins
         self._give_up_at = NEVER
-        self._lone: list[int] | None = None
         self._coming: Due = (NEVER, 0)
         self._streams = any(endpoint.reliable for endpoint in (*self.endpoints, *self.callees))
-        self.grid = 0.0
-        """Seconds between two looks at the sockets; 0.0: every message wakes us."""
 
     @property
     def stepped_by(self) -> str:
@@ -235,117 +230,6 @@ class Engine(Messages):
             missed += self._coming[1]
             self._coming = next(due)
         self.record.due += missed
-
-    def _wait(self, poller: select.epoll, files: dict[int, Endpoint], now: float, until: float) -> None:
-        if self.grid:
-            self._tick_on(poller, files)
-            return
-        if self._ticks:
-            until = min(until, self._ticks[0][0])
-        if self.heap:
-            until = min(until, self.heap[0][0])
-        if self.quick is not None:
-            until = min(until, self.quick.next_at())
-        # epoll waits in whole milliseconds, select in microseconds: it waits for the epoll itself.
-        pause_for = until - clock()
-        if self._lone is not None:
-            ready = select.select(self._lone, [], [], min(pause_for, 1.0) if pause_for > 0 else 0)[0]
-            events = [(fd, 0) for fd in ready]
-        else:
-            if pause_for > 0 and poller.fileno() < FD_SETSIZE:
-                select.select([poller], [], [], min(pause_for, 1.0))
-                pause_for = 0
-            events = poller.poll(max(min(pause_for, 1.0), 0))
-        for fd, _ in events:
-            if fd not in files:
-                self._command(fd, poller)
-                continue
-            endpoint = files[fd]
-            if self.quick is not None:
-                self._drain(endpoint)
-                continue
-            for _ in range(8):
-                batch = endpoint.receive()
-                if batch:
-                    self._heard = True
-                    self._receive(batch, endpoint, clock())
-                if endpoint.out:
-                    endpoint.flush()
-                if len(batch) < 64:
-                    break
-            while endpoint.accepted:
-                self._accepted(endpoint.accepted.pop(0), endpoint, poller, files)
-            if endpoint.closed:
-                poller.unregister(fd)
-                del files[fd]
-                self._lost(endpoint)
-        for endpoint in self._unsent(files) if self._streams else ():
-            endpoint.flush()
-
-    def _command(self, fd: int, poller: select.epoll) -> None:
-        """What a twin has sent; or a twin that comes, or goes."""
-        assert self.twins is not None
-        before = set(self.twins.files)
-        for data in self.twins.receive(fd):
-            self.command(data, clock())
-        for fresh in set(self.twins.files) - before:
-            poller.register(fresh, select.EPOLLIN)
-        if self.twins.closed and not self.stopping:
-            self.stopping, self.stop_reason = True, self.twins.closed
-
-    def _tick_on(self, poller: select.epoll, files: dict[int, Endpoint]) -> None:
-        """Sleep until the next tick and look at every socket, or at those that have something."""
-        now = clock()
-        time.sleep(max(0.0, self.start + ceil((now - self.start) / self.grid + 0.02) * self.grid - now))
-        if len(files) <= 8:
-            for endpoint in files.values():
-                self._drain(endpoint)
-        else:
-            for fd, _ in poller.poll(0):
-                self._drain(files[fd])
-
-    def _drain(self, endpoint: Endpoint) -> None:
-        """All that waits at a socket of the kernel's share, within reason."""
-        assert self.quick is not None
-        for _ in range(8):
-            batch = endpoint.receive_stamped()
-            if batch:
-                self._heard = True
-                self.quick.receive(batch, endpoint, clock())
-            if endpoint.out:
-                endpoint.flush()
-            if len(batch) < 64:
-                break
-
-    def _accepted(
-        self, fresh: Endpoint, listener: Endpoint, poller: select.epoll, files: dict[int, Endpoint]
-    ) -> None:
-        """A connection to us: what comes on it is as if it had come to the listening socket."""
-        fresh.calls = listener.calls
-        fresh.call_id_tail = listener.call_id_tail
-        files[fresh.fd] = fresh
-        poller.register(fresh.fd, select.EPOLLIN)
-        (self.callees if listener in self.callees else self.endpoints).append(fresh)
-
-    @staticmethod
-    def _unsent(files: dict[int, Endpoint]) -> list[Endpoint]:
-        return [endpoint for endpoint in files.values() if endpoint.reliable and endpoint.wants_to_write()]
-
-    def _all_closed(self, every: list[Endpoint]) -> bool:
-        if all(endpoint.closed for endpoint in every):
-            self.stop_reason = self.stop_reason or f"every connection is lost: {every[0].closed}"
-            return True
-        return False
-
-    def _lost(self, endpoint: Endpoint) -> None:
-        """The connection is gone and the calls on it with it."""
-        for call in list(endpoint.calls.values()):
-            if call.endpoint is endpoint:
-                self._fail(call, f"connection lost: {endpoint.closed}")
-        for group in (self.endpoints, self.callees):
-            if endpoint in group and len(group) > 1:
-                group.remove(endpoint)
-        endpoint.close()
 
     def _take(self, now: float, last: float, cpu: float) -> bool:
         if self.quick is not None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from kamtool.tools.stress import received
 from kamtool.tools.stress.actions import Failed, perform
 from kamtool.tools.stress.call import Call
-from kamtool.tools.stress.calls import Calls
 from kamtool.tools.stress.defaults import answer_unasked
 from kamtool.tools.stress.endpoint import Arrived, Endpoint
 from kamtool.tools.stress.program import RECV, RECV_CMD, Program, Step
+from kamtool.tools.stress.waiting import Waiting
 
 
-class Messages(Calls):
+class Messages(Waiting):
     """Gives each message that comes to its call, and begins the calls of strangers."""
 
     _heard = False

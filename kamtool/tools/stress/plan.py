@@ -12,10 +12,12 @@ from kamtool.sip.flow import Address
 from kamtool.tools.sippxml.model import Scenario
 from kamtool.tools.sippxml.users import Users
 from kamtool.tools.stress import builtin
-from kamtool.tools.stress.endpoint import Endpoint, Maker, listen, open_stream, open_udp, tls_context
+from kamtool.tools.stress.datagrams import open_udp
+from kamtool.tools.stress.endpoint import Endpoint
 from kamtool.tools.stress.pieces import Setting
 from kamtool.tools.stress.program import Program
 from kamtool.tools.stress.schedule import Load
+from kamtool.tools.stress.streams import Maker, listen, open_stream, tls_context
 from kamtool.tools.stress.target import Target
 
 ANYWHERE = Address("", 0)

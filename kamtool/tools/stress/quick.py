@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from kamtool.tools.stress import plain, received
 from kamtool.tools.stress.call import Call
-from kamtool.tools.stress.endpoint import Endpoint, UdpEndpoint
+from kamtool.tools.stress.datagrams import UdpEndpoint
+from kamtool.tools.stress.endpoint import Endpoint
 from kamtool.tools.stress.histogram import Histogram
 from kamtool.tools.stress.kernel import Script, Shot, Stamped, Volley
 from kamtool.tools.stress.program import Program

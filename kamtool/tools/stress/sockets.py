@@ -16,9 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kamtool.errors import TransportError
-from kamtool.tools.stress.endpoint import tls_context
 from kamtool.tools.stress.plan import Plan
 from kamtool.tools.stress.stats import Recorder, Second
+from kamtool.tools.stress.streams import tls_context
 
 CONNECTING, GREETING, OPEN, CLOSED = range(4)
 AT_ONCE = 256

@@ -19,7 +19,8 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from kamtool.errors import TransportError
 from kamtool.sip.flow import Address
-from kamtool.tools.stress.endpoint import Arrived, StreamEndpoint
+from kamtool.tools.stress.endpoint import Arrived
+from kamtool.tools.stress.streams import StreamEndpoint
 
 
 class WebSocketEndpoint(StreamEndpoint):

@@ -15,7 +15,8 @@ from typing import Any
 from kamtool.errors import KamtoolError
 from kamtool.tools.stress import builtin, process
 from kamtool.tools.stress.abuse import Abuse
-from kamtool.tools.stress.endpoint import Endpoint, UdpEndpoint
+from kamtool.tools.stress.datagrams import UdpEndpoint
+from kamtool.tools.stress.endpoint import Endpoint
 from kamtool.tools.stress.engine import Engine
 from kamtool.tools.stress.packs import PACKS
 from kamtool.tools.stress.plan import Plan

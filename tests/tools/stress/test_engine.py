@@ -5,7 +5,7 @@ import pytest
 from kamtool.sip.flow import Address
 from kamtool.tools.sippxml.scenario import parse_scenario
 from kamtool.tools.stress import builtin
-from kamtool.tools.stress.endpoint import open_udp
+from kamtool.tools.stress.datagrams import open_udp
 from kamtool.tools.stress.engine import Engine
 from kamtool.tools.stress.pieces import Setting
 from kamtool.tools.stress.program import Program

@@ -8,8 +8,8 @@ import pytest
 
 from kamtool.sip.flow import Address
 from kamtool.speed import segments
-from kamtool.tools.stress import endpoint
-from kamtool.tools.stress.endpoint import open_udp
+from kamtool.tools.stress import datagrams
+from kamtool.tools.stress.datagrams import open_udp
 from kamtool.tools.stress.pieces import Setting
 from kamtool.tools.stress.schedule import Load
 from tests.support.until import SOON
@@ -60,7 +60,7 @@ def test_what_the_target_sends_as_one_is_cut_apart(pair, how):
 
 @pytest.mark.live
 def test_where_the_kernel_refuses_they_go_one_by_one(pair, monkeypatch):
-    monkeypatch.setattr(endpoint, "send_segments", lambda fd, out: (list(out), errno.EIO))
+    monkeypatch.setattr(datagrams, "send_segments", lambda fd, out: (list(out), errno.EIO))
     here, there = pair
     sent = [message(call, b"OPTIONS", 400 + call % 2) for call in range(20)]
     here.out += [(data, here.target) for data in sent]

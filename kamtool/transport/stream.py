@@ -72,10 +72,13 @@ class Connection:
         self._fd = sock.fileno()
         self._writing = False
         self.is_open = True
-        if connecting:
+        self._watch()
+
+    def _watch(self) -> None:
+        if self.connecting:
             self._watch_writes(True)
         else:
-            owner.loop.add_reader(self._fd, self._readable)
+            self.owner.loop.add_reader(self._fd, self._readable)
 
     # The two calls that TLS replaces. They raise BlockingIOError when they would have to wait.
     def _recv(self) -> bytes:

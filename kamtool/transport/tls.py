@@ -160,9 +160,12 @@ class TlsConnection(Connection):
         self._fruitless = 0
         super().__init__(owner, sock, flow, framer, connecting=True, outgoing=outgoing)
         owner.handshakes.begin(self)
-        if not outgoing:
-            self._watch_writes(False)
-            owner.loop.add_reader(self._fd, self._readable)
+
+    def _watch(self) -> None:
+        if self.is_outgoing:
+            self._watch_writes(True)
+        else:  # the first octets are the client's
+            self.owner.loop.add_reader(self._fd, self._readable)
 
     @property
     def secure(self) -> ssl.SSLSocket:

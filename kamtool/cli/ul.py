@@ -16,7 +16,7 @@ from kamtool.cli.rpc import socket_option
 from kamtool.cli.ul_watch import watch
 from kamtool.errors import RpcError, StoreError, UsageError
 from kamtool.server import control
-from kamtool.store.database import connect, explain
+from kamtool.store.connection import connect, explain
 from kamtool.store.times import to_epoch, to_julian
 
 COLUMNS = ("aor", "contact", "expires", "q", "user_agent", "received", "path", "socket", "ruid")

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from kamtool.errors import StoreError
-from kamtool.store.database import connect, explain
+from kamtool.store.connection import connect, explain
 from kamtool.store.paths import sql_folder
 
 LEDGER = """

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kamtool.errors import StoreError, UsageError
 from kamtool.sip.digest import ha1
-from kamtool.store.database import connect, explain
+from kamtool.store.connection import connect, explain
 
 MORE_ALGORITHMS = ("SHA-256",)
 

@@ -71,14 +71,14 @@ async def durable(tmp_path, mode=1, retry_after=7):
 async def test_a_full_disk_is_answered_with_500_and_forgets_nothing(tmp_path, mode):
     host, module = await durable(tmp_path, mode)
     assert (await register(host, module, "Contact: <sip:first@h>", user="first"))[1].status == 200
-    module.usrloc.database._writer.execute("PRAGMA max_page_count=1")
+    module.usrloc.database._writer.connection.execute("PRAGMA max_page_count=1")
     statuses = [
         (await register(host, module, f"Contact: <sip:{'x' * 200}@h>", user=f"u{n}"))[1] for n in range(100)
     ]
     refused = [reply for reply in statuses if reply.status == 500]
     assert refused
     assert refused[0].header("Retry-After") == "7"
-    module.usrloc.database._writer.execute("PRAGMA max_page_count=1073741823")
+    module.usrloc.database._writer.connection.execute("PRAGMA max_page_count=1073741823")
     assert (await register(host, module, "Contact: <sip:last@h>", user="last"))[1].status == 200
     with sqlite3.connect(tmp_path / "k.db") as file:
         kept = {row[0] for row in file.execute("SELECT username FROM location")}
@@ -119,14 +119,14 @@ async def test_write_through_catches_up_by_itself_after_a_full_disk(tmp_path, mo
     await host.load("db_sqlite")
     await host.load("usrloc", db_url=database_url(tmp_path / "k.db"), db_mode=1)
     module = await host.load("registrar")
-    module.usrloc.database._writer.execute("PRAGMA max_page_count=1")
+    module.usrloc.database._writer.connection.execute("PRAGMA max_page_count=1")
     for number in range(50):
         contact = f"Contact: <sip:{'x' * 200}@h>"
         assert (await register(host, module, contact, user=f"u{number}"))[1].status == 200
     journal = module.usrloc.locations["location"].journal
     await until(lambda: module.usrloc.database.trouble)
     assert len(journal) == 50 or journal._writing
-    module.usrloc.database._writer.execute("PRAGMA max_page_count=1073741823")
+    module.usrloc.database._writer.connection.execute("PRAGMA max_page_count=1073741823")
 
     def count():
         with sqlite3.connect(tmp_path / "k.db") as file:
@@ -140,9 +140,9 @@ async def test_many_registrations_at_once_share_their_commits(tmp_path):
     import asyncio
 
     host, module = await durable(tmp_path)
-    database, commits = module.usrloc.database, []
-    commit = database._commit
-    database._commit = lambda batch: (commits.append(len(batch)), commit(batch))[1]
+    writer, commits = module.usrloc.database._writer, []
+    commit = writer._commit
+    writer._commit = lambda batch: (commits.append(len(batch)), commit(batch))[1]
     await asyncio.gather(*(register(host, module, "Contact: <sip:a@h>", user=f"u{n}") for n in range(200)))
     assert len(commits) < 100
     await host.stop()

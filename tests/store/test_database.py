@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from kamtool.errors import StoreError
-from kamtool.store.database import Database, connect
+from kamtool.store.connection import connect
+from kamtool.store.database import Database
 from tests.support.until import until
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +112,7 @@ async def test_another_program_may_write_while_we_do(database):
 
 async def test_a_full_disk_loses_nothing(database, caplog):
     """The page limit stands for the disk: SQLite answers SQLITE_FULL to both."""
-    database._writer.execute("PRAGMA max_page_count=20")
+    database._writer.connection.execute("PRAGMA max_page_count=20")
     for number in range(200):
         database.post("INSERT INTO t VALUES (?, ?)", (number, "x" * 1000))
     with pytest.raises(StoreError, match="disk is full"):
@@ -120,7 +121,7 @@ async def test_a_full_disk_loses_nothing(database, caplog):
     assert count(database) + database.backlog >= 200
     assert database.backlog >= 1
     assert "disk is full" in database.trouble
-    database._writer.execute("PRAGMA max_page_count=1073741823")
+    database._writer.connection.execute("PRAGMA max_page_count=1073741823")
     await until(lambda: count(database) == 200)
     await database.flush()
     assert database.trouble == ""
@@ -128,10 +129,10 @@ async def test_a_full_disk_loses_nothing(database, caplog):
 
 
 async def test_a_refused_write_is_not_done_later(database):
-    database._writer.execute("PRAGMA max_page_count=20")
+    database._writer.connection.execute("PRAGMA max_page_count=20")
     with pytest.raises(StoreError, match="disk is full"):
         await database.write_all([("INSERT INTO t VALUES (?, ?)", (n, "x" * 1000)) for n in range(200)])
-    database._writer.execute("PRAGMA max_page_count=1073741823")
+    database._writer.connection.execute("PRAGMA max_page_count=1073741823")
     await database.write(INSERT, (1,))
     assert count(database) == 1
 

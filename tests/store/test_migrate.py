@@ -9,7 +9,7 @@ from subprocess import PIPE
 import pytest
 
 from kamtool.errors import StoreError
-from kamtool.store.database import connect
+from kamtool.store.connection import connect
 from kamtool.store.databases import Databases, require_version
 from kamtool.store.migrate import migrate, migrations, status
 from kamtool.store.url import database_url
@@ -137,7 +137,7 @@ async def test_a_kamdbctl_file_is_opened_without_a_change(tmp_path):
 
 OPENER = """
 import asyncio, sys
-from kamtool.store.database import connect
+from kamtool.store.connection import connect
 from kamtool.store.databases import Databases, require_version
 
 async def main():

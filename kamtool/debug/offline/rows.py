@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from kamtool.errors import StoreError
-from kamtool.store.database import Database, Row
+from kamtool.store.database import Database
 from kamtool.store.databases import Databases
 from kamtool.store.migrate import migrations
+from kamtool.store.writer import Row
 
 
 @lru_cache(1)
@@ -29,7 +30,6 @@ class MemoryDatabase(Database):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.trouble = ""
         self._changes = 0
         self.connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         self.connection.deserialize(_empty())

@@ -12,8 +12,9 @@ from typing import Any
 from kamtool.debug.record.file import Entry
 from kamtool.debug.record.recorder import question
 from kamtool.errors import StoreError, TransportError
-from kamtool.store.database import Database, Row
+from kamtool.store.database import Database
 from kamtool.store.databases import Databases
+from kamtool.store.writer import Row
 
 
 @dataclass(slots=True, eq=False)
@@ -95,7 +96,7 @@ class RecordedDatabase(Database):
     """A database that is not there, and says what it said."""
 
     def __init__(self, path: Path, answers: Answers) -> None:
-        self.path, self.answers, self.trouble = path, answers, ""
+        self.path, self.answers = path, answers
 
     def post(self, sql: str, row: Row = ()) -> None:
         """Nothing is written."""

@@ -144,8 +144,12 @@ _SIGNS = ("esponse", "modparam", "rspauth", "nline:")
 
 def veiled(text: str, *, same_width: bool = False) -> str:
     """A text as it may be shown or logged: what it holds of secrets is starred."""
-    if not ("@" in text and _has_address(text)) and not any(sign in text for sign in _SIGNS):
-        return text
+    if not ("@" in text and _has_address(text)):
+        for sign in _SIGNS:
+            if sign in text:
+                break
+        else:
+            return text
     return _SECRETS.sub(lambda found: _starred(found, same_width), text)
 
 

@@ -11,6 +11,7 @@ from kamtool.errors import ConfigError
 from kamtool.module import ANY, Constants, Host, Module, Param, function
 from kamtool.script.levels import level_of, python_level
 from kamtool.script.nodes import String
+from kamtool.server.log import say
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -121,7 +122,10 @@ class Xlog(Module):
         extra = self._extra
         if self._prefix is not None:
             extra = {**(extra or {}), "prefix": self._prefix(ctx)}
-        (logger or self.logger).log(number, "%s", text, extra=extra)
+        if extra is None:
+            say(logger or self.logger, number, text)
+        else:
+            (logger or self.logger).log(number, "%s", text, extra=extra)
         return 1
 
     def _filtered(self, ctx: Context) -> bool:

@@ -74,21 +74,31 @@ class KamailioFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line and, after an exception of ours, its traceback."""
-        place, said = _place(record.name), record.getMessage()
-        # What a script logs is its author's to decide; nobody else has a secret to tell.
-        text = shown(said if place == SCRIPT else veiled(said), as_is=self.stream)
-        if "\\x1b" in text and (self.stream or getattr(record, "force_color", False)):
-            text = _SCRIPT_COLOUR.sub("\x1b\\1", text)
-        level = getattr(record, "level_name", "") or NAMES.get(record.levelno, record.levelname)
-        # The module xlog lets a site choose what its texts begin with.
-        begin = getattr(record, "prefix", None) or f"{place}: "
-        before = shown(prefix_now())
-        line = f"{self.prefix}{level}: {before}{begin}{text}"
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
-        if record.exc_text:
-            line += shown(f"\n{veiled(record.exc_text)}", as_is=self.stream)
-        colour = _COLOURS.get(record.levelno) if self.coloured else None
+        trace = shown(f"\n{veiled(record.exc_text)}", as_is=self.stream) if record.exc_text else ""
+        level = getattr(record, "level_name", "") or NAMES.get(record.levelno, record.levelname)
+        # The module xlog lets a site choose what its texts begin with.
+        return self.line(
+            record.name, record.levelno, record.getMessage(), trace, level, getattr(record, "prefix", None),
+            can_colour=self.stream or getattr(record, "force_color", False),
+        )  # fmt: skip
+
+    def line(
+        self, logger: str, number: int, said: str, trace: str = "", level: str = "", begin: str | None = None,
+        *, can_colour: bool = True,
+    ) -> str:  # fmt: skip
+        """What a logger says, at a level of Python's, as a line."""
+        place = _place(logger)
+        # What a script logs is its author's to decide; nobody else has a secret to tell.
+        text = shown(said if place == SCRIPT else veiled(said), as_is=self.stream)
+        if can_colour and "\\x1b" in text:
+            text = _SCRIPT_COLOUR.sub("\x1b\\1", text)
+        before = prefix_now()
+        if before:
+            before = shown(before)
+        line = f"{self.prefix}{level or NAMES[number]}: {before}{begin or place + ': '}{text}{trace}"
+        colour = _COLOURS.get(number) if self.coloured else None
         return f"\x1b[{colour}m{line}\x1b[0m" if colour else line
 
 
@@ -107,11 +117,52 @@ def _place(logger: str) -> str:
     return "<core>" if room in _CORE else name.partition(".")[0] if room == "modules" else room
 
 
+class Stream(logging.StreamHandler[TextIO]):
+    """The log as a stream, for the usual way through logging and for the short one."""
+
+    def __init__(self, stream: TextIO, form: KamailioFormatter) -> None:
+        super().__init__(stream)
+        self.form = form
+        self.setFormatter(form)
+
+    def say(self, logger: str, level: int, text: str) -> bool:
+        """Write it as a line; false when that cannot be done."""
+        try:
+            line = self.form.line(logger, level, text) + "\n"
+            with self.lock:  # type: ignore[union-attr]  # a handler has one from its beginning
+                self.stream.write(line)
+                self.flush()
+        except (OSError, ValueError):
+            return False
+        return True
+
+
 def to_stream(stream: TextIO | None = None, *, coloured: bool = False) -> logging.Handler:
     """Log to stderr, or to a stream."""
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(KamailioFormatter(coloured=coloured, prefix=f" 0({os.getpid()}) ", stream=True))
-    return handler
+    form = KamailioFormatter(coloured=coloured, prefix=f" 0({os.getpid()}) ", stream=True)
+    return Stream(stream or sys.stderr, form)
+
+
+_OURS = logging.getLogger("kamtool")
+
+
+def say(logger: logging.Logger, level: int, text: str) -> None:
+    """`logger.log(level, "%s", text)`, for what is said for every message: where a stream of ours is all
+    that listens, the line goes there without a record of logging's.
+    """
+    if not logger.isEnabledFor(level):
+        return
+    here: logging.Logger | None = logger
+    while here is not None and here is not _OURS and here.propagate and not (here.handlers or here.filters):
+        here = here.parent
+    if here is _OURS and len(_OURS.handlers) == 1 and not _OURS.propagate and not _OURS.filters:
+        handler = _OURS.handlers[0]
+        if (
+            type(handler) is Stream and handler.formatter is handler.form
+            and not handler.filters and level >= handler.level and handler.say(logger.name, level, text)
+        ):  # fmt: skip
+            return
+    logger.log(level, "%s", text)
 
 
 def to_syslog(facility: str = "LOG_DAEMON", name: str = "kamtool") -> logging.Handler:

@@ -1,10 +1,11 @@
 """Log lines as Kamailio writes them."""
 
+import io
 import logging
 
 import pytest
 
-from kamtool.server.log import NOTICE, KamailioFormatter, Line
+from kamtool.server.log import NOTICE, KamailioFormatter, Line, say, to_stream
 
 
 def line(name, level, text, **more):
@@ -106,3 +107,49 @@ def test_a_line_has_what_a_formatter_and_a_handler_of_others_ask_for():
     assert form.format(plain).endswith(" kamtool.x WARNING ?:0 None 1 and 2")
     assert named.getMessage() == "5"
     assert logging.LogRecord("kamtool.x", 25, "", 0, "a", (), None).__dict__.keys() <= vars(plain).keys()
+
+
+@pytest.fixture
+def ours():
+    """The loggers of kamtool as `install` leaves them, and what they have written."""
+    logger, written = logging.getLogger("kamtool"), io.StringIO()
+    before = logger.handlers[:], logger.propagate, logger.level
+    logger.handlers[:], logger.propagate = [to_stream(written)], False
+    logger.setLevel(NOTICE)
+    yield written
+    logger.handlers[:], logger.propagate = before[:2]
+    logger.setLevel(before[2])
+
+
+SAID = [
+    ("kamtool.modules.acc", NOTICE, "ACC: transaction answered: call_id=a@b"),
+    ("kamtool.modules.acc", logging.ERROR, "sip:alice:secret@example.com\r\n ERROR: forged"),
+    ("kamtool.script", logging.WARNING, "\x1b[0;31;49mred\x1b[0;39;49m and 100%s"),
+    ("kamtool.script", logging.INFO, "nobody asked for it"),
+]
+
+
+@pytest.mark.parametrize(("name", "level", "text"), SAID)
+def test_what_is_said_shortly_reads_as_what_is_logged(ours, name, level, text):
+    logger = logging.getLogger(name)
+    logger.log(level, "%s", text)
+    logged = ours.getvalue()
+    say(logger, level, text)
+    assert ours.getvalue() == logged * 2
+    assert "secret" not in logged
+
+
+def test_who_else_listens_hears_what_is_said_shortly(ours):
+    logger, heard = logging.getLogger("kamtool.modules.acc"), []
+    listener = logging.Handler()
+    listener.emit = heard.append
+    for place in (logger, logging.getLogger("kamtool")):
+        place.addHandler(listener)
+        say(logger, NOTICE, "one")
+        place.removeHandler(listener)
+    logger.addFilter(lambda record: False)
+    say(logger, NOTICE, "filtered")
+    logger.filters.clear()
+    assert [record.getMessage() for record in heard] == ["one", "one"]
+    assert ours.getvalue().count("one") == 2
+    assert "filtered" not in ours.getvalue()

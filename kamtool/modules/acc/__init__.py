@@ -16,6 +16,7 @@ from kamtool.modules.acc.tables import look_at, quoted, stored
 from kamtool.modules.acc.watch import Watch
 from kamtool.modules.db_sqlite import open_database
 from kamtool.script.levels import python_level
+from kamtool.server.log import say
 from kamtool.sip.message import Response
 from kamtool.sip.reasons import REASONS
 
@@ -284,7 +285,7 @@ class Acc(Module):
     def _write(self, record: Record, ctx: Context, to_log: bool, to_db: bool, *, missed: bool) -> None:
         if to_log:
             line = record.line(self.times, extra.values(self.log_extras, ctx))
-            self.sink.log(python_level(self.log_level), "%s", line)
+            say(self.sink, python_level(self.log_level), line)
         if to_db and self.database is not None:
             table = (self._missed_table if missed else self._table)(ctx)
             for sql, row in self._statements(record, ctx, table):

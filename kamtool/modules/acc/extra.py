@@ -53,12 +53,11 @@ def _parts(text: str) -> Iterator[str]:
 
 def values(extras: list[Extra], ctx: Any) -> Pairs:
     """Each name with the value that its pseudo-variable has now."""
-    return [(extra.name, _shown(extra.variable, ctx)) for extra in extras]
-
-
-def _shown(variable: Variable, ctx: Any) -> str | None:
-    value = variable.get(ctx)
-    return None if value is None else str(value)
+    return [
+        (extra.name, value if type(value) is str or value is None else str(value))
+        for extra in extras
+        for value in (extra.variable.get(ctx),)
+    ]
 
 
 class Legs:

@@ -14,6 +14,7 @@ include "_masking_code.pxi"
 
 cdef enum:
     KNOWN = 1024
+    LONGEST = 256
     EDITS = 4 * MOST + 8
     ROOM = 16384
 
@@ -256,10 +257,11 @@ cdef class QuickMasks:
         key = PyBytes_FromStringAndSize(p + item.start, end - item.start)
         answer = self.known.get(key)
         if answer is None:
-            if len(self.known) > KNOWN:
-                self.known.clear()
             answer = bool(self.is_ours(PyBytes_FromStringAndSize(p + item.start, item.end - item.start)))
-            self.known[key] = answer
+            if end - item.start <= LONGEST:  # what anybody sends must not fill the memory
+                if len(self.known) >= KNOWN:
+                    self.known.clear()
+                self.known[key] = answer
         return answer is True
 
     cdef int decoded(self, const char* p, int start, int end) except -2:

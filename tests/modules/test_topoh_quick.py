@@ -122,3 +122,20 @@ def test_a_via_longer_than_the_room_goes_the_long_way():
     assert quick.leaving(data) is None
     hidden = slow.leaving(read(data))
     assert quick.arrived(hidden) is not None
+
+
+def test_what_is_remembered_of_foreign_routes_stays_small():
+    """Anybody can send any Route: a thousand short ones at most are kept, and no long one."""
+    asked = []
+    slow = masks()
+    quick = quick_masks(slow.code, slow.marks, lambda item: bool(asked.append(item)))
+    if quick is None:
+        pytest.skip("the kernel is not built: python setup.py build_ext")
+    data = SEEDS[1].replace(b"<sip:192.168.178.26;lr=on>", b"<sip:%b>")
+    for host in (b"a", b"a", 1000 * b"b", 1000 * b"b"):
+        quick.leaving(data % host)
+    assert [len(item) for item in asked] == [7, 1006, 1006]
+    for number in range(1100):
+        quick.leaving(data % (b"h%d" % number))
+    quick.leaving(data % b"a")
+    assert asked[-1] == b"<sip:a>"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("kamtool.modules.topoh")
 KNOWN = 1024
+LONGEST = 256
+"""Octets of an item that is worth remembering: what anybody sends must not fill the memory."""
 
 
 class Ours:
@@ -33,9 +35,11 @@ class Ours:
         key = item.partition(b";")[0] if plain else item
         answer = self._known.get(key)
         if answer is None:
-            if len(self._known) > KNOWN:
-                self._known.clear()
-            answer = self._known[key] = self._look(item)
+            answer = self._look(item)
+            if len(key) <= LONGEST:
+                if len(self._known) >= KNOWN:
+                    self._known.clear()
+                self._known[key] = answer
         return answer
 
     def _look(self, item: bytes) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kamtool.errors import ScriptError
 from kamtool.module import Host, Routes, Value, pv
 from kamtool.script import selects
+from kamtool.script.custom_parameters import custom_parameter, set_custom_parameter
 from kamtool.script.values import wrap
 
 if TYPE_CHECKING:
@@ -105,10 +106,10 @@ class ServerVariables:
     @pv("ccp", inner_required=True, setter="set_ccp")
     def get_ccp(self, ctx: Context, inner: str) -> Value:
         """A custom global parameter, `$ccp(group.name)`."""
-        return selects.custom_parameter(self.server, inner)
+        return custom_parameter(self.server, inner)
 
     def set_ccp(self, ctx: Context, inner: str, value: Value) -> None:
-        selects.set_custom_parameter(self.server, inner, value)
+        set_custom_parameter(self.server, inner, value)
 
 
 class ScriptVariables:

@@ -8,38 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import ScriptError
-from kamtool.module import Host, Value
 from kamtool.script import selects_tls, uri_text
-from kamtool.script.address_text import address
-from kamtool.script.values import to_int, to_str
+from kamtool.script.custom_parameters import custom_parameter
+from kamtool.script.selects_parts import address, nth, params, uri
+from kamtool.script.selects_path import Step, path, wrong
+from kamtool.script.values import to_str
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
-
-Step = tuple[str, str | None]
-"""A name and the key in its brackets."""
-
-_STEP = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)((?:\[[^\]]*\])*)\s*(?:\.|$)")
-
-
-@lru_cache(maxsize=512)
-def path(text: str) -> tuple[Step, ...]:
-    """The steps of a select. Raises ScriptError when it is not well formed."""
-    steps: list[Step] = []
-    position = 0
-    while position < len(text):
-        found = _STEP.match(text, position)
-        if found is None or (found.end() == len(text) and text.endswith(".")):
-            raise ScriptError(f"bad select {text!r}")
-        steps.append((found[1], found[2][1:-1].strip("\"'") if found[2] else None))
-        position = found.end()
-    if not steps:
-        raise ScriptError("empty select")
-    return tuple(steps)
 
 
 def evaluate(ctx: Context, text: str) -> str | None:
@@ -59,100 +38,27 @@ def known(text: str) -> bool:
         return False
 
 
-def _wrong(steps: tuple[Step, ...]) -> ScriptError:
-    return ScriptError(f"no select {'.'.join(name for name, _ in steps)!r}")
-
-
-def _params(text: str | None, steps: tuple[Step, ...]) -> str | None:
-    """`params` whole, or one of them: `params.lr`, `params["lr"]`."""
-    if not steps:
-        return text
-    return uri_text.param(text, steps[0][0])
-
-
-def _uri(uri: str | None, steps: tuple[Step, ...]) -> str | None:
-    if uri is None or not steps:
-        return uri
-    parts = uri_text.parts(uri)
-    if parts is None:
-        return None
-    name = steps[0][0]
-    if name == "type":
-        return parts.scheme
-    if name == "user" and steps[1:2] and steps[1][0] == "rn":
-        return uri_text.param(parts.user, "rn")
-    if name == "user":
-        return parts.user
-    if name == "pwd":
-        return parts.password
-    if name == "host":
-        return parts.host
-    if name == "port":
-        return parts.port
-    if name == "hostport":
-        return f"{parts.host}:{parts.port_or_default}"
-    if name == "transport":
-        return parts.transport or None
-    if name == "params":
-        key = steps[0][1]
-        return uri_text.param(parts.params, key) if key else _params(parts.params, steps[1:])
-    raise _wrong(steps)
-
-
-def _address(value: str | None, steps: tuple[Step, ...]) -> str | None:
-    if value is None or not steps:
-        return value
-    found = address(value)
-    if found is None:
-        return None
-    name, key = steps[0]
-    if name == "uri":
-        return _uri(found.uri, steps[1:])
-    if name == "name":
-        return found.name.strip('"') or None
-    if name == "tag" or name in ("q", "expires", "method", "received", "instance"):
-        value = uri_text.param(found.params, "+sip.instance" if name == "instance" else name)
-        return value.strip('"') if value else None
-    if name == "params":
-        return uri_text.param(found.params, key) if key else _params(found.params, steps[1:])
-    raise _wrong(steps)
-
-
-def _number(key: str | None) -> int:
-    try:
-        return int(key) if key else 1
-    except ValueError:
-        raise ScriptError(f"bad select index {key!r}") from None
-
-
-def _nth(items: list[str], key: str | None) -> str | None:
-    # Selects count from 1; -1 is the last.
-    number = _number(key)
-    place = number - 1 if number > 0 else number
-    return items[place] if number and -len(items) <= place < len(items) else None
-
-
 def _of_address(header: str, *, many: bool) -> Callable[[Any, tuple[Step, ...]], str | None]:
     def read(ctx: Context, steps: tuple[Step, ...]) -> str | None:
         if not many:
-            return _address(ctx.msg.header(header), steps[1:])
+            return address(ctx.msg.header(header), steps[1:])
         if len(steps) == 1 and steps[0][1] is None:
             return ctx.msg.header(header)
-        return _address(_nth(ctx.msg.items(header), steps[0][1]), steps[1:])
+        return address(nth(ctx.msg.items(header), steps[0][1]), steps[1:])
 
     return read
 
 
 def _ruri(ctx: Context, steps: tuple[Step, ...]) -> str | None:
-    return _uri(ctx.new_uri or ctx.msg.uri or None, steps[1:])
+    return uri(ctx.new_uri or ctx.msg.uri or None, steps[1:])
 
 
 def _dst_uri(ctx: Context, steps: tuple[Step, ...]) -> str | None:
-    return _uri(ctx.dst_uri, steps[1:])
+    return uri(ctx.dst_uri, steps[1:])
 
 
 def _next_hop(ctx: Context, steps: tuple[Step, ...]) -> str | None:
-    return _uri(ctx.dst_uri or ctx.new_uri or ctx.msg.uri or None, steps[1:])
+    return uri(ctx.dst_uri or ctx.new_uri or ctx.msg.uri or None, steps[1:])
 
 
 _VIA = re.compile(
@@ -161,7 +67,7 @@ _VIA = re.compile(
 
 
 def _via(ctx: Context, steps: tuple[Step, ...]) -> str | None:
-    value = _nth(ctx.msg.items("Via"), steps[0][1])
+    value = nth(ctx.msg.items("Via"), steps[0][1])
     if value is None or len(steps) == 1:
         return value
     found = _VIA.match(value)
@@ -173,10 +79,10 @@ def _via(ctx: Context, steps: tuple[Step, ...]) -> str | None:
     if name in ("branch", "received", "rport", "i", "alias", "ttl", "maddr"):
         return uri_text.param(found[6], name)
     if name == "params":
-        return uri_text.param(found[6], key) if key else _params(found[6], steps[2:])
+        return uri_text.param(found[6], key) if key else params(found[6], steps[2:])
     if name == "comment":
         return None
-    raise _wrong(steps)
+    raise wrong(steps)
 
 
 def _event(ctx: Context, steps: tuple[Step, ...]) -> str | None:
@@ -212,7 +118,7 @@ def _msg(ctx: Context, steps: tuple[Step, ...]) -> str | None:
         return ctx.msg.body.decode("utf-8", "surrogateescape")
     if name in ("first_line", "version", "type", "request", "response"):
         return _first_line(ctx, steps[1:])
-    raise _wrong(steps)
+    raise wrong(steps)
 
 
 def _first_line(ctx: Context, steps: tuple[Step, ...]) -> str | None:
@@ -234,7 +140,7 @@ def _first_line(ctx: Context, steps: tuple[Step, ...]) -> str | None:
             "status": None if status is None else str(status),
             "reason": ctx.msg.reason,
         }.get(part)
-    raise _wrong(steps)
+    raise wrong(steps)
 
 
 def _addresses(remote: bool) -> Callable[[Any, tuple[Step, ...]], str | None]:
@@ -250,7 +156,7 @@ def _addresses(remote: bool) -> Callable[[Any, tuple[Step, ...]], str | None]:
             "proto_ip_port": f"{ctx.flow.transport}:{shown}:{where.port}",
         }
         if name not in facts:
-            raise _wrong(steps)
+            raise wrong(steps)
         return facts[name]
 
     return read
@@ -263,18 +169,18 @@ def _received(ctx: Context, steps: tuple[Step, ...]) -> str | None:
 def _hf_value(ctx: Context, steps: tuple[Step, ...]) -> str | None:
     """`hf_value.NAME`, `hf_value.NAME[2]`, `hf_value.NAME.PARAM`; `_` in the name stands for `-`."""
     if len(steps) < 2:
-        raise _wrong(steps)
+        raise wrong(steps)
     name, key = steps[1]
     header = name.replace("_", "-")
     items = ctx.msg.items(header)
     if key in (None, "") and len(steps) == 2:
         return ",".join(items) if items else None
-    value = _nth(items, key)
+    value = nth(items, key)
     if value is None or len(steps) == 2:
         return value
     inner, inner_key = steps[2]
     if inner in ("name", "uri", "params"):
-        return _address(value, steps[2:])
+        return address(value, steps[2:])
     if inner in ("p", "param"):
         return uri_text.param(value.partition(";")[2], inner_key or "")
     return uri_text.param(value.partition(";")[2], inner)
@@ -282,7 +188,7 @@ def _hf_value(ctx: Context, steps: tuple[Step, ...]) -> str | None:
 
 def _hf_value_exists(ctx: Context, steps: tuple[Step, ...]) -> str | None:
     if len(steps) < 3:
-        raise _wrong(steps)
+        raise wrong(steps)
     wanted = (steps[2][0]).lower()
     items = ctx.msg.items(steps[1][0].replace("_", "-"))
     return "1" if any(item.partition(";")[0].strip().lower() == wanted for item in items) else "0"
@@ -304,28 +210,9 @@ def _credentials(header: str) -> Callable[[Any, tuple[Step, ...]], str | None]:
     return read
 
 
-def _custom(server: Host) -> dict[str, dict[str, int | str]]:
-    return getattr(getattr(server, "settings", None), "custom", {})
-
-
-def custom_parameter(server: Host, name: str) -> Value:
-    """The global parameter `group.name` that the cfg defined, None when there is none."""
-    group, _, key = name.partition(".")
-    return _custom(server).get(group, {}).get(key)
-
-
-def set_custom_parameter(server: Host, name: str, value: Value) -> None:
-    """Change a custom global parameter, keeping its type. Raises ScriptError when the cfg defines none."""
-    group, _, key = name.partition(".")
-    held = _custom(server).get(group, {})
-    if key not in held:
-        raise ScriptError(f"no custom parameter {name!r}")
-    held[key] = to_int(value) if isinstance(held[key], int) else to_str(value)
-
-
 def _cfg_get(ctx: Context, steps: tuple[Step, ...]) -> str | None:
     if len(steps) != 3:
-        raise _wrong(steps)
+        raise wrong(steps)
     group, name = steps[1][0], steps[2][0]
     chosen = steps[1][1] or (ctx.scratch.get("core.cfg", {}).get(group) if ctx._scratch else None)
     value = custom_parameter(ctx.host, f"{group}[{chosen}].{name}") if chosen is not None else None

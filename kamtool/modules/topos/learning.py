@@ -44,7 +44,7 @@ class Learning:
                 )  # fmt: skip
             if self.choices.rr_update and leg.s_method == "INVITE":
                 self._update_routes(msg, leg, dialog)
-        if confirmed and leg.s_method in ("INVITE", "SUBSCRIBE", "REFER"):
+        if confirmed and leg.s_method in OPENING:
             self._prolong(msg, leg, dialog)
         if dialog.a_uuid not in self.records.by_a:
             self.records.add(dialog)

@@ -18,6 +18,7 @@ from hashlib import blake2b
 from multiprocessing import get_context
 from typing import Any
 
+from kamtool.server.workers_steering import steer
 from kamtool.sip.flow import Address, Socket
 from kamtool.sip.via import MAGIC_COOKIE
 from kamtool.transport.tcp import a_connection
@@ -121,10 +122,18 @@ class Team:
         except BaseException:
             self.close()
             raise
+        self._steer()
 
     def inherit(self, bound: list[Bound]) -> None:
         """Take the sockets of another server, by worker."""
         self.bound = bound
+        self._steer()
+
+    def _steer(self) -> None:
+        """Have the kernel give each datagram to the worker that it is for."""
+        for socket, bound in self.bound[0] if self.bound else ():
+            if socket.transport == "udp":
+                steer(bound, self.size, self.group_prefix, by_call_id=self.dispatch == "call-id")
 
     def close(self) -> None:
         for own in self.bound:

@@ -5,15 +5,17 @@ that its Call-ID names, so that an INVITE, its retransmissions, its CANCEL and i
 from. REGISTER, OPTIONS and PUBLISH stay where they came, and so does all over TLS: a script may ask about the
 certificate, which only the connection's worker knows. With `source` every request stays. Whatever stays and
 is a CANCEL, or an ACK of an INVITE that nobody here has seen, is looked for around the workers.
+
+Over UDP the kernel chooses by the same rules, where it can (`workers_steering`): then next to nothing hops.
 """
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 from kamtool.errors import ParseError
+from kamtool.server.workers_steering import worker_of
 from kamtool.sip.flow import Address, Flow
 from kamtool.sip.message import Request
 
@@ -68,7 +70,7 @@ class Dispatch:
             return self.number
         if self.by_call_id and flow.transport not in SECURE:
             found = CALL_ID.search(data)
-            return self.number if found is None else crc32(found[1]) % self.size
+            return self.number if found is None else worker_of(found[1], self.size)
         return -1 if start in (b"ACK ", b"CANC") else self.number
 
     def _hopped(self, sender: int, value: Any) -> None:

@@ -13,6 +13,7 @@
                                     register-1k register-100k storm lookup-1 lookup-10 memory start flash
     python -m tests.bench script          what a script costs per message, plain and watched by a debugger
     python -m tests.bench.matrix          what authentication, NAT, hidden topology and TLS cost, as markdown
+    python -m tests.bench workers         calls a second of 1, 2 and 3 workers with the same share of a core
     python -m tests.bench check           how long `kamtool check` of 1,300 lines takes, the whole process
 
 Nothing here is a test: a machine that is busy with something else gives other figures. Run it on an idle
@@ -50,6 +51,11 @@ and the bytes that a phone takes with its connection and its contact.
 
 *table*: the rows in which kamtool is to need less than Kamailio, half of it in saturated calls; where
 one misses, `why` is beside it.
+
+*workers*: phones with a port each call one another, as fast as they can, on one server with 2 or 3 workers,
+and in turn on as many servers apart: each worker may use a fifth of a core (a control group each; root).
+`of servers apart` is what is left when they are one server; `busy` near 100 % says that the workers were the
+limit, not the generator. Two that are busy at once may each be slower than one alone: cores share a cache.
 
 *script*: µs of CPU per message for the request_route of cfg/default.cfg and one of 62 statements, from the
 bytes to the end of the route; `bare` is a route that only exits. `attached` has an observer that asks for no

@@ -24,10 +24,11 @@ from tests.bench import (
     secure_registers,
     sockets,
     table,
+    workers,
 )
 from tests.bench.callgrind import callgrind
 
-PARTS = ("live", "replay", "memory", "scale", "tls", "registers", "script", "check")
+PARTS = ("live", "replay", "memory", "scale", "tls", "registers", "script", "check", "workers")
 TABLE = ("live", "scale", "tls", "registers")
 TABLE_LIVE = ("options", "call", "call-digest", "call-stock")
 TABLE_SCALE = ("register-1k", "register-100k", "memory", "start")
@@ -132,6 +133,11 @@ def run_check(options: argparse.Namespace, result: dict[str, Any]) -> None:
     result["check"] = checking.figures(options.runs or (3 if options.quick else 9), print)
 
 
+def run_workers(options: argparse.Namespace, result: dict[str, Any]) -> None:
+    amounts = workers.Amounts(seconds=1.0, runs=3) if options.quick else workers.Amounts()
+    result["workers"] = workers.figures(replace(amounts, runs=options.runs or amounts.runs), print)
+
+
 def part_is_all(options: argparse.Namespace) -> bool:
     return bool(options.part == "all")
 
@@ -149,6 +155,7 @@ def main(words: list[str] | None = None) -> int:
         ("registers", run_registers),
         ("script", run_script),
         ("check", run_check),
+        ("workers", run_workers),
     ):
         if options.part in (name, "all") or (options.part == "table" and name in TABLE):
             part(options, result)

@@ -186,6 +186,8 @@ class Call(Case):
     name = "call"
     complete = TRYING | RINGING | ANSWER | BYE_ANSWER | INVITE | ACK | BYE
     callees = 1000
+    first = 0
+    """The number of the first callee."""
 
     def __init__(self, *args) -> None:
         super().__init__(*args)
@@ -220,13 +222,17 @@ class Call(Case):
         self.ringing = tail + b"Content-Length: 0\r\n\r\n"
         self.answer = tail + b"Content-Type: application/sdp\r\nContent-Length: %d\r\n\r\n" % len(SDP) + SDP
 
+    def callee(self, i: int) -> int:
+        """Whom call number `i` is for."""
+        return self.first + i % self.callees
+
     def begin(self, i: int) -> bytes:
         return self.invite % {
             b"i": i,
             b"cseq": 1,
             b"kind": b"i",
             b"method": b"INVITE",
-            b"user": i % self.callees,
+            b"user": self.callee(i),
         }
 
     def client(self, data: bytes) -> None:
@@ -253,7 +259,7 @@ class Call(Case):
             end = answer.find(b"\r\n", at + 2)
             routes.insert(0, b"Route: " + answer[at + 16 : end] + b"\r\n")
             at = answer.find(b"\r\nRecord-Route: ", end)
-        facts = {b"i": i, b"user": i % self.callees, b"routes": b"".join(routes)}
+        facts = {b"i": i, b"user": self.callee(i), b"routes": b"".join(routes)}
         ack = self.in_dialog % {**facts, b"cseq": 1, b"kind": b"a", b"method": b"ACK"}
         return [ack, self.in_dialog % {**facts, b"cseq": 2, b"kind": b"b", b"method": b"BYE"}]
 
@@ -292,7 +298,7 @@ class DigestCall(Call):
         return self.invite % {**self.facts(i), b"cseq": 0, b"kind": b"c"}
 
     def facts(self, i: int) -> dict[bytes, object]:
-        return {b"i": i, b"cseq": 1, b"kind": b"i", b"method": b"INVITE", b"user": i % self.callees}
+        return {b"i": i, b"cseq": 1, b"kind": b"i", b"method": b"INVITE", b"user": self.callee(i)}
 
     def client(self, data: bytes) -> None:
         if not data.startswith(b"SIP/2.0 407 "):
@@ -312,7 +318,7 @@ class DigestCall(Call):
         return head + to + b"\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
 
     def proven(self, i: int, nonce: bytes) -> bytes:
-        uri = b"sip:u%07d@" % (i % self.callees) + DOMAIN
+        uri = b"sip:u%07d@" % (self.callee(i)) + DOMAIN
         ha1 = md5(b"caller:" + DOMAIN + b":pw-caller").hexdigest().encode()
         ha2 = md5(b"INVITE:" + uri).hexdigest().encode()
         response = md5(ha1 + b":" + nonce + b":" + ha2).hexdigest().encode()

@@ -20,6 +20,7 @@ from tests.bench import (
     secure,
     sockets,
     table,
+    workers,
 )
 from tests.bench import secure_registers as registers
 from tests.bench.live import Counts
@@ -253,3 +254,20 @@ def test_the_matrix_has_a_row_a_set_of_features_and_says_what_was_not_measured()
     assert head == "| features | a, CPU s | more | joules | b, CPU s | more | joules |"
     assert none == "| none | 0.050 |  | no meter | not measured |  |  |"
     assert both == "| nat + tls | 0.075 (!) | +50% | 2.0 | not measured |  |  |"
+
+
+@pytest.mark.interop
+def test_workers_are_measured_beside_servers_apart():
+    amounts = workers.Amounts(share=0.5, seconds=0.02, runs=1, sizes=(1, 2), lanes=4, window=8)
+    said = []
+    rows = workers.figures(amounts, said.append)
+    if "unavailable" in rows[0]:
+        pytest.skip(rows[0]["unavailable"])
+    assert [(row["workers"], row["dispatch"]) for row in rows] == [
+        (1, "apart"),
+        (2, "apart"),
+        (2, "call-id"),
+        (2, "source"),
+    ]
+    assert not any(row["lost"] for row in rows), said
+    json.dumps(rows)

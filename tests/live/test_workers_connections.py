@@ -4,10 +4,10 @@ import asyncio
 import json
 import os
 import signal
-from zlib import crc32
 
 import pytest
 
+from kamtool.server import workers_steering
 from kamtool.store.migrate import migrate
 from tests.support.server import SOON, port_of
 from tests.support.tls import client_context, tls_cfg
@@ -80,7 +80,7 @@ def call_ids(name):
     """A Call-ID for each worker: a request goes to the one that its Call-ID names."""
     found = {}
     for number in range(100):
-        found.setdefault(crc32(f"{name}{number}".encode()) % SIZE, f"{name}{number}")
+        found.setdefault(workers_steering.worker_of(f"{name}{number}".encode(), SIZE), f"{name}{number}")
     return list(found.values())
 
 

@@ -55,6 +55,7 @@ MODULES = (
     "kamtool.server.answering",
     "kamtool.server.branching",
     "kamtool.server.cancelling",
+    "kamtool.server.deadlines",
     "kamtool.server.myself",
     "kamtool.server.outgoing",
     "kamtool.server.receive",

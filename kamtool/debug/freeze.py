@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kamtool.server.deadlines import SERVER
+
 if TYPE_CHECKING:
     from kamtool.server.transaction import ServerTransaction
     from kamtool.server.transactions import Transactions
-
-SERVER = -1
 
 
 @dataclass(slots=True)

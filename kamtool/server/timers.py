@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 
 Entry = tuple[float, str, int]
-"""When, the transaction's label, and which of its machines: see `Transactions.machine`."""
+"""When, the transaction's label, and which of its machines: see `Deadlines.machine`."""
 
 
 class TimerQueues(dict[float, "deque[Entry]"]):

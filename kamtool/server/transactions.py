@@ -1,19 +1,19 @@
-"""The transaction layer: matching (RFC 3261 §17.1.3, §17.2.3), timers, retransmission. The relay uses it.
+"""The transaction layer: matching (RFC 3261 §17.1.3, §17.2.3), server and client side. The relay uses it.
 
 A `ServerTransaction` owns its client transactions as `branches` and is found by two names: the key that
 the previous hop gave it, and the label that we put into the branch of our own Via. Nothing points back, so
-a finished transaction is freed without the garbage collector.
+a finished transaction is freed without the garbage collector. Its timers: kamtool.server.deadlines.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from os import urandom
-from sys import maxsize
+from typing import Final
 
 from kamtool.errors import ParseError
 from kamtool.script.context import Context
-from kamtool.server.timers import TimerQueues
+from kamtool.server.deadlines import SERVER, UNUSUAL, Deadlines
 from kamtool.server.transaction import NOWHERE, ClientTransaction, Key, ServerTransaction, Settings, User
 from kamtool.sip.flow import Flow
 from kamtool.sip.message import Message, Request
@@ -23,7 +23,6 @@ from kamtool.sip.transaction import (
     ARM_RETRANSMIT,
     CANCEL,
     ERROR,
-    EXPIRE,
     FAILED,
     FAILURE,
     NON_INVITE_CLIENT_ROWS,
@@ -32,34 +31,23 @@ from kamtool.sip.transaction import (
     PROXY_CLIENT_ROWS,
     REPEAT,
     REQUEST,
-    RETRANSMIT,
     SEND,
     SUCCESS,
     TERMINATED,
-    TIMEOUT,
-    Machine,
 )  # fmt: skip
 from kamtool.sip.via import MAGIC_COOKIE
 from kamtool.speed import match_key
 
-_UNUSUAL = TIMEOUT | FAILED | TERMINATED
-_RARE = _UNUSUAL | ARM_RETRANSMIT
-
-SERVER = -1
-"""Which machine of a transaction: its server; 0, 1 … its branches; -2, -3 … the CANCEL of branch 0, 1 …"""
+_RARE: Final = UNUSUAL | ARM_RETRANSMIT
 
 
-class Transactions:
+class Transactions(Deadlines):
     """Every transaction of one server. `send(flow, data)` puts bytes on the wire, `now` is a clock."""
 
     def __init__(self, user: User, send: Callable[[Flow, bytes], bool], now: Callable[[], float]) -> None:
-        self.user, self.send, self.now = user, send, now
-        self.settings = Settings()
+        super().__init__(user, send)
+        self.now = now
         self.invite_rows = PROXY_CLIENT_ROWS
-        self.by_key: dict[Key, ServerTransaction] = {}
-        self.by_label: dict[str, ServerTransaction] = {}
-        self.dialogs: set[Key] = set()
-        self.expiries, self.retransmissions = TimerQueues(), TimerQueues()
         self.on_created: list[Callable[[ServerTransaction, Context], None]] = []
         """Called with every new server transaction, before its request goes anywhere."""
         self.on_acknowledged: list[Callable[[Context], None]] = []
@@ -67,8 +55,6 @@ class Transactions:
         # Not to be guessed: who knows a label can forge a response. The prefix marks our branches.
         self.prefix = f"{MAGIC_COOKIE}{urandom(4).hex()}"
         self._drawn, self._drawn_to = "", 0
-        self._until = 0.0
-        """To where a sweep that has not ended goes; 0 when none is under way."""
         self._known: Message | None = None
         self._known_key: Key = ()
 
@@ -143,15 +129,6 @@ class Transactions:
         if msg.cseq_method == "CANCEL" and client.cancel is not None:
             return tx, -2 - index
         return None
-
-    def machine(self, tx: ServerTransaction, which: int) -> Machine | None:
-        """SERVER, a branch, or the CANCEL of a branch."""
-        if which == SERVER:
-            return tx
-        place = which if which >= 0 else -2 - which
-        if place >= len(tx.branches):
-            return None
-        return tx.branches[place] if which >= 0 else tx.branches[place].cancel
 
     # Server side
 
@@ -294,143 +271,3 @@ class Transactions:
         machine = self.machine(tx, which)
         if machine is not None and sent.method != "ACK":
             self._after(tx, machine, which, machine.step(ERROR, self.now()))
-
-    # Time
-
-    def sweep(self, now: float, most: int = 0) -> bool:
-        """Let every deadline that has passed have its effect; call it every 50 to 100 ms.
-
-        With `most`, so many and no more, retransmissions first; True says that others are left. Call it again
-        then once others had their turn: it goes on to where it would have come at first, and no further, so
-        that however much is to be repeated, what ends it has its turn too.
-        """
-        until, self._until = self._until or now, 0.0
-        left = self._sweep(self.retransmissions, until, most or maxsize, expire=False)
-        left = self._sweep(self.expiries, until, left, expire=True)
-        if left:
-            return False
-        self._until = until
-        return True
-
-    def _sweep(self, queues: TimerQueues, until: float, left: int, *, expire: bool) -> int:
-        """How many more deadlines may be looked at."""
-        for wait, queue in list(queues.items()):
-            while queue and left:
-                deadline, label, which = queue[0]
-                if deadline > until:
-                    break
-                queue.popleft()
-                left -= 1
-                if expire:
-                    self._expire(deadline, label, which)
-                else:
-                    self._retransmit(deadline, label, which)
-            if not queue:
-                queues.drop(wait, queue)
-        return left
-
-    def _retransmit(self, deadline: float, label: str, which: int) -> None:
-        tx = self.by_label.get(label)
-        machine = tx and self.machine(tx, which)
-        if not tx or not machine or machine.retransmit_at != deadline:
-            return
-        # From the deadline, not from now: a late sweep must not stretch every interval that follows.
-        effects = machine.step(RETRANSMIT, deadline)
-        if effects & REPEAT:
-            if isinstance(machine, ClientTransaction):
-                self.send(machine.flow, machine.data)
-                is_slow = machine.interval >= (tx.timers or self.settings).t2
-                if is_slow and not tx.status and which >= 0 and machine.method != "INVITE":
-                    self.user.slow(tx)
-            else:
-                self.send(tx.reply_flow, tx.last)
-        self._after(tx, machine, which, effects)
-
-    def _expire(self, deadline: float, label: str, which: int) -> None:
-        tx = self.by_label.get(label)
-        if tx is None:
-            return
-        machine: Machine | None
-        if which == SERVER:
-            machine = tx
-        elif which >= 0:
-            machine = tx.branches[which]
-        else:
-            machine = tx.branches[-2 - which].cancel
-        if machine is None or machine.expire_at != deadline:
-            return
-        machine.expire_at = 0.0
-        effects = machine.step(EXPIRE, deadline)
-        if effects == TERMINATED:
-            self._ended(tx, machine, which)
-        else:
-            self._after(tx, machine, which, effects)
-
-    def _after(self, tx: ServerTransaction, machine: Machine, which: int, effects: int) -> None:
-        """Carry out what every step may ask for."""
-        if effects & ARM_EXPIRY:
-            self.expiries[machine.wait].append((machine.expire_at, tx.label, which))
-        if effects & ARM_RETRANSMIT:
-            self.retransmissions[machine.interval].append((machine.retransmit_at, tx.label, which))
-        if not effects & _UNUSUAL:
-            return
-        if effects & TIMEOUT:
-            if which == SERVER:
-                self.user.never_acknowledged(tx)
-            elif which >= 0:
-                self.user.timed_out(tx, which)
-        if effects & FAILED and which >= 0:
-            self.user.send_failed(tx, which)
-        if effects & TERMINATED:
-            self._ended(tx, machine, which)
-
-    def _ended(self, tx: ServerTransaction, machine: Machine, which: int) -> None:
-        machine.retransmit_at = 0.0
-        if which == SERVER:
-            if self.by_key.get(tx.key) is tx:
-                del self.by_key[tx.key]
-        else:
-            machine.data = b""  # type: ignore[attr-defined]  # all machines but SERVER are clients
-        tx.alive -= 1
-        if tx.alive <= 0:
-            self.forget(tx)
-
-    def forget(self, tx: ServerTransaction) -> None:
-        """Drop every trace of a transaction."""
-        if self.by_label.pop(tx.label, None) is None:
-            return
-        if self.by_key.get(tx.key) is tx:
-            del self.by_key[tx.key]
-        if tx.dialog:
-            self.dialogs.discard(tx.dialog)
-        self.user.ended(tx)
-
-    def clean(self) -> int:
-        """Forget transactions without a deadline to come; gives how many.
-
-        A machine that waits has a deadline, and a suspended transaction or a running script has its own end,
-        so only one whose script was lost on the way can be found here.
-        """
-        lost = [
-            tx
-            for tx in self.by_label.values()
-            if not (tx.suspended or tx.script_running or tx.in_failure_route or self._waits(tx))
-        ]
-        for tx in lost:
-            self.forget(tx)
-        return len(lost)
-
-    @staticmethod
-    def _waits(tx: ServerTransaction) -> bool:
-        """Whether any machine of it has a deadline."""
-        if tx.expire_at or tx.retransmit_at:
-            return True
-        for client in tx.branches:
-            if client.expire_at or client.retransmit_at:
-                return True
-            if client.cancel is not None and client.cancel.expire_at:
-                return True
-        return False
-
-    def __len__(self) -> int:
-        return len(self.by_label)

@@ -6,6 +6,7 @@ from types import ModuleType
 TARGETS = (
     "message", "kernel", "scanners", "uri", "addresses", "digest", "sdp", "framing",
     "hello", "websocket", "http", "jsonrpc", "binrpc", "cfg", "hep", "capture", "stun", "bencode",
+    "hiding",
 )  # fmt: skip
 
 

@@ -327,3 +327,10 @@ async def test_a_mask_that_is_this_server_is_refused(kamtool):
 def test_an_empty_key_is_refused():
     with pytest.raises(ConfigError, match="empty"):
         Topoh(None).set_param("mask_key", "")
+
+
+@pytest.mark.parametrize("method", ["ACK", "CANCEL"])
+def test_a_branch_that_is_no_text_is_no_stumble(method):
+    """Found by fuzzing."""
+    data = SLIDE_IN.replace(b"INVITE", method.encode()).replace(b"z9hG4bK321149767", b"z9hG4bK\xff\xfe")
+    assert masks(call_id=True).leaving(Request(data)) != data

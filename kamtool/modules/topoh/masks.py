@@ -150,7 +150,7 @@ class Masks:
         for start, end in items(msg, "Route"):
             if self.is_ours(msg.data[start:end]):
                 found = _FTAG.search(msg.data, start, end)
-                return found is not None and found[1] != msg.from_tag.encode("utf-8", "surrogateescape")
+                return found is not None and found[1] != _octets(msg.from_tag)
         return False
 
     def _vias_in(self, msg: Message, edits: list[Edit]) -> None:
@@ -189,7 +189,7 @@ class Masks:
     def _request_out(self, msg: Message, vias: list[Span], edits: list[Edit]) -> None:
         if len(vias) == 1:
             # Made here: a CANCEL or ACK goes by the Call-ID that its INVITE had, all else hides nothing.
-            if msg.method in ("CANCEL", "ACK") and msg.branch.encode() not in self.upstream:
+            if msg.method in ("CANCEL", "ACK") and _octets(msg.branch) not in self.upstream:
                 self._call_id_out(msg, edits)
             return
         cookie = COOKIE.search(msg.data, *vias[1]) if len(vias) > 1 else None
@@ -207,7 +207,7 @@ class Masks:
         elif self.marks.mask_call_id and msg.method == "INVITE":
             if len(self.upstream) >= UPSTREAM_BRANCHES:
                 self.upstream.popitem(last=False)
-            self.upstream[msg.branch.encode()] = None
+            self.upstream[_octets(msg.branch)] = None
 
     def _response_out(self, msg: Message, vias: list[Span], edits: list[Edit]) -> None:
         cookie = COOKIE.search(msg.data, *vias[0]) if vias else None
@@ -255,3 +255,7 @@ class Masks:
             if text != b"*":
                 uri = self._uri + self.code.encode(text)
                 edits.append((found[0], found[1], uri if found[2] else b"<%b>" % uri))
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

@@ -13,6 +13,8 @@ def _md5(data: bytes) -> str:
 class Answer:
     """What meets one target's challenges to one user and request, which differ in their nonces alone.
 
+    Where there are several challenges it is for the first of them (RFC 8760 §2.4: the one that is preferred).
+
     `asked` is the name of the header that challenges, `before` and `after` are its value around the nonce,
     `first` is the first line of the request. `pieces` are the line that answers, around nonce and response,
     and with a qop around the cnonce as well. `hashed` gives digits of another hash than MD5.
@@ -37,7 +39,7 @@ class Answer:
         _, found, rest = challenge.partition(self.asked)
         line, end, more = rest.partition(b"\r")
         if (
-            not found or self.asked in rest or not end or more[:1] != b"\n" or more[1:2] in (b" ", b"\t")
+            not found or not end or more[:1] != b"\n" or more[1:2] in (b" ", b"\t")
             or line[:2] != b": " or len(line) - 2 < len(self.before) + len(self.after)
             or not line.startswith(self.before, 2) or not line.endswith(self.after)
         ):  # fmt: skip

@@ -10,6 +10,7 @@ from kamtool.tools.ladder.calls import Call
 from kamtool.tools.ladder.picture import Arrow, Ladder, clock, delay, ladder, printable
 
 TIME_WIDTH = 9
+NOTE_LINES = 3
 NARROWEST = 10
 
 
@@ -98,7 +99,7 @@ def _notes(arrow: Arrow, width: int) -> list[str]:
     lines = []
     indent = " " * TIME_WIDTH
     for note in arrow.notes:
-        wrapped = textwrap.wrap(printable(note), max(20, width - TIME_WIDTH - 2))[:3]
+        wrapped = _shortened(textwrap.wrap(printable(note), max(20, width - TIME_WIDTH - 4)))
         lines += [f"{indent}{'· ' if not place else '  '}{text}" for place, text in enumerate(wrapped)]
     return lines
 
@@ -131,3 +132,10 @@ def message_text(seen: Captured) -> str:
     body = "\n".join(printable(line) for line in seen.data.decode("utf-8", "replace").split("\r\n"))
     notes = "".join(f"  # {printable(note)}\n" for note in Arrow(seen, 0, 0, 0.0).notes)
     return f"{message_line(seen)}\n{notes}{body.rstrip()}\n"
+
+
+def _shortened(lines: list[str]) -> list[str]:
+    """At most `NOTE_LINES`: of a long way through the cfg its beginning and its end, where it was decided."""
+    if len(lines) <= NOTE_LINES:
+        return lines
+    return [f"{lines[0]} …", *lines[1 - NOTE_LINES :]]

@@ -224,7 +224,7 @@ def cost(report: Report, meter: Before) -> Mapping[str, Any]:
     """What the run cost the target and the machine, into `report["cost"]`."""
     from kamtool.tools.stress import process
 
-    calls = max(1, report["calls"]["succeeded"])
+    calls = max(1, report["calls"]["started"])
     messages = report["messages"]["sent"] + report["messages"]["received"]
     made: dict[str, Any] = {}
     if meter.pid:

@@ -93,6 +93,16 @@ def test_both_twins_meet_the_same_challenges(counted, hashed):
     assert met
 
 
+def test_of_two_challenges_that_can_be_met_the_first_is_and_it_is_kept():
+    prover = Prover(["alice"], ["secret"])
+    for number, nonce in enumerate((b"n", b"m")):
+        first = b'Digest realm="r", nonce="%b", qop="auth", algorithm=SHA-256' % nonce
+        two = first + b'\r\nWWW-Authenticate: Digest realm="r", nonce="%b", algorithm=MD5' % nonce
+        made = prover(None, challenge(two), FIRST, 0, number)
+        assert made == b"Authorization: " + credentials(first.decode(), "alice", "secret", FIRST, number)
+    assert len(prover.answers[0]) == 1
+
+
 def test_of_two_challenges_the_first_that_can_be_met_is():
     prover = Prover(["alice"], ["secret"])
     two = b'Digest realm="r", nonce="n", algorithm=NONE\r\nWWW-Authenticate: Digest realm="q", nonce="m"'

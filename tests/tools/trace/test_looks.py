@@ -333,10 +333,7 @@ def test_a_long_reason_stays_between_its_columns_in_a_picture():
 
 def test_of_a_long_way_through_the_cfg_the_end_is_shown_too(calls):
     way = " → ".join(f"route[STEP{number}] {number}" for number in range(40))
-    drawn = ladder(only(calls))
-    drawn.arrows[:] = [
-        replace(drawn.arrows[0], seen=replace(drawn.arrows[0].seen, error=f"{way} exit → 401"))
-    ]
+    drawn = ladder([replace(only(calls).messages[0], error=f"{way} exit → 401")])
     lines = [line.text for line in text.draw(drawn, 80) if line.kind == "note"][-3:]
     assert lines[0].strip().startswith("· error: route[STEP0]")
     assert lines[0].endswith(" …")

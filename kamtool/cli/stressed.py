@@ -189,7 +189,8 @@ def print_report(report: reports.Report, stream: TextIO) -> None:
         console.print(Text(f"  {count:,} × {printable(reason)}", style="red"))
     for line in report["logs"][:10]:
         console.print(Text(f"  {printable(line)}"))
-    _print_cost(console, report)
+    if calls["started"]:
+        _print_cost(console, report)
     for one in report["limits"]:
         style, word = ("bold red", "crossed") if one["crossed"] else ("green", "kept")
         console.print(Text(f"  {word}: {one['limit']}, it is {one['value']}", style=style))

@@ -136,14 +136,17 @@ def open_stream(
     patience: float = 10.0,
 ) -> StreamEndpoint:
     """A connection to the target. Raises TransportError."""
-    begun = time.monotonic()
+    begun, what = time.monotonic(), "connection"
     try:
         source = (local.host, local.port) if local.host else None
         sock = socket.create_connection((remote.host, remote.port), patience, source)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if context is not None:
+            what = "TLS handshake"
             sock.settimeout(max(0.1, patience - (time.monotonic() - begun)))
             sock = context.wrap_socket(sock, server_hostname=host)
+    except TimeoutError as error:
+        raise TransportError(f"{transport} {remote}: no {what} within {patience:g} s") from error
     except OSError as error:
         raise TransportError(f"{transport} {remote}: {error.strerror or error}") from error
     sock.setblocking(False)

@@ -94,6 +94,12 @@ def open_websocket(stream: StreamEndpoint, patience: float) -> WebSocketEndpoint
                     return WebSocketEndpoint(sock, remote, stream.host, stream.transport, link)
                 if isinstance(event, RejectConnection):
                     raise TransportError(f"{stream.transport} {remote}: refused with {event.status_code}")
-            sock.settimeout(max(0.1, ends - time.monotonic()))
+            left = ends - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            sock.settimeout(left)
+    except TimeoutError as error:
+        raise TransportError(f"{stream.transport} {remote}: no WebSocket within {patience:g} s") from error
     except (RemoteProtocolError, OSError) as error:
-        raise TransportError(f"{stream.transport} {remote}: {error}") from error
+        reason = getattr(error, "strerror", "") or error
+        raise TransportError(f"{stream.transport} {remote}: {reason}") from error

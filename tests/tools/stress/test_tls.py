@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -9,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from kamtool.errors import TransportError
+from kamtool.sip.flow import Address
+from kamtool.tools.stress.plan import Plan
+from kamtool.tools.stress.target import Target
 from tests.support.until import SOON
 
 pytestmark = pytest.mark.live
@@ -95,3 +100,13 @@ def test_calls_and_sockets_over_connections(certificate, tmp_path, free_port, tr
         callee.kill()
         callee.wait()
         callee.stderr.close()
+
+
+@pytest.mark.live
+@pytest.mark.parametrize(("transport", "missing"), [("tls", "TLS handshake"), ("ws", "WebSocket")])
+def test_a_target_that_takes_the_connection_and_says_nothing_is_named_for_it(transport, missing):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        here = Address(*silent.getsockname())
+        plan = Plan("options", Target(transport, here, here.host), transport=transport, patience=0.2)
+        with pytest.raises(TransportError, match=f"no {missing} within 0.2 s"):
+            plan.open(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from kamtool.errors import ScriptError
@@ -109,6 +109,23 @@ class Namespace:
             self._made[key], self._makers[name] = name, make
             self.globals[name] = make() if self.instances is not None or prefix in _CHECKED else None
         return name
+
+    def readers(self, plain: Collection[str], except_for: Collection[str], text: re.Pattern[str]) -> set[str]:
+        """The names of what may read a variable that `text` finds: all of modules that are not `plain`."""
+        found = set()
+        for key, name in self._made.items():
+            match key:
+                case ("f" | "pv", module, attribute):
+                    reads = module not in plain or attribute in except_for
+                case ("module", module) | ("bound", module, *_):
+                    reads = module not in plain
+                case ("var" | "sub", str(spelling)):
+                    reads = text.search(spelling) is not None
+                case _:
+                    reads = False
+            if reads:
+                found.add(name)
+        return found
 
     def _instance(self, name: str) -> Module | None:
         return None if self.instances is None else self.instances[name]

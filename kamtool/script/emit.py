@@ -53,6 +53,13 @@ def tree_of(lines: Lines, file: str, fallback: int) -> ast.Module:
     return tree
 
 
+def function_of(tree: ast.Module) -> ast.FunctionDef | ast.AsyncFunctionDef:
+    """The one function that a tree of `tree_of` holds."""
+    (function,) = tree.body
+    assert isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+    return function
+
+
 def define(made: CodeType, namespace: dict[str, Any], name: str, shown: str) -> FunctionType:
     """One function, compiled, into `namespace`; tracebacks call it `shown`."""
     exec(made, namespace)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import CodeType
 from typing import Any
 
@@ -15,7 +16,8 @@ from kamtool.script.binding import Namespace
 from kamtool.script.codegen import RouteCode, waits_in
 from kamtool.script.codegen_calls import Plans, RoutePlan, parameter_of
 from kamtool.script.codegen_values import ValueCode
-from kamtool.script.emit import Lines, define, tree_of
+from kamtool.script.dead_codes import EVALUATES, PLAIN_MODULES, RC, DeadCodes
+from kamtool.script.emit import Lines, define, function_of, tree_of
 from kamtool.script.entries import entry_of
 from kamtool.script.nodes import Block, Expression, Route
 from kamtool.script.operands import as_str, raw
@@ -59,6 +61,7 @@ class Linker:
     def __init__(
         self, routes: Sequence[Route], scope: Scope, settings: Settings,
         instances: dict[str, Module] | None, observer: Any = None, *, keeps_rc: bool = True,
+        drops_dead: bool = False,
     ) -> None:  # fmt: skip
         self.scope, self.instances = scope, instances
         self.names = Namespace(instances)
@@ -75,6 +78,7 @@ class Linker:
         if observer is not None:
             self.names.globals["observe"] = observer.at
             self.names.globals["failed"] = _telling(observer)
+        self._drops_dead = drops_dead and keeps_rc and observer is None
         self._made: list[tuple[CodeType, str, str]] = []
         self._entries: dict[Key, tuple[str, bool]] = {}
         self._plan()
@@ -128,24 +132,14 @@ class Linker:
 
     def link(self) -> Entries:
         """Every block as a coroutine function that raises Exit; see kamtool.script.entries."""
-        for number, (key, routes) in enumerate(self.blocks.items()):
-            name = self._python_name(number, key)
-            waits = self._waits(key)
-            shown = f"{ROUTE_NAMES[key[0]]}[{key[1]}]" if key[1] else ROUTE_NAMES[key[0]]
-            if key[0] is Routes.REQUEST and key[1]:
-                shown = f"route[{key[1]}]"
-            for lines, python, block in self._write(name, [route.body for route in routes], routes[0], waits):
-                try:
-                    tree = tree_of(lines, routes[0].span.file, block.span.line)
-                    made = compile(tree, routes[0].span.file, "exec")
-                except (SyntaxError, RecursionError, MemoryError) as error:
-                    # Python has limits of its own: 100 levels of indentation, 20 loops inside each other.
-                    raise ConfigError(
-                        f"{shown} is nested too deeply", routes[0].name_span, code="KT1107"
-                    ) from error
-                define(made, self.names.globals, python, shown)
-                self._made.append((made, python, shown))
-            self._entries[key] = name, waits
+        for number, key in enumerate(self.blocks):
+            self._entries[key] = self._python_name(number, key), self._waits(key)
+        for key, python, tree in self._trees():
+            shown, file = _shown(key), self.blocks[key][0].span.file
+            with self._deep(key):
+                made = compile(tree, file, "exec")
+            define(made, self.names.globals, python, shown)
+            self._made.append((made, python, shown))
         return self._entered(self.names.globals)
 
     def again(self, instances: Mapping[str, Module]) -> Entries:
@@ -173,13 +167,30 @@ class Linker:
 
     def trees(self) -> list[tuple[Route, ast.Module]]:
         """Every block as a Python tree."""
-        found = []
+        return [(self.blocks[key][0], tree) for key, _, tree in self._trees()]
+
+    def _trees(self) -> list[tuple[Key, str, ast.Module]]:
+        """Every function: its block, its name, and its tree without what is of no use."""
+        found: list[tuple[Key, str, ast.Module]] = []
         for number, (key, routes) in enumerate(self.blocks.items()):
-            bodies = [route.body for route in routes]
-            name = self._python_name(number, key)
-            for lines, _, block in self._write(name, bodies, routes[0], self._waits(key)):
-                found.append((routes[0], tree_of(lines, routes[0].span.file, block.span.line)))
+            name, bodies = self._python_name(number, key), [route.body for route in routes]
+            for lines, python, block in self._write(name, bodies, routes[0], self._waits(key)):
+                with self._deep(key):
+                    found.append((key, python, tree_of(lines, routes[0].span.file, block.span.line)))
+        if self._drops_dead:
+            functions = {python: function_of(tree) for _, python, tree in found}
+            main = self.plans.main.python if self.plans.main else ""
+            DeadCodes(functions, self.names.readers(PLAIN_MODULES, EVALUATES, RC), main).drop()
         return found
+
+    @contextmanager
+    def _deep(self, key: Key) -> Iterator[None]:
+        """Python has limits of its own: 100 levels of indentation, 20 loops inside each other."""
+        try:
+            yield
+        except (SyntaxError, RecursionError, MemoryError) as error:
+            span = self.blocks[key][0].name_span
+            raise ConfigError(f"{_shown(key)} is nested too deeply", span, code="KT1107") from error
 
     def _waits(self, key: Key) -> bool:
         return self.plans.traced or any(
@@ -202,6 +213,14 @@ class Linker:
         for python, value, block_waits in code.blocks:
             found = self._write(python, [value.body], route, block_waits) + found
         return found
+
+
+def _shown(key: Key) -> str:
+    """A block as tracebacks call it."""
+    kind, name = key
+    if kind is Routes.REQUEST and name:
+        return f"route[{name}]"
+    return f"{ROUTE_NAMES[kind]}[{name}]" if name else ROUTE_NAMES[kind]
 
 
 def _telling(observer: Any) -> Callable[[Any, ScriptError, str], int]:

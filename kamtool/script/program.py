@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -12,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from kamtool.errors import ConfigError, ConfigErrors, Span
-from kamtool.module import Host, Routes, Variable
+from kamtool.module import Host, Module, Routes, Variable
 from kamtool.script.checker import Checker
 from kamtool.script.context import Context
+from kamtool.script.dead_codes import RC
 from kamtool.script.entries import RouteFunction, inner, plain
 from kamtool.script.guards import Action
 from kamtool.script.lexer import Lexer
@@ -32,8 +32,6 @@ from kamtool.script.walk import walk
 logger = logging.getLogger("kamtool.script")
 
 __all__ = ["Program", "Report", "RouteFunction", "Script", "check", "load", "plain"]
-
-_RC = re.compile(r"\$\(?(?:rc|retcode|\?)(?!\w)")
 
 Routine = Mapping[str, RouteFunction]
 
@@ -112,7 +110,7 @@ class Script:
         if self.linked and observer is None:
             return self._program(self.linked[0].again(host.modules), host)
         modules = dict(host.modules) if self.linked_often else host.modules
-        linker = Linker(self.routes, self.scope, self.settings, modules, observer, keeps_rc=self.reads_rc)
+        linker = self._linker(modules, observer)
         if self.linked_often and observer is None:
             self.linked.append(linker)
         program = self._program(linker.link(), host)
@@ -126,7 +124,13 @@ class Script:
 
     def python(self) -> list[tuple[Route, ast.Module]]:
         """The generated Python of each block, as trees placed in the cfg."""
-        return Linker(self.routes, self.scope, self.settings, None, keeps_rc=self.reads_rc).trees()
+        return self._linker(None).trees()
+
+    def _linker(self, modules: dict[str, Module] | None, observer: Any = None) -> Linker:
+        return Linker(
+            self.routes, self.scope, self.settings, modules, observer,
+            keeps_rc=self.reads_rc, drops_dead=not self.reads_rc_outside,
+        )  # fmt: skip
 
     @property
     def reads_rc(self) -> bool:
@@ -134,7 +138,14 @@ class Script:
         if self.settings.quirks:
             return True
         defines = (value for value in self.defines.values() if value)
-        return any(_RC.search(text) for text in (*self.text.files.values(), *defines))
+        return any(RC.search(text) for text in (*self.text.files.values(), *defines))
+
+    @property
+    def reads_rc_outside(self) -> bool:
+        """Whether it stands outside of all routes, as in a modparam: then it may be read at any time."""
+        return self.settings.quirks or any(
+            RC.search(repr(item)) for item in self.items if not isinstance(item, Route)
+        )
 
     def variable(self, text: str, host: Host) -> Variable:
         """The variable that a modparam names. Raises ConfigError."""

@@ -21,6 +21,10 @@ WORK_LIMIT: Final = 2_000_000
 _CACHE: dict[tuple[str, int, bool], Ere] = {}
 
 
+KNOWN_TEXTS, KNOWN_LENGTH = 256, 128
+"""So many short texts are remembered with the answer of `test`: a User-Agent comes again and again."""
+
+
 class EreMatch:
     """A match with the part of `re.Match` that scripts need; spans are offsets into the text."""
 
@@ -64,6 +68,7 @@ class Ere:
         self._first_is_longest = not _contains(node, Choice)
         self._budget = 1 << 62 if self._irregular else _budget(node)
         self._automaton: Automaton | None = None
+        self._known: dict[str, bool] = {}
 
     def _linear(self) -> Automaton:
         if self._automaton is None:
@@ -72,9 +77,15 @@ class Ere:
 
     def test(self, text: str) -> bool:
         """Whether it matches anywhere."""
-        if len(text) <= self._budget:
-            return self._fast.search(text) is not None
-        return self._linear().found_in(text)
+        answer = self._known.get(text)
+        if answer is None:
+            short = len(text) <= self._budget
+            answer = self._fast.search(text) is not None if short else self._linear().found_in(text)
+            if len(text) <= KNOWN_LENGTH:
+                if len(self._known) >= KNOWN_TEXTS:
+                    self._known.clear()
+                self._known[text] = answer
+        return answer
 
     def search(self, text: str, at: int = 0) -> re.Match[str] | None:
         """The leftmost match at or after `at`, and of those the longest."""

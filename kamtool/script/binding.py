@@ -110,6 +110,10 @@ class Namespace:
             self.globals[name] = make() if self.instances is not None or prefix in _CHECKED else None
         return name
 
+    def calls_beside(self, plain: Collection[str]) -> bool:
+        """Whether a function of a module that is not `plain` is called."""
+        return any(key[0] == "f" and key[1] not in plain for key in self._made if isinstance(key, tuple))
+
     def readers(self, plain: Collection[str], except_for: Collection[str], text: re.Pattern[str]) -> set[str]:
         """The names of what may read a variable that `text` finds: all of modules that are not `plain`."""
         found = set()

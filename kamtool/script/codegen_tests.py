@@ -62,8 +62,8 @@ class TestCode(ValueCode):
 KEYWORDS: dict[str, Operand] = {
     "method": Operand("ctx.msg.method", "str"),
     "uri": Operand("request_uri(ctx)", "str"),
-    "from_uri": Operand("ctx.msg.from_.uri", "str"),
-    "to_uri": Operand("ctx.msg.to.uri", "str"),
+    "from_uri": Operand("(ctx.msg.from_address or ctx.msg.from_.uri)", "str"),
+    "to_uri": Operand("(ctx.msg.to_address or ctx.msg.to.uri)", "str"),
     "src_ip": Operand("ctx.flow.remote.host", "str"),
     "dst_ip": Operand("ctx.flow.local.host", "str"),
     "src_port": Operand("ctx.flow.remote.port", "int"),

@@ -46,6 +46,12 @@ ARITHMETIC = {
     ">>": "shift_right",
 }
 
+ALWAYS = frozenset({
+    "ctx.msg.method", "ctx.flow.transport", "ctx.flow.remote.host", "ctx.flow.remote.port",
+    "ctx.flow.local.host", "ctx.flow.local.port",
+})  # fmt: skip
+"""What is never undefined."""
+
 
 class ValueCode:
     """Writes Python for values into `lines`, names into `names`."""
@@ -90,6 +96,8 @@ class ValueCode:
                 code = re.sub(r"\binner\b", lambda _: self._inner(pv, reference), code)
             if " " in code and not code.startswith("("):
                 code = f"({code})"
+            if code in ALWAYS:
+                kind = kind.rstrip("?")
             return Operand(code, kind)  # type: ignore[arg-type]
         if pv.bound and reference.index is None and (code := self._bound(module, pv, reference.inner or ())):
             return Operand(code, kind)  # type: ignore[arg-type]

@@ -21,6 +21,7 @@ from kamtool.script.emit import Lines, define, function_of, tree_of
 from kamtool.script.entries import entry_of
 from kamtool.script.nodes import Block, Expression, Route
 from kamtool.script.operands import as_str, raw
+from kamtool.script.repeated_reads import keep_reads
 from kamtool.script.scope import ROUTE_NAMES, Scope
 from kamtool.script.settings import Settings
 from kamtool.script.variables import Reference
@@ -181,6 +182,9 @@ class Linker:
             functions = {python: function_of(tree) for _, python, tree in found}
             main = self.plans.main.python if self.plans.main else ""
             DeadCodes(functions, self.names.readers(PLAIN_MODULES, EVALUATES, RC), main).drop()
+        if not self.plans.traced and not self.names.calls_beside(PLAIN_MODULES):
+            for _, _, tree in found:
+                keep_reads(function_of(tree))
         return found
 
     @contextmanager

@@ -46,6 +46,10 @@ class Function(Record):
     narrower: tuple[tuple[int, Routes], ...] = ()
     """Counts of arguments with which it is for fewer routes."""
 
+    at_once: str = ""
+    """Of an async method: another one, not async, with the same parameters. It gives the code where there is
+    nothing to wait for, else what is to be awaited for it: a coroutine less for most messages."""
+
     def routes_of(self, count: int) -> Routes:
         """Where it may be called with so many arguments."""
         return dict(self.narrower).get(count, self.routes)

@@ -24,17 +24,19 @@ def function(
     inline: Constants | None = None,
     guard: Constants | None = None,
     narrower: Mapping[int, Routes] | None = None,
+    at_once: str = "",
 ) -> Callable[[F], F]:
     """Export a method to the cfg under `names` (further names are aliases).
 
     `arities` lists the argument counts when not all between required and possible are allowed:
-    `t_relay()` and `t_relay(host, port)`, never one. `inline`, `guard` and `narrower`: see `Function`.
+    `t_relay()` and `t_relay(host, port)`, never one. For the others see `Function`.
     """
     allowed = None if arities is None else frozenset(arities)
     fewer = tuple((narrower or {}).items())
     return lambda method: _mark(
         method, "function",
         names=names, routes=routes, arities=allowed, inline=inline, guard=guard, narrower=fewer,
+        at_once=at_once,
     )  # fmt: skip
 
 

@@ -96,8 +96,14 @@ class CallCode(TestCode):
         arguments = ["ctx"]
         for place, argument in enumerate(node.arguments):
             arguments.append(self.argument(parameter_of(function, place), argument, node.span))
-        code = f"{self.names.function(module, function)}({', '.join(arguments)})"
-        self.lines.put(f"{held} = {'await ' if function.is_async else ''}{code}")
+        given = f"({', '.join(arguments)})"
+        if function.at_once and not self.plans.traced:
+            self.lines.put(f"{held} = {self.names.method('f', module, function.at_once)}{given}")
+            self.lines.put(f"if type({held}) is not int:")
+            self.lines.put(f"    {held} = await {held}")
+        else:
+            code = f"{self.names.function(module, function)}{given}"
+            self.lines.put(f"{held} = {'await ' if function.is_async else ''}{code}")
         self.lines.indent -= 2 if guard else 1
         self.lines.put("except ScriptError as error:")
         self.lines.put(f"    {held} = {self._failure(function, node.span)}")

@@ -48,7 +48,7 @@ def test_a_route_that_awaits_nothing_is_a_plain_function():
 def test_a_route_that_calls_an_async_function_awaits_it_and_so_do_its_callers():
     head = BASE + 'loadmodule "tm.so"\n'
     source = python("route(A); route(B);", "route[A] { t_relay(); } route[B] { setflag(1); }", head)
-    assert "await f_t_relay(ctx)" in source
+    assert "= f_t_relay_at_once(ctx)" in source
     assert "await request_route_A_1(ctx)" in source
     assert "t2 = request_route_B_2(ctx)" in source
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 
 from kamtool.errors import ParseError, StoreError
 from kamtool.module import FAILURE_ROUTE, REQUEST_ROUTE, Plain, function
@@ -56,17 +57,25 @@ class Finding(Base):
             give_back(ctx, self.usrloc.xavp_contact, found if self.append_branches else found[:1])
         return 1, found
 
-    @function("lookup", routes=REQUEST_OR_FAILURE)
+    @function("lookup", routes=REQUEST_OR_FAILURE, at_once="lookup_at_once")
     async def lookup(self, ctx: Context, table: Plain, uri: str = "") -> int:
         """Send the request to the contacts of its R-URI (or of `uri`) in `table`: the best becomes the R-URI.
 
         The others become branches. 1 found; -1 not registered; -2 registered, but no contact takes the method
         (with `method_filtering`); -3 the table cannot be read.
         """
+        code = self.lookup_at_once(ctx, table, uri)
+        return code if isinstance(code, int) else await code
+
+    def lookup_at_once(self, ctx: Context, table: str, uri: str = "") -> int | Awaitable[int]:
+        """The code of lookup(), or what is to be awaited for it."""
         if self.looks_plain and not uri:
             known = at_once(self.short, ctx, table)
             if known is not None:
                 return known
+        return self._lookup(ctx, table, uri)
+
+    async def _lookup(self, ctx: Context, table: str, uri: str) -> int:
         code, contacts = await self._find(ctx, table, self._named(ctx, uri, ctx.ruri))
         if code < 0:
             return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from kamtool.module import REQUEST_ROUTE, Plain, function
@@ -34,7 +35,7 @@ def proxy_target(proxy: str) -> tuple[str, str]:
 class Relaying(Part):
     """t_relay and its kin. They return 1 when something was sent, -1 when not, 0 for a retransmission."""
 
-    @function("t_relay", routes=REQUEST_OR_FAILURE, arities=HOST_AND_PORT)
+    @function("t_relay", routes=REQUEST_OR_FAILURE, arities=HOST_AND_PORT, at_once="t_relay_at_once")
     async def t_relay(self, ctx: Context, host: str = "", port: str = "") -> int:
         """Relay the request with a transaction: to `host` and `port`, else by `$du` or the R-URI, and to
         every branch that was added.
@@ -42,9 +43,14 @@ class Relaying(Part):
         1 when at least one branch was sent. On an error nothing is answered here: sl_reply_error() does, or
         the end of the route. 0, which ends the script, for a retransmission: it has been answered.
         """
+        code = self.t_relay_at_once(ctx, host, port)
+        return code if isinstance(code, int) else await code
+
+    def t_relay_at_once(self, ctx: Context, host: str = "", port: str = "") -> int | Awaitable[int]:
+        """The code of t_relay(), or what is to be awaited for it."""
         relay = self._host.relay
-        code = relay.at_once(ctx) if not host else None
-        return await relay.relay(ctx, target(host, port)) if code is None else code
+        code: int | None = relay.at_once(ctx) if not host else None
+        return relay.relay(ctx, target(host, port)) if code is None else code
 
     @function("t_relay_to_udp", routes=REQUEST_OR_FAILURE, arities=HOST_AND_PORT)
     async def t_relay_to_udp(self, ctx: Context, host: str = "", port: str = "") -> int:

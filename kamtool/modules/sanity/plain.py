@@ -43,7 +43,7 @@ def is_plain(msg: Message, wanted: int, uris: int) -> bool:
     Content-Length; what is left are the schemes, the transport of the Via, the URIs, and headers that most
     requests do not have.
     """
-    if msg.uri_scheme != "sip" or msg.via_transport not in TRANSPORTS:
+    if not msg.uri.startswith("sip:") or msg.via_transport not in TRANSPORTS:
         return False
     for name in _rare(wanted):
         if msg.find(name):

@@ -12,7 +12,7 @@ from kamtool.errors import UsageError
 from kamtool.tools.sippxml.model import Scenario
 from kamtool.tools.stress import builtin
 from kamtool.tools.stress.packs import PACKS
-from kamtool.tools.stress.target import Target
+from kamtool.tools.stress.target import Target, host_and_port
 
 STREAM_PACKS = ("slow-loris", "fragments")
 CHANCE = ("fuzz", "fragments")
@@ -189,7 +189,7 @@ def check_shown(options: dict[str, str]) -> None:
 
 def _check_ports(asked: Asked) -> None:
     """Only the first own address may have a port, and only where there is one to choose."""
-    ports = [text for text in asked.given["local"] if text.count(":") == 1 and not text.endswith(":0")]
+    ports = [text for text in asked.given["local"] if (host_and_port(text) or ("", None))[1]]
     if ports and (asked.is_pack or asked.is_conn):
         raise UsageError(f"--local {ports[0]} would do nothing with its port: {asked.name} has any")
     for text in ports:

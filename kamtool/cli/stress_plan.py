@@ -17,7 +17,7 @@ from kamtool.tools.sippxml.users import Users, read_users
 from kamtool.tools.stress.plain import is_plain
 from kamtool.tools.stress.plan import Plan, Tls, default_users
 from kamtool.tools.stress.schedule import Load, parse_ramp, parse_rate, parse_time
-from kamtool.tools.stress.target import PORTS, Target, parse_target, permit
+from kamtool.tools.stress.target import PORTS, Target, host_and_port, parse_target, permit
 from kamtool.tools.stress.twin import read_peers
 
 HOUR = 3600.0
@@ -102,10 +102,10 @@ def _twins(scenario: Scenario | None, given: Mapping[str, Any]) -> tuple[dict[st
     if given["workers"] > 1:
         raise UsageError("a scenario with twins is one process")
     if given["twin"]:
-        host, colon, port = given["twin"].rpartition(":")
-        if not colon or not port.isdigit():
+        host, port = host_and_port(given["twin"]) or ("", None)
+        if not port:
             raise UsageError(f"no address: {given['twin']!r}", hint="--3pcc HOST:PORT")
-        place = Address(host.strip("[]"), int(port))
+        place = Address(host, port)
         return ({"": place}, None) if first is SendCmd else ({}, place)
     if not name or not given["slave_cfg"]:
         raise UsageError(
@@ -135,10 +135,10 @@ def _local(given: tuple[str, ...]) -> tuple[Address, list[str]]:
     """The first own address with its port, and all hosts."""
     found = []
     for text in given:
-        host, colon, port = text.rpartition(":") if text.count(":") == 1 else (text.strip("[]"), "", "")
-        if colon and not port.isdigit():
-            raise UsageError(f"no address: {text!r}", hint="HOST or HOST:PORT")
-        found.append(Address(host, int(port or 0)))
+        place = host_and_port(text)
+        if place is None:
+            raise UsageError(f"no address: {text!r}", hint="HOST, HOST:PORT or [IPv6]:PORT")
+        found.append(Address(place[0], place[1] or 0))
     return (found[0] if found else Address("", 0)), [one.host for one in found]
 
 
@@ -155,7 +155,12 @@ def _load(given: Mapping[str, Any], is_server: bool) -> Load:
 
 
 def _password(path: Path | None) -> str:
-    return path.read_text().split("\n", 1)[0].rstrip("\r") if path else ""
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
 
 
 def _users(text: str, password: str) -> Users:

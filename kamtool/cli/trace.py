@@ -191,7 +191,9 @@ def _key(given: dict[str, Any]) -> str:
     if not given["hep_key_file"]:
         return ""
     try:
-        return str(given["hep_key_file"].read_text().strip())
+        return str(given["hep_key_file"].read_text(encoding="utf-8").strip())
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{given['hep_key_file']} cannot be read: {error}") from error
     except OSError as error:
         raise UsageError(f"{given['hep_key_file']}: {error.strerror}", exit_code=3) from error
 

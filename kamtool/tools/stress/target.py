@@ -54,11 +54,14 @@ def parse_target(text: str, transport: str = "", default: str = "udp") -> Target
     given = given or transport or default
     if given not in TRANSPORTS:
         raise UsageError(f"no transport {given!r}", hint=", ".join(TRANSPORTS))
-    host, port = _host_port(rest.rpartition("@")[2], text)
+    host, port = host_and_port(rest.rpartition("@")[2]) or ("", None)
+    if not host or port == 0:
+        raise UsageError(f"no target: {text!r}", hint="host, host:port or tls:host:port")
     return Target(given, Address(_resolve(host), port or PORTS[given]), host)
 
 
-def _host_port(text: str, whole: str) -> tuple[str, int]:
+def host_and_port(text: str) -> tuple[str, int | None] | None:
+    """Of `HOST`, `HOST:PORT` or `[IPv6]:PORT`, the port None when it is not said; None for anything else."""
     if text.startswith("["):
         host, _, rest = text[1:].partition("]")
         port = rest.removeprefix(":")
@@ -66,9 +69,9 @@ def _host_port(text: str, whole: str) -> tuple[str, int]:
         host, port = text, ""
     else:
         host, _, port = text.partition(":")
-    if not host or (port and not (port.isdigit() and 0 < int(port) < 65536)):
-        raise UsageError(f"no target: {whole!r}", hint="host, host:port or tls:host:port")
-    return host, int(port or 0)
+    if port and not (port.isdecimal() and len(port) < 6 and int(port) < 65536):
+        return None
+    return host, int(port) if port else None
 
 
 def _resolve(host: str) -> str:

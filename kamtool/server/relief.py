@@ -13,8 +13,8 @@ log = logging.getLogger("kamtool.server")
 
 EVERY = 5.0
 """Seconds between two looks."""
-FLOOD = 10_000
-"""So many transactions at once are worth it: some 70 MB."""
+FLOOD = 20_000
+"""So many transactions at once are worth it: some 140 MB."""
 FALLEN = 16
 """Over is a flood when a part of so many is left of it."""
 

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -142,6 +143,11 @@ def part_is_all(options: argparse.Namespace) -> bool:
     return bool(options.part == "all")
 
 
+def end_in_good_order(*_: Any) -> None:
+    """Told to stop, as `timeout` does: the servers under test end too."""
+    raise SystemExit(143)
+
+
 def main(words: list[str] | None = None) -> int:
     options = arguments(words)
     result: dict[str, Any] = {"machine": machine()}
@@ -170,4 +176,5 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, end_in_good_order)
     sys.exit(main())

@@ -18,6 +18,7 @@ WHY: Mapping[str, str] = {
     "call-digest": "as call, and the routes run once more for the challenge",
     "call-stock": "70 % is the interpreter: the stock file's routes, and its modules that are not compiled",
     "tls-register": "36 % is the interpreter (a record is read and written through ssl), 26 % OpenSSL",
+    "TLS handshake": "48 % is OpenSSL, 27 % the system's sockets, 21 % the interpreter",
     "paced": "most of it are wake-ups: at 1,000 a second datagrams come alone, and no batch forms",
 }
 """By regime, else by row: what a profile showed (`perf record -- python -m tests.bench live call`, then

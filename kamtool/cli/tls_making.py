@@ -93,7 +93,7 @@ def init(names: tuple[str, ...], folder: Path, only_for: tuple[str, ...], days: 
 def issue(
     names: tuple[str, ...], folder: Path, client: bool, user: str, days: int, only_sip: bool, dry_run: bool
 ) -> None:
-    """Make a certificate for each NAME at once: host names, addresses.
+    """Make one certificate for all the NAMEs: host names, addresses.
 
     Example: kamtool tls issue --user alice example.com
     """

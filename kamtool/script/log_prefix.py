@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kamtool.sip.flow import Flow
     from kamtool.sip.message import Message
 
+TEXT, MODE = "log_prefix", "log_prefix_mode"
 Receive = Callable[[bytes, "Flow"], None]
 _BEGINS = (Routes.REPLY, Routes.ONREPLY)
 """The routes that a message meets first, beside the request_route."""
@@ -52,11 +53,13 @@ class Handled:
 
     def meet(self, ctx: Context) -> None:
         """A route begins on this message."""
-        if self.prefix.is_live:
+        prefix = self.prefix
+        values = prefix.host.settings.values
+        if values.get(MODE):
             self.ctx = ctx
         elif self.text is not None or self.met is not None:
             return
-        elif self.arrived is not None and self.prefix.can_wait:
+        elif self.arrived is not None and prefix.can_wait(values):
             self.met = ctx.msg
         else:
             self.text, self.arrived = self.prefix.of(ctx), None
@@ -113,23 +116,24 @@ class LogPrefix:
     @property
     def is_live(self) -> bool:
         """Whether the message counts as it is, not as it came."""
-        return bool(self.host.settings.values.get("log_prefix_mode"))
+        return bool(self.host.settings.values.get(MODE))
 
-    @property
-    def can_wait(self) -> bool:
+    def can_wait(self, values: Mapping[str, Any]) -> bool:
         """Whether it may be made of a message as it came at any time, and so only where a line is logged."""
-        self._look()
+        if values.get(TEXT, "") != self._text:
+            self._read(values)
         return self._can_wait
 
-    def _look(self) -> None:
-        text = self.host.settings.values.get("log_prefix", "")
-        if text != self._text:
-            self._text, self._format = text, self.host.format(text)
-            self._can_wait = _OF_THE_MESSAGE.issuperset(_VARIABLE.findall(text))
+    def _read(self, values: Mapping[str, Any]) -> None:
+        self._text = text = values.get(TEXT, "")
+        self._format = self.host.format(text)
+        self._can_wait = _OF_THE_MESSAGE.issuperset(_VARIABLE.findall(text))
 
     def of(self, ctx: Context) -> str:
         """The prefix made of this message; "" when one of its variables raises, or none is set any more."""
-        self._look()
+        values = self.host.settings.values
+        if values.get(TEXT, "") != self._text:
+            self._read(values)
         try:
             return self._format(ctx)
         except Exception:

@@ -517,6 +517,9 @@ async def test_method_filtering_passes_over_who_lacks_the_method(host):
     assert contact.methods == METHODS["INVITE"] | METHODS["ACK"] | METHODS["BYE"]
     message = request(host, method="MESSAGE", ruri="sip:alice@example.com")
     assert await module.lookup(message, "location") == -2
+    call = request(host, method="INVITE", ruri="sip:alice@example.com")
+    assert await module.lookup(call, "location") == 1
+    assert call.ruri == "sip:a@h"
     await register(host, module, "Contact: <sip:b@h>", call_id="2")
     assert await module.lookup(message, "location") == 1
     assert (message.ruri, list(message.branches)) == ("sip:b@h", [])

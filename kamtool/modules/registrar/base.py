@@ -61,7 +61,7 @@ class Base(Parameters):
 
     def _looks_plain(self) -> bool:
         special = (
-            self.aor_avp, self.realm_prefix, self.use_expired_contacts, self.method_filtering, self.xavp_rcd,
+            self.aor_avp, self.realm_prefix, self.use_expired_contacts, self.xavp_rcd,
             self.lookup_filter_mode, self.path_check_local, self.usrloc.xavp_contact,
         )  # fmt: skip
         return not any(special)

@@ -10,6 +10,7 @@ from kamtool.modules.registrar.answer import temp_gruu
 from kamtool.modules.usrloc.contact import Contact
 from kamtool.modules.usrloc.table import Contacts, Table
 from kamtool.script.context import Branch, Context
+from kamtool.sip.message import METHODS, OTHER_METHOD
 from kamtool.sip.nameaddr import parse_name_addr
 from kamtool.sip.uri import SipUri
 from kamtool.speed import aor_of, destinations
@@ -49,6 +50,8 @@ def at_once(short: Short, ctx: Context, table: str) -> int | None:
     contacts = known.records.get(aor)
     if not contacts:
         return -1
+    if short.registrar.method_filtering and not ctx.msg.to_tag and not _all_take(contacts, ctx.msg.method):
+        return None
     now: float = short.host.now()
     found = destinations(contacts, now)
     if found is not None:
@@ -62,6 +65,14 @@ def at_once(short: Short, ctx: Context, table: str) -> int | None:
         return -1
     aim(ctx, contacts[0], short.socket_of)
     return 1
+
+
+def _all_take(contacts: Contacts, method: str) -> bool:
+    mask = METHODS.get(method, OTHER_METHOD)
+    for contact in contacts:  # noqa: SIM110  # compiled, a loop costs less than a generator
+        if not contact.methods & mask:
+            return False
+    return True
 
 
 def aim_all(ctx: Context, found: list[Destination], short: Short) -> None:

@@ -68,6 +68,7 @@ MODULES = (
     "kamtool.server.timers",
     "kamtool.server.transaction",
     "kamtool.server.transactions",
+    "kamtool.server.unanswered",
     "kamtool.sip.build",
     "kamtool.sip.flow",
     "kamtool.sip.nameaddr",

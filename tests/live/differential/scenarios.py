@@ -27,12 +27,29 @@ async def ringing(s, case, *names, **more):
     return text, *invites
 
 
+def routes(ok):
+    """The route set of the caller (RFC 3261 12.1.2)."""
+    return [("Route", r) for r in reversed(ok.all("Record-Route"))]
+
+
+def relayed(name, case, *headers, peer="bob", status=200, reason="OK", families=("plain",)):
+    """A scenario: the INVITE goes to one peer, whose answer reaches the caller."""
+
+    async def play(s):
+        s.invite(case, *[(n, v(s) if callable(v) else v) for n, v in headers])
+        callee = s.peers[peer]
+        callee.reply(await callee.get("INVITE"), status, reason)
+        await s.alice.get(str(status))
+
+    play.__name__ = name
+    scenario(*families)(play)
+
+
 async def ack(s, ok, **more):
     """The ACK for a 2xx, by its Record-Routes."""
-    routes = [("Route", r) for r in reversed(ok.all("Record-Route"))]
     uri = ok.get("Contact").strip("<>")
     tag = ok.get("To").partition("tag=")[2]
-    s.alice.request("ACK", uri, *routes, to_tag=tag, call=ok.get("Call-ID"), **more)
+    s.alice.request("ACK", uri, *routes(ok), to_tag=tag, call=ok.get("Call-ID"), **more)
 
 
 # Simple --------------------------------------------------------------------------------------------------
@@ -45,8 +62,7 @@ async def a_call(s):
     ok = await s.alice.get("200")
     await ack(s, ok)
     await s.bob.get("ACK")
-    routes = [("Route", r) for r in reversed(ok.all("Record-Route"))]
-    s.alice.request("BYE", s.bob.uri, *routes, ("X-Direction", "?"), to_tag="to-bob", cseq=2)
+    s.alice.request("BYE", s.bob.uri, *routes(ok), ("X-Direction", "?"), to_tag="to-bob", cseq=2)
     s.bob.reply(await s.bob.get("BYE"), 200, "OK")
     await s.alice.get("200")
 
@@ -687,11 +703,7 @@ async def a_branch_route_marks_each_branch(s):
     await s.alice.get("200")
 
 
-@scenario()
-async def a_branch_route_drops_the_first(s):
-    s.invite("branch_drop")
-    s.carol.reply(await s.carol.get("INVITE"), 200, "OK")
-    await s.alice.get("200")
+relayed("a_branch_route_drops_the_first", "branch_drop", peer="carol")
 
 
 @scenario()
@@ -700,11 +712,7 @@ async def a_branch_route_drops_all(s):
     await s.alice.get("4")
 
 
-@scenario()
-async def a_branch_route_changes_the_uri(s):
-    s.invite("branch_uri")
-    s.carol.reply(await s.carol.get("INVITE"), 200, "OK")
-    await s.alice.get("200")
+relayed("a_branch_route_changes_the_uri", "branch_uri", peer="carol")
 
 
 @scenario()
@@ -873,15 +881,8 @@ async def the_2xx_of_a_message_after_its_time(s):
 # Record-Route and Route ----------------------------------------------------------------------------------
 
 
-def recorded(case, *headers, families=("plain",)):
-    async def play(s):
-        more = [(n, v(s) if callable(v) else v) for n, v in headers]
-        s.invite(case, *more)
-        s.bob.reply(await s.bob.get("INVITE"), 200, "OK")
-        await s.alice.get("200")
-
-    play.__name__ = f"record_{case}"
-    scenario(*families)(play)
+def recorded(case, *headers, **more):
+    relayed(f"record_{case}", case, *headers, **more)
 
 
 recorded("rr_param")
@@ -1004,18 +1005,10 @@ async def a_message_goes_on_later(s):
     s.count(s.bob, "MESSAGE")
 
 
-@scenario()
-async def a_task_goes_on(s):
-    s.invite("async_task")
-    s.bob.reply(await s.bob.get("INVITE"), 486, "Busy")
-    await s.alice.get("486")
+relayed("a_task_goes_on", "async_task", status=486, reason="Busy")
 
 
-@scenario()
-async def a_request_sleeps(s):
-    s.invite("async_sleep")
-    s.bob.reply(await s.bob.get("INVITE"), 200, "OK")
-    await s.alice.get("200")
+relayed("a_request_sleeps", "async_sleep")
 
 
 @scenario()
@@ -1049,11 +1042,7 @@ async def no_answer_of_its_own_after_an_error(s):
     await asyncio.sleep(0.6)
 
 
-@scenario()
-async def t_clean_hurts_nobody(s):
-    s.invite("clean")
-    s.bob.reply(await s.bob.get("INVITE"), 200, "OK")
-    await s.alice.get("200")
+relayed("t_clean_hurts_nobody", "clean")
 
 
 @scenario("plain", "others")
@@ -1075,11 +1064,7 @@ async def without_a_100(s):
     await s.alice.get("486")
 
 
-@scenario()
-async def newtran_then_relay(s):
-    s.invite("newtran_relay")
-    s.bob.reply(await s.bob.get("INVITE"), 200, "OK")
-    await s.alice.get("200")
+relayed("newtran_then_relay", "newtran_relay")
 
 
 @scenario()

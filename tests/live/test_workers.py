@@ -88,13 +88,18 @@ async def test_a_cancel_and_an_ack_from_other_ports_find_their_invite(crew, peer
         phone.send(phone.answer(cancelled, 200), server.port)
         phone.send(phone.answer(at_phone, 487), server.port)
         await phone.expect("ACK")
-        answers = [(await home.expect()).status for _ in range(2)]
-        assert sorted(answers) == [200, 487]
+        answers = set()
+        while answers != {200, 487}:
+            answers.add((await home.expect()).status)
+            assert answers <= {200, 487}
         ack = caller.request(
             "ACK", "sip:bob@127.0.0.1", branch=f"i{call_id}", call_id=call_id, via=via, to_tag="you"
         )
         caller.send(ack, server.port)
-        await home.silence(0.7)  # or it would have the 487 again
+        try:
+            await home.silence(0.7)  # or it would have the 487 again
+        except AssertionError:  # one that was on its way; without the ACK the next comes within T2
+            await home.silence(4.5)
         assert phone.inbox.empty()
 
 
@@ -108,7 +113,7 @@ async def test_a_retransmission_from_another_port_makes_no_second_call(crew, pee
     for caller in callers.values():
         caller.send(text, server.port)
     await phone.expect("INVITE")
-    await phone.silence(0.4)
+    await phone.nothing_new(0.4)
 
 
 async def test_a_phone_on_tcp_is_reached_from_every_worker(crew, peer):

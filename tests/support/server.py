@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 
 import pytest_asyncio
 
@@ -83,6 +84,14 @@ class Peer:
                 self.had.add(message.data)
                 return message
             assert message.data in self.had, f"{first!r} instead of {start!r}"
+
+    async def nothing_new(self, seconds=0.3):
+        """Nothing comes for so long but what came before, again to the letter."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    message = await self.inbox.get()
+                    assert message.data in self.had, f"something new: {message!r}"
 
     async def silence(self, seconds=0.3):
         """Nothing comes for so long."""

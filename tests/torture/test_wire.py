@@ -28,19 +28,24 @@ FLAGS = re.DOTALL | re.MULTILINE
 
 
 class Recorder(asyncio.DatagramProtocol):
-    """The far side: keeps every request and answers it with a status line, 200 unless told otherwise."""
+    """The far side: keeps every request and answers it with a status line, 200 unless told otherwise.
 
-    def __init__(self):
+    `before` is what came in earlier tests: the server may still repeat it.
+    """
+
+    def __init__(self, before):
         self.requests, self.arrived = [], asyncio.Event()
+        self.before, self.came = before, set()
         self.status_line = b"SIP/2.0 200 OK"
 
     def connection_made(self, transport):
         self.transport = transport
 
     def datagram_received(self, data, addr):
-        if data.startswith(b"SIP/2.0"):
+        if data.startswith(b"SIP/2.0") or data in self.before:
             return
         self.requests.append(data)
+        self.came.add(data)
         self.arrived.set()
         if data.startswith(b"ACK"):
             return
@@ -104,7 +109,7 @@ def relay(request, tmp_path_factory, free_port):
     from tests.support.process import Served
 
     server = Served(tmp_path_factory.mktemp("torture"), free_port())
-    server.transport, server.far = request.param, free_port()
+    server.transport, server.far, server.relayed = request.param, free_port(), set()
     recorder = f'RECORDER="sip:127.0.0.1:{server.far}"'
     server.start("-f", ROOT / "tests/torture/torture.cfg", "-A", recorder)
     yield server
@@ -115,8 +120,11 @@ def relay(request, tmp_path_factory, free_port):
 @pytest.fixture
 async def recorder(relay):
     loop = asyncio.get_running_loop()
-    transport, protocol = await loop.create_datagram_endpoint(Recorder, ("127.0.0.1", relay.far))
+    transport, protocol = await loop.create_datagram_endpoint(
+        lambda: Recorder(relay.relayed), ("127.0.0.1", relay.far)
+    )
     yield protocol
+    relay.relayed |= protocol.came
     transport.close()
 
 
@@ -134,7 +142,7 @@ async def still_alive(relay, recorder):
     marker = secrets.token_hex(8)
     peer = Peer("udp", relay.port)
     await peer.send(plain_request("OPTIONS", "sip:x@example.com", "sip:x@example.com", marker))
-    answer = await peer.final(10)
+    answer = await peer.final(SOON)
     assert answer.startswith(b"SIP/2.0 200"), f"the server answers no more\n{relay.log()}"
     recorder.requests[:] = [r for r in recorder.requests if marker.encode() not in r]
 
@@ -143,7 +151,7 @@ async def outcome(relay, recorder, data, *, patient):
     """What became of the message: forward, reply:NNN or drop; and the response."""
     peer = Peer(relay.transport, relay.port)
     await peer.send(data)
-    answer = await peer.final(10 if patient else 0.5)
+    answer = await peer.final(SOON if patient else 0.5)
     await still_alive(relay, recorder)
     if not answer and not patient:
         answer = await peer.final(0.5 if relay.transport == "tcp" else 0.05)

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
@@ -18,6 +17,7 @@ import pytest
 from tests.support.baresip import CONFIG, MODULES, Baresip, missing, seconds_of, write_tone
 from tests.support.linphone import Linphone
 from tests.support.linphone import missing as no_linphone
+from tests.support.process import KAMTOOL, PATIENT
 from tests.support.until import SOON
 
 pytestmark = pytest.mark.interop
@@ -235,7 +235,7 @@ async def serving(net, server, folder, cfg):
     )  # fmt: skip
     net.start(
         net.public,
-        [sys.executable, "-m", "kamtool.cli.main", "serve", "-f", path, "-l", "udp:203.0.113.1:5060"],
+        [*KAMTOOL, "serve", *PATIENT, "-f", path, "-l", "udp:203.0.113.1:5060"],
         server.log_path, env=server.environment,
     )  # fmt: skip
     await wait_for(lambda: server.cli("rpc", "core.uptime").returncode == 0, server.log)

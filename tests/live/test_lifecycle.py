@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kamtool.server.refusing import CALM_SWEEPS, OVER_SWEEPS, REPEATED
-from tests.support.process import KAMTOOL
+from tests.support.process import KAMTOOL, PATIENT
 from tests.support.server import port_of
 from tests.support.until import SOON, until
 from tests.support.workers import cfg_file, register
@@ -236,8 +236,8 @@ async def test_a_new_server_takes_over_and_no_request_is_lost(served, peer, tmp_
 
     streaming = asyncio.ensure_future(stream())
     command = [
-        *KAMTOOL, "serve", "-l", f"udp:127.0.0.1:{server.port}", "-l", f"tcp:127.0.0.1:{server.port}",
-        *map(str, options), "--take-over",
+        *KAMTOOL, "serve", *PATIENT, "-l", f"udp:127.0.0.1:{server.port}",
+        "-l", f"tcp:127.0.0.1:{server.port}", *map(str, options), "--take-over",
     ]  # fmt: skip
     with server.log_path.open("ab") as log:
         heir = subprocess.Popen(command, env=server.environment, stdout=log, stderr=log)  # noqa: ASYNC220

@@ -17,6 +17,7 @@ import pytest
 
 from kamtool.errors import UsageError
 from kamtool.server import privileges
+from tests.support.process import PATIENT
 from tests.support.until import SOON
 
 pytestmark = pytest.mark.live
@@ -67,7 +68,7 @@ def serve(folder):
         cfg = folder / "kamailio.cfg"
         cfg.write_text(CFG.format(port=port, database=database))
         process = subprocess.Popen(
-            [*KAMTOOL, "serve", "-f", cfg, "-E", "--drain", "0", *map(str, options)],
+            [*KAMTOOL, "serve", *PATIENT, "-f", cfg, "-E", "--drain", "0", *map(str, options)],
             cwd=ROOT, stdout=(folder / "log").open("wb"), stderr=subprocess.STDOUT,
         )  # fmt: skip
         running.append(process)
@@ -84,7 +85,7 @@ def serve(folder):
 
 def wait_for_all(process, folder):
     """Until every worker runs: then the server says where it is."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 90
     while "  control " not in (log := (folder / "log").read_text()):
         assert time.monotonic() < end, log
         assert process.poll() is None, log

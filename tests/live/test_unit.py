@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.test_privileges import KAMTOOL, REGISTER
+from tests.support.process import PATIENT
 
 pytestmark = pytest.mark.live
 
@@ -124,7 +125,7 @@ def test_a_server_serves_below_the_filter_of_the_unit(folder, free_port, authori
     )  # fmt: skip
     control, log = folder / "run.sock", folder / "log"
     process = subprocess.Popen(
-        [*KAMTOOL, "serve", "-f", cfg, "-E", "-s", control, "--workers", str(workers)],
+        [*KAMTOOL, "serve", *PATIENT, "-f", cfg, "-E", "-s", control, "--workers", str(workers)],
         cwd=ROOT, env={**os.environ, "HOME": str(folder)}, preexec_fn=below(program(allowed())),
         stdout=log.open("wb"), stderr=subprocess.STDOUT,
     )  # fmt: skip

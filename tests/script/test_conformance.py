@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.process import KAMTOOL
+from tests.support.ports import OURS
+from tests.support.process import KAMTOOL, PATIENT
 
 pytestmark = pytest.mark.live
 
@@ -46,6 +47,7 @@ def runner():
     spec = importlib.util.spec_from_file_location("run_cfg_semantics", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    module.free_port = OURS.choose
     return module
 
 
@@ -65,7 +67,7 @@ def compare(case, runner, monkeypatch, more=""):
     """Run a case as the runner does, `more` on the command line of the server."""
     with tempfile.TemporaryDirectory(prefix="kt-") as folder:  # short: it holds a socket
         monkeypatch.setenv("KAMTOOL_DB", f"{folder}/kamtool.db")
-        serve = f"{shlex.join(map(str, KAMTOOL))} serve"
+        serve = f"{shlex.join(map(str, KAMTOOL))} serve {shlex.join(PATIENT)}"
         options = argparse.Namespace(
             server=f"{serve} -s {folder}/control.sock -DD -E {more} -f {{cfg}} {{args}}",
             check=f"{serve} -c -f {{cfg}} {{args}}",

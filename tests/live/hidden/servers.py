@@ -3,12 +3,12 @@
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 from tests.support.ports import OURS
+from tests.support.process import KAMTOOL, PATIENT
 from tests.support.until import SOON
 
 CFG = """#!KAMAILIO
@@ -65,7 +65,7 @@ class Running:
         cfg.write_text(CFG.format(port=self.port, bob=bob, database=database, more=self.more))
         begin = (
             ["kamailio", "-x", "fm", "-DD", "-E", "-m", "32"] if self.kamailio
-            else [sys.executable, "-m", "kamtool.cli.main", "serve", "-E", "-D", "--drain", "0"]
+            else [*KAMTOOL, "serve", *PATIENT, "-E", "-D", "--drain", "0"]
         )  # fmt: skip
         self.process = subprocess.Popen(
             [*begin, "-f", cfg, "-Y", self.folder, "-P", self.folder / "pid"],

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+# The programs that tests start keep their bytecode, whatever is set here: they start in a third of the time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 SUPPORT = Path(__file__).parent / "support"
 pytest.register_assert_rewrite("tests.support")  # before one of them imports another
 pytest_plugins = [f"tests.support.{entry.name}" for entry in pkgutil.iter_modules([str(SUPPORT)])]

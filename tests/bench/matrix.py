@@ -67,7 +67,7 @@ def one_run(subject, features, load, folder):
     port, transport = subject.port, "udp"
     if "TLS" in features:
         port, transport = subject.port + 1, "tls"
-    what = ["invite", "--users", "20", "-r", str(load.rate), "-t", f"{load.seconds}s"]
+    what = ["invite", "--users", "20", "-r", str(load.rate), "-m", str(load.rate * load.seconds)]
     if load.capture:
         what = ["replay", load.capture]
     cpu = subject.cpu()

@@ -166,7 +166,8 @@ async def plain_cost(cfg: Path, count: int, runs: int, with_debugger: bool) -> f
 def alone(*words: str) -> Any:
     """A part of this in a process of its own: what it prints last."""
     # One seed for all: the order of a set's members is no part of the code.
-    environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    # And a buffer: without, Python loses the rest of a line of which a full pipe has taken a part.
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": ""}
     command = [sys.executable, "-m", "tests.bench.scripts", *words]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

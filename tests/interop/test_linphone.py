@@ -51,10 +51,10 @@ async def registered(server, linphone, baresip):
 
 
 def recorded(path):
-    """The seconds in a recording that may still grow, by the rate in its header."""
+    """The seconds in a recording that may still grow. Linphone writes the header when it first closes it."""
     with path.open("rb") as file:
-        rate = int.from_bytes(file.read(44)[24:28], "little")
-    return path.stat().st_size / (2 * rate) if rate else 0.0
+        rate = int.from_bytes(file.read(44)[24:28], "little") or 8000
+    return path.stat().st_size / (2 * rate)
 
 
 def lengths(*phones):

@@ -5,8 +5,8 @@ import pytest
 from tests.live.soak.memory import Sample, allowed, growth
 from tests.live.soak.run import Load, soak
 
-MINUTE = Load(60, 100, 20)
-"""Small enough to run beside other tests: a fifth of the long run's rate, some 10 % of a core."""
+MINUTE = Load(60, 50, 10)
+"""Small enough to run beside other tests: a tenth of the long run's rate, some 5 % of a core."""
 HALF_AN_HOUR = Load(1800, 500, 50)
 
 

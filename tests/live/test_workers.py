@@ -5,10 +5,10 @@ import json
 import os
 import signal
 import sqlite3
-from zlib import crc32
 
 import pytest
 
+from kamtool.server.workers_steering import worker_of as worker_by_call_id
 from tests.support.until import eventually
 from tests.support.workers import CFG, cfg_file, one_for_each, register, successor, worker_of, worker_pids
 
@@ -179,15 +179,15 @@ async def test_a_worker_that_is_killed_is_replaced_and_the_calls_of_the_others_g
         await register(phone, server.port, f"u{user}")
     victim = worker_pids(server)[1]
     running = []
-    calls = ("kill5", "kill0", "kill2")
-    assert [crc32(call_id.encode()) % SIZE for call_id in calls] == [0, 1, 2], "whose they are"
-    for caller, call_id in zip(callers.values(), calls, strict=True):
+    owners = {f"kill{number}": worker_by_call_id(f"kill{number}".encode(), SIZE) for number in range(SIZE)}
+    assert sorted(owners.values()) == list(range(SIZE)), "each has one of the calls"
+    for caller, call_id in zip(callers.values(), owners, strict=True):
         caller.send(invite(caller, "bob", call_id), server.port)
         await caller.expect("100")
         at_phone = await phone.expect("INVITE")
         phone.send(phone.answer(at_phone, 180), server.port)  # it is not sent again, and waits two minutes
         await caller.expect("180")
-        if call_id != "kill0":
+        if owners[call_id] != 1:
             running.append((caller, at_phone))
     os.kill(victim, signal.SIGKILL)
     await successor(server, victim, set(callers) - {victim})

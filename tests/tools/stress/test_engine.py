@@ -51,7 +51,7 @@ def test_every_call_is_begun_and_ends():
 def test_a_stall_is_counted_against_every_call_that_was_due_in_it():
     """Times count from the schedule: the p99 is the stall's, not that of the calls that got through."""
     with StandIn(period=1.0, stall=0.3) as server:
-        engine, total = drive(server.port, Load(rate=200, duration=3.0))
+        engine, total = drive(server.port, Load(rate=200, duration=30.0, calls=600))
     # The truth: when each call was due, and when the stand-in answered it, however busy the machine was.
     waits = sorted(
         at - (engine.start + (int(call_id.partition(b"-")[0]) - 1) / 200)

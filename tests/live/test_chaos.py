@@ -6,7 +6,7 @@
 | the name servers are silent | addresses and registered phones are called as ever; a request to a name is answered 478 once the tries are over; a hundred such requests are one question; the first request after they are back is resolved |
 | the disk is full | `durable`: REGISTER is refused (5xx), for a 200 would lie; else it is answered 200, called, kept in memory, written once there is room; the log and `kamtool db` name the full disk; calls do not notice |
 | the wall clock jumps, forth or back | timers, transactions, registrations and dialogs run by the monotonic clock and do not notice; nonces of another day are stale: challenged once more (`stale=true`), no password is asked for; after a restart a registration that ended by the calendar is not called |
-| more calls come than it can take, or hold (`tests/server/test_overload.py`) | new requests are answered 503 with Retry-After while the loop is late, a queue is full or the bound of transactions is met; a quarter above the bound requests within dialogs are dropped, and counted; what runs goes on, memory is bounded and goes back when it is over |
+| more calls come than it can take, or hold (`tests/server/test_overload.py`) | new requests are answered 503 with Retry-After while the loop is late, a queue is full or the bound of transactions is met; a quarter above the bound requests within dialogs are dropped, and counted; what runs goes on, memory is bounded, the tables are empty when it is over |
 """  # noqa: E501
 
 import asyncio

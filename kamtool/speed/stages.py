@@ -31,13 +31,8 @@ class Stage:
         self.kind, self.after, self.head, self.body = kind, after, tuple(head), tuple(body)
         self.starts, self.is_ack, self.retrans, self.measure = starts, is_ack, retrans, measure
         self.status, self.method, self.methods, self.optional = status, method, tuple(methods), optional
-        self.final, self.provisional, self.auth, self.rrs, self.seconds = (
-            final,
-            provisional,
-            auth,
-            rrs,
-            seconds,
-        )
+        self.final, self.provisional, self.auth = final, provisional, auth
+        self.rrs, self.seconds = rrs, seconds
 
 
 class Script:

@@ -49,10 +49,27 @@ class Responses(Unanswered):
         if self.rewrite is not None:
             msg = self.rewrite(msg)
         program = server.program if not server.reloads else self._program_of(msg)
-        if program.reply_route is not None:
-            server.drive(self._reply_route(program, msg, flow), msg)
-        else:
+        route = program.reply_route
+        if route is None:
             self._match(msg, flow, ())
+            return
+        ctx = Context(server, msg, flow)
+        ctx.route_kind, ctx.program = Routes.REPLY, program
+        at_once = plain(route)
+        if at_once is None:
+            server.drive(self._reply_route(route, ctx), msg)
+            return
+        try:
+            at_once(ctx)
+        except Exit as way_out:
+            if way_out.dropped or way_out.code == 0:
+                server.count("core:drop_replies")
+                return
+        except Exception as error:
+            server.log_failure(msg, error)
+            return
+        assert isinstance(ctx.msg, Response)
+        self._match(ctx.msg, flow, ctx.edits)
 
     def _program_of(self, msg: Response) -> Program:
         """That of the transaction which the response belongs to: it may have begun before a reload."""
@@ -60,11 +77,7 @@ class Responses(Unanswered):
         program: Program = (found[0].program if found else None) or self.server.program
         return program
 
-    async def _reply_route(self, program: Program, msg: Response, flow: Flow) -> None:
-        route = program.reply_route
-        assert route is not None
-        ctx = Context(self.server, msg, flow)
-        ctx.route_kind, ctx.program = Routes.REPLY, program
+    async def _reply_route(self, route: RouteFunction, ctx: Context) -> None:
         try:
             await route(ctx)
         except Exit as way_out:
@@ -72,7 +85,7 @@ class Responses(Unanswered):
                 self.server.count("core:drop_replies")
                 return
         assert isinstance(ctx.msg, Response)
-        self._match(ctx.msg, flow, ctx.edits)
+        self._match(ctx.msg, ctx.flow, ctx.edits)
 
     def _match(self, msg: Response, flow: Flow, edits: Edits) -> None:
         transactions = self.server.transactions

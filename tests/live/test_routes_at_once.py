@@ -2,6 +2,7 @@
 
 import pytest
 
+from kamtool.script.entries import plain
 from tests.support.server import port_of
 
 pytestmark = pytest.mark.live
@@ -70,6 +71,47 @@ async def test_a_failing_onreply_route_is_counted_and_its_response_goes_no_furth
         return 1
 
     server.program.onreply_routes["R"].plain = broken
+    alice, port = await peer(), port_of(server)
+    alice.send(alice.request("INVITE", bob.uri), port)
+    await alice.expect("100")
+    invite = await bob.expect("INVITE")
+    bob.send(bob.answer(invite, 180), port)
+    bob.send(bob.answer(invite, 200), port)
+    await alice.expect("200")
+    assert server.stats["core:script_errors"] == 1
+
+
+async def test_a_reply_route_drops_changes_and_lets_pass(kamtool, peer):
+    bob = await peer()
+    server = await kamtool("""
+        request_route { t_relay(); }
+        reply_route {
+            if (status == "180") drop;
+            if (status == "183") return 0;
+            append_hf("X-Seen: $rs\\r\\n");
+        }
+    """)
+    alice, port = await peer(), port_of(server)
+    alice.send(alice.request("INVITE", bob.uri), port)
+    await alice.expect("100")
+    invite = await bob.expect("INVITE")
+    for status in (180, 183, 181, 200):
+        bob.send(bob.answer(invite, status), port)
+    assert (await alice.expect("181")).headers("X-Seen") == ["181"]
+    assert (await alice.expect("200")).headers("X-Seen") == ["200"]
+    assert plain(server.program.reply_route) is not None
+
+
+async def test_a_failing_reply_route_is_counted_and_its_response_goes_no_further(kamtool, peer):
+    bob = await peer()
+    server = await kamtool("request_route { t_relay(); } reply_route { return; }")
+
+    def broken(ctx):
+        if ctx.msg.status == 180:
+            raise ValueError("broken")
+        return 1
+
+    server.program.reply_route.plain = broken
     alice, port = await peer(), port_of(server)
     alice.send(alice.request("INVITE", bob.uri), port)
     await alice.expect("100")

@@ -49,13 +49,16 @@ class Relief:
     ) -> None:
         self._count, self._find = count, find
         self._most = 0
+        self._again = False
+        """What was left then lay scattered over what the flood took: once more when that has gone too."""
 
     def look(self) -> None:
         """Return memory when there were many and few are left: it takes some tens of milliseconds, once."""
         now = self._count()
         self._most = max(self._most, now)
-        if self._most < FLOOD or now * FALLEN > self._most:
+        if now * FALLEN > self._most or not (self._most >= FLOOD or self._again):
             return
+        self._again = self._most >= FLOOD and now > 0
         self._most = now
         trim = self._find()
         if trim is not None:

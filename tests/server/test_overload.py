@@ -108,6 +108,15 @@ def test_memory_goes_back_once_a_flood_is_over(left, trimmed):
     assert len(calls) == trimmed
 
 
+def test_memory_goes_back_once_more_when_the_last_of_a_flood_is_over():
+    held, calls = [FLOOD], []
+    relief = Relief(lambda: held[0], lambda: lambda: calls.append(held[0]))
+    for now in (FLOOD, 1000, 900, 0, 0, 500, 0):
+        held[0] = now
+        relief.look()
+    assert calls == [1000, 0]
+
+
 def test_where_the_library_cannot_return_memory_nothing_happens():
     held = [FLOOD]
     relief = Relief(lambda: held[0], lambda: None)

@@ -134,13 +134,15 @@ def trust(folder: Path) -> None:
     """
     owner = authority(folder)
     place = _trusted_file(owner)
+    was_trusted = place.exists()
     try:
         place.write_bytes(owner.certificate_file.read_bytes())
         place.chmod(0o644)  # whatever root's umask is: all programs are to read it
         _update_store()
     except (OSError, subprocess.CalledProcessError) as error:
-        with suppress(OSError):
-            place.unlink()
+        if not was_trusted:
+            with suppress(OSError):
+                place.unlink()
         raise _failed(error, owner) from error
     click.echo(f"trusted: {place}", err=True)
 

@@ -20,6 +20,7 @@ class Myself:
         self._answers: dict[tuple[str, int | None, str], bool] = {}
         self.uris: dict[str, bool] = {}
         """The answers by URI, for who has one: kept there, emptied here."""
+        self._kept: list[dict[bytes, bool]] = []
         self._asked: list[Callable[[str], bool]] = []
         self._domains: list[tuple[str, str, int]] = []
         for socket in sockets:
@@ -49,10 +50,16 @@ class Myself:
         self._asked.append(is_ours)
         self.forget()
 
+    def keep(self, answers: dict[bytes, bool]) -> None:
+        """Empty these too when the answers may have changed: somebody keeps them by a key of his own."""
+        self._kept.append(answers)
+
     def forget(self) -> None:
         """Look again at every host."""
         self._answers.clear()
         self.uris.clear()
+        for answers in self._kept:
+            answers.clear()
 
     def __call__(self, host: str, port: int | None = None, transport: str = "") -> bool:
         key = (host, port, transport)

@@ -40,13 +40,14 @@ cdef class QuickMasks:
     cdef char room[ROOM]
 
     def __init__(self, bytes letters not None, bytes host not None, bytes uri_param not None, bytes via_param not None,
-                 bytes branch_prefix not None, bytes call_id_prefix not None, bint mask_call_id, object is_ours):
+                 bytes branch_prefix not None, bytes call_id_prefix not None, bint mask_call_id, object is_ours,
+                 dict known not None):
         if not via_param.startswith(b";branch=") or len(letters) != 65:
             raise ValueError(f"{via_param!r} is not a branch, or {letters!r} not 65 letters")
         self.via = b"SIP/2.0/UDP %b%b" % (host, via_param)
         self.uri = b"sip:%b%b" % (host, uri_param)
         self.uri_param, self.branch_prefix, self.call_id_prefix = uri_param, branch_prefix, call_id_prefix
-        self.mask_call_id, self.is_ours, self.known = mask_call_id, is_ours, {}
+        self.mask_call_id, self.is_ours, self.known = mask_call_id, is_ours, known
         prepare(&self.code, PyBytes_AS_STRING(letters))
 
     # In ----------------------------------------------------------------------------------------------------
@@ -268,7 +269,7 @@ cdef class QuickMasks:
         """Octets put into the room; -1 for what is no code."""
         cdef int size
         if self.filled + (end - start) > ROOM:
-            return -1 if end - start > 65536 else self.refuse()
+            return self.refuse()
         size = decode(&self.code, p + start, end - start, self.room + self.filled)
         if size > 0:
             self.filled += size

@@ -26,7 +26,7 @@ def both(call_id):
     """The masks in Python and in C."""
     slow = masks(call_id=call_id)
     slow.is_ours = lambda item: b"192.168.178.26" in item.partition(b";")[0]
-    quick = quick_masks(slow.code, slow.marks, slow.is_ours)
+    quick = quick_masks(slow.code, slow.marks, slow.is_ours, {})
     if quick is None:
         pytest.skip("the kernel is not built: python setup.py build_ext")
     return slow, quick
@@ -128,7 +128,7 @@ def test_what_is_remembered_of_foreign_routes_stays_small():
     """Anybody can send any Route: a thousand short ones at most are kept, and no long one."""
     asked = []
     slow = masks()
-    quick = quick_masks(slow.code, slow.marks, lambda item: bool(asked.append(item)))
+    quick = quick_masks(slow.code, slow.marks, lambda item: bool(asked.append(item)), {})
     if quick is None:
         pytest.skip("the kernel is not built: python setup.py build_ext")
     data = SEEDS[1].replace(b"<sip:192.168.178.26;lr=on>", b"<sip:%b>")

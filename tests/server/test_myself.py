@@ -36,3 +36,10 @@ ALIASES = (("", "example.com", 0), ("", "five.example.com", 5080), ("udp", "u.ex
 )
 def test_host_port_and_transport_decide(host, port, transport, answer):
     assert Myself(SOCKETS, ALIASES)(host, port, transport) is answer
+
+
+def test_answers_that_somebody_keeps_are_forgotten_with_ours():
+    myself, kept = Myself(SOCKETS, ALIASES), {b"<sip:example.org>": False}
+    myself.keep(kept)
+    myself.set_aliases([("", "example.org", 0)])
+    assert kept == {}

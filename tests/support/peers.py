@@ -1,6 +1,14 @@
-"""Phones of our own for tests to talk to."""
+"""The far ends that tests talk to: free ports for them, and phones of our own."""
 
 import pytest
+
+from tests.support.ports import OURS
+
+
+@pytest.fixture(scope="session")
+def free_port():
+    """A port of 127.0.0.1 that is free for UDP and TCP; `free_port(n)` gives the first, even, of n."""
+    return OURS.choose
 
 
 @pytest.fixture

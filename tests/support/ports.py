@@ -6,8 +6,6 @@ They lie below the range that the system gives out by itself, so nobody who bind
 import random
 import socket
 
-import pytest
-
 FIRST, LAST = 10_000, 32_000
 SLICE = 250
 
@@ -62,9 +60,3 @@ class Ports:
 
 
 OURS = Ports()
-
-
-@pytest.fixture(scope="session")
-def free_port():
-    """A port of 127.0.0.1 that is free for UDP and TCP; `free_port(n)` gives the first, even, of n."""
-    return OURS.choose

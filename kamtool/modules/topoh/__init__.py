@@ -85,7 +85,7 @@ class Topoh(Module):
             bool(self.mask_callid),
         )
         code, ours = Code(self.mask_key), Ours(server)
-        self._masks, self._quick = Masks(code, marks, ours), quick_masks(code, marks, ours)
+        self._masks, self._quick = Masks(code, marks, ours), quick_masks(code, marks, ours, ours.known)
         server._receive.arriving = self._arriving
         server.transports.leaving = self._leaving
 

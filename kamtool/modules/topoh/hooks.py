@@ -27,19 +27,21 @@ class Ours:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self._known: dict[bytes, bool] = {}
+        self.known: dict[bytes, bool] = {}
+        """Answers by item, of a plain one without its parameters; the kernel looks here, too."""
+        server.myself.keep(self.known)
 
     def __call__(self, item: bytes) -> bool:
         # Our own have a From tag or a signature of each dialog behind the host: of no account here.
         plain = item.startswith(b"<sip:") and b"@" not in item and b"ransport" not in item.lower()
         key = item.partition(b";")[0] if plain else item
-        answer = self._known.get(key)
+        answer = self.known.get(key)
         if answer is None:
             answer = self._look(item)
             if len(key) <= LONGEST:
-                if len(self._known) >= KNOWN:
-                    self._known.clear()
-                self._known[key] = answer
+                if len(self.known) >= KNOWN:
+                    self.known.clear()
+                self.known[key] = answer
         return answer
 
     def _look(self, item: bytes) -> bool:

@@ -20,8 +20,13 @@ class QuickMasks(Protocol):
     def leaving(self, data: bytes) -> bytes | None: ...
 
 
-def quick_masks(code: Code, marks: Marks, is_ours: Callable[[bytes], bool]) -> QuickMasks | None:
-    """None where the kernel is not built, and for a Via parameter of another name than `branch`."""
+def quick_masks(
+    code: Code, marks: Marks, is_ours: Callable[[bytes], bool], known: dict[bytes, bool]
+) -> QuickMasks | None:
+    """None where the kernel is not built, and for a Via parameter of another name than `branch`.
+
+    `known` is where answers of `is_ours` are kept.
+    """
     if NATIVE and marks.via_param.startswith(b";branch="):
         with suppress(ImportError):
             kernel = import_module("kamtool.speed._masking")
@@ -29,7 +34,7 @@ def quick_masks(code: Code, marks: Marks, is_ours: Callable[[bytes], bool]) -> Q
                 "QuickMasks",
                 kernel.QuickMasks(
                     code.letters, marks.host, marks.uri_param, marks.via_param, marks.branch_prefix,
-                    marks.call_id_prefix, marks.mask_call_id, is_ours,
+                    marks.call_id_prefix, marks.mask_call_id, is_ours, known,
                 ),
             )  # fmt: skip
     return None

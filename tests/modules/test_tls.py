@@ -121,6 +121,18 @@ def test_a_key_of_another_certificate_is_refused_with_its_line(read, two):
     assert "does not belong to" in message
 
 
+@pytest.mark.parametrize("which", ["certificate", "private_key"])
+def test_a_file_that_is_no_pem_is_refused_with_its_line_and_what_it_must_be(read, two, tmp_path, which):
+    (tmp_path / "bad.pem").write_text("no PEM at all")
+    pair = {"certificate": two[0].certificate, "private_key": two[0].key, which: "bad.pem"}
+    text = "[server:default]\n" + "".join(f"{name} = {file}\n" for name, file in pair.items())
+    with pytest.raises(ConfigErrors) as caught:
+        ProfileSet(read(text))
+    [error] = caught.value.errors
+    assert error.span.line == (2 if which == "certificate" else 3)
+    assert "PEM" in error.hint
+
+
 def test_files_that_are_not_there_are_all_told(read, two):
     text = section("server:default", two[0], "ca_list = /none.pem") + section("server:any", two[1]).replace(
         ".key", ".none"

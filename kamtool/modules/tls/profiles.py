@@ -28,6 +28,7 @@ VERSIONS = {
     "TLSv1.3": ssl.TLSVersion.TLSv1_3,
 }  # fmt: skip
 DAY = 86_400
+PEM = "it must be PEM, as `kamtool tls issue` writes it"
 
 
 @dataclass(slots=True)
@@ -260,7 +261,7 @@ def _load_chain(domain: Domain, context: ssl.SSLContext) -> None:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise ConfigError(
                 f"the private key {key} does not belong to the certificate {domain.certificate}", span,
-                hint="the key must be the one that the certificate was made for", code=CODE,
+                hint="name the key it was made with, or make a new pair: `kamtool tls issue NAME`", code=CODE,
             ) from error  # fmt: skip
         if error.reason == "EE_KEY_TOO_SMALL":
             raise ConfigError(
@@ -285,7 +286,7 @@ def _read(path: Path, span: Span) -> list[Certificate]:
     try:
         return read_pem(path.read_bytes())
     except BadCertificate as error:
-        raise ConfigError(f"{path}: {error}", span, code=CODE) from error
+        raise ConfigError(f"{path}: {error}", span, hint=PEM, code=CODE) from error
     except OSError as error:
         raise _unusable("certificate", str(path), error, span) from error
 
@@ -294,10 +295,12 @@ def _unusable(what: str, name: str, error: OSError, span: Span) -> ConfigError:
     reason = explain(error) if isinstance(error, ssl.SSLError) else (error.strerror or str(error)).lower()
     hints = {2: "paths are relative to the cfg's folder, or with a leading `.` to the working directory",
              13: "the server's user must be able to read it"}  # fmt: skip
-    code = MISSING if error.errno in hints and not isinstance(error, ssl.SSLError) else CODE
-    return ConfigError(
-        f"cannot use {what} {name}: {reason}", span, hint=hints.get(error.errno or 0, ""), code=code
-    )
+    if isinstance(error, ssl.SSLError):
+        hint, code = PEM, CODE
+    else:
+        hint = hints.get(error.errno or 0, "")
+        code = MISSING if hint else CODE
+    return ConfigError(f"cannot use {what} {name}: {reason}", span, hint=hint, code=code)
 
 
 def _dates(certificate: Certificate, file: str, span: Span) -> None:

@@ -186,10 +186,18 @@ def test_the_comparison_of_code_sees_one_changed_constant():
     assert scripts.anatomy(one) == scripts.anatomy(compile("def f(): return 1", "x", "exec"))
 
 
-@pytest.mark.parametrize("measure", [secure.idle, secure.handshakes, secure.storm, sockets.conn])
-def test_tls_is_measured_without_an_error(measure):
-    row = {"server": "kamtool", **measure("kamtool", 8, {})}
-    assert row["count"] == 8
+@pytest.mark.parametrize(
+    ("measure", "count"),
+    [
+        (secure.idle, 100),  # a few find room in memory that the process has already
+        (secure.handshakes, 8),
+        (secure.storm, 8),
+        (sockets.conn, 8),
+    ],
+)
+def test_tls_is_measured_without_an_error(measure, count):
+    row = {"server": "kamtool", **measure("kamtool", count, {})}
+    assert row["count"] == count
     assert "could not" not in secure.line(row)
     (shown,) = table.table({"tls": [row, {**row, "server": "kamailio"}]})
     assert shown["ratio"] == 1.0

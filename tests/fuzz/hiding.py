@@ -20,7 +20,7 @@ def pair(call_id):
         # Also where KAMTOOL_PURE forbids it to others: the fuzzer sees the coverage of Python alone.
         return slow, import_module("kamtool.speed._masking").QuickMasks(
             slow.code.letters, marks.host, marks.uri_param, marks.via_param, marks.branch_prefix,
-            marks.call_id_prefix, call_id, slow.is_ours,
+            marks.call_id_prefix, call_id, slow.is_ours, {},
         )  # fmt: skip
     return slow, None
 

@@ -328,14 +328,14 @@ async def test_durable_commits_before_it_returns(hosts, url):
 async def test_what_a_full_disk_refuses_is_written_later(hosts, url):
     host = hosts()
     module = await usrloc(host, url, 2)
-    module.database._writer.execute("PRAGMA max_page_count=1")
+    module.database._writer.connection.execute("PRAGMA max_page_count=1")
     location = module.locations["location"]
     for number in range(300):
         location.insert(contact(host, module, aor=f"u{number}", uri="sip:" + "x" * 400 + "@h"))
     with pytest.raises(StoreError, match="disk is full"):
         await location.commit()
     assert len(location.journal) == 300
-    module.database._writer.execute("PRAGMA max_page_count=1073741823")
+    module.database._writer.connection.execute("PRAGMA max_page_count=1073741823")
     await location.commit()
     assert len(rows(url)) == 300
 

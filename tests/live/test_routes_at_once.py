@@ -14,6 +14,17 @@ onreply_route[R] {{ {reply} }}
 """
 
 
+async def the_200_of_a_call_comes(server, alice, bob):
+    """Bob answers 180 and 200; the 200 is what alice hears next after the 100."""
+    port = port_of(server)
+    alice.send(alice.request("INVITE", bob.uri), port)
+    await alice.expect("100")
+    invite = await bob.expect("INVITE")
+    bob.send(bob.answer(invite, 180), port)
+    bob.send(bob.answer(invite, 200), port)
+    await alice.expect("200")
+
+
 async def test_a_branch_route_may_lead_elsewhere(kamtool, peer):
     bob, carol = await peer(), await peer()
     server = await kamtool(ROUTE.format(branch=f'$ru = "{carol.uri}";', reply="return;"))
@@ -71,13 +82,7 @@ async def test_a_failing_onreply_route_is_counted_and_its_response_goes_no_furth
         return 1
 
     server.program.onreply_routes["R"].plain = broken
-    alice, port = await peer(), port_of(server)
-    alice.send(alice.request("INVITE", bob.uri), port)
-    await alice.expect("100")
-    invite = await bob.expect("INVITE")
-    bob.send(bob.answer(invite, 180), port)
-    bob.send(bob.answer(invite, 200), port)
-    await alice.expect("200")
+    await the_200_of_a_call_comes(server, await peer(), bob)
     assert server.stats["core:script_errors"] == 1
 
 
@@ -112,11 +117,5 @@ async def test_a_failing_reply_route_is_counted_and_its_response_goes_no_further
         return 1
 
     server.program.reply_route.plain = broken
-    alice, port = await peer(), port_of(server)
-    alice.send(alice.request("INVITE", bob.uri), port)
-    await alice.expect("100")
-    invite = await bob.expect("INVITE")
-    bob.send(bob.answer(invite, 180), port)
-    bob.send(bob.answer(invite, 200), port)
-    await alice.expect("200")
+    await the_200_of_a_call_comes(server, await peer(), bob)
     assert server.stats["core:script_errors"] == 1

@@ -208,8 +208,8 @@ def _latencies(report: reports.Report) -> Table:
         table.add_column(name, justify="left" if name == "ms" else "right")
     for name, one in report["measures"].items():
         response = one["response"]
-        cells = [f"{response[figure]:,.2f}" for figure in figures]
-        table.add_row(name, f"{response['count']:,}", *cells, f"{one['service']['p99']:,.2f}")
+        cells = [reports.shown(response[figure]) for figure in figures]
+        table.add_row(name, f"{response['count']:,}", *cells, reports.shown(one["service"]["p99"]))
     return table
 
 

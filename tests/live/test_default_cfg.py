@@ -117,6 +117,15 @@ async def test_a_message_reaches_its_phone(office, staff):
     assert (await bob.requests.get()).body == b"hello"
 
 
+async def test_an_account_is_reached_by_the_name_that_user_add_gave_it(office, phone, staff):
+    """That is bob@kamtool; whoever comes as alice@kamtool proves it, and his credentials stay here."""
+    alice = await phone("alice", office.address, domain="kamtool", password=PASSWORDS["alice"])
+    bob = await staff("bob")
+    assert (await alice.message("sip:bob@kamtool", "hello")).status == 200
+    request = await bob.requests.get()
+    assert (request.body, request.header("Proxy-Authorization")) == (b"hello", None)
+
+
 async def test_a_wrong_password_and_an_unknown_user_are_told_the_same(office, phone):
     """Nobody learns here which accounts there are."""
     heard = []

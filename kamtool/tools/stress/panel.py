@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kamtool.tools.stress.plan import Plan
+from kamtool.tools.stress.report import shown
 from kamtool.tools.stress.stats import Second
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -106,12 +107,12 @@ class LivePanel:
             self.total.measures.items(), key=lambda entry: (entry[0] == "call", entry[0])
         ):
             response = measure.response
-            figures = [f"{response.percentile(percent) * 1e3:,.2f}" for percent in (50, 90, 99)]
+            figures = [shown(response.percentile(percent) * 1e3) for percent in (50, 90, 99)]
             table.add_row(
                 name,
                 *figures,
-                f"{response.highest * 1e3:,.2f}",
-                f"{measure.service.percentile(99) * 1e3:,.2f}",
+                shown(response.highest * 1e3),
+                shown(measure.service.percentile(99) * 1e3),
             )
         if not self.total.measures:
             table.add_row(Text("no answer yet", style="yellow"))

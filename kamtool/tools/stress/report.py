@@ -52,6 +52,12 @@ def milliseconds(histogram: Histogram) -> dict[str, float]:
     }
 
 
+def shown(milliseconds: float) -> str:
+    """Milliseconds as tables have them: short enough for one in a terminal of 80 columns."""
+    places = 2 if milliseconds < 100 else 1 if milliseconds < 1000 else 0
+    return f"{milliseconds:,.{places}f}"
+
+
 def make(plan: Plan, outcome: Outcome) -> Report:
     """The report of a run that is over."""
     total = outcome.total

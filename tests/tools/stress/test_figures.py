@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from kamtool.errors import UsageError
 from kamtool.tools.stress.histogram import Histogram, bucket_of, highest_of, lowest_of
 from kamtool.tools.stress.knee import Probe, find_max
+from kamtool.tools.stress.report import shown
 from kamtool.tools.stress.schedule import Load, gathered, intended, parse_ramp, parse_rate, parse_time
 from kamtool.tools.stress.target import parse_target, permit
 from kamtool.tools.stress.threshold import compare, parse_threshold
@@ -218,3 +219,18 @@ def test_a_target_that_never_keeps_the_limit_has_no_knee():
     best, probes = find_max(lambda rate: Probe(rate, 9.0, 0.0, True), 0.05, 100, 50_000)
     assert best == 0.0
     assert len(probes) < 10
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [
+        (0.004, "0.00"),
+        (7.123, "7.12"),
+        (99.994, "99.99"),
+        (101.26, "101.3"),
+        (1010.35, "1,010"),
+        (12e4, "120,000"),
+    ],
+)
+def test_a_table_has_room_for_long_times(milliseconds, text):
+    assert shown(milliseconds) == text

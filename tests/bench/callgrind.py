@@ -6,19 +6,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from tests.bench.replay import ROOT
+from tests.bench.replay import KINDS, ROOT
 
 
-def callgrind(report: Callable[[str], None], few: int = 25, many: int = 125) -> dict[str, Any]:
+def callgrind(
+    report: Callable[[str], None], few: int = 25, many: int = 125, kinds: Sequence[str] = KINDS
+) -> dict[str, Any]:
     """Instructions per call: runs under valgrind that differ in the number of calls, less the phones."""
     if not shutil.which("valgrind"):
         report("callgrind    valgrind is not installed")
         return {"unavailable": "valgrind is not installed"}
     result: dict[str, Any] = {}
-    for kind in ("inbound", "caller"):
+    for kind in kinds:
         try:
             base, more, twice = (instructions(kind, *how) for how in ((few, 1), (many, 1), (many, 2)))
         except RuntimeError as error:

@@ -1,12 +1,14 @@
 """A call's six messages through a whole server, without sockets: CPU, profile, instructions per call.
 
 The server is a real one: cfg/default.cfg, a SQLite file with two accounts, a UDP socket that nobody writes
-to. Only `speed.send_batch` is replaced, by a list; messages enter at `Server.receive`.
+to. Only `speed.send_batch` is replaced, by a list; messages enter at `Server.receive`. The kind `stock` runs
+Kamailio's own kamailio.cfg instead, and logs what that logs, into nothing.
 """
 
 import asyncio
 import gc
 import json
+import logging
 import os
 import sqlite3
 import statistics
@@ -14,24 +16,28 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kamtool import script, speed
+from kamtool.server import log
 from kamtool.server.options import Options
 from kamtool.server.server import Server
 from kamtool.sip.flow import Address, Flow, Socket
 from kamtool.store.migrate import migrate
 from tests.bench.calls import CALLEE, CALLER, DOMAIN, Phones, answer, ha1_of, nonce_of
 from tests.bench.cases import SDP
+from tests.bench.servers import stock_cfg
 
 ROOT = Path(__file__).parents[2]
 BUDGET_US = 35.0
 CHUNK = 50
 """Calls that are under way together: what a busy server takes from its socket at once."""
+KINDS = ("inbound", "caller", "stock")
+"""A stranger's calls, a subscriber's, and a stranger's on Kamailio's own kamailio.cfg."""
 STEPS = ("INVITE", "180", "200", "ACK", "BYE", "200 of the BYE")
 
 Sent = tuple[bytes, tuple[str, int]]
@@ -94,8 +100,12 @@ class Replay:
         return nonce_of(reply)
 
     async def phones(self, kind: str) -> Phones:
-        """Register bob; alice signs her INVITEs when she is of our domain."""
+        """Register bob; alice signs her INVITEs when she is of our domain and is asked to."""
         bob = Phones(self.port)
+        if kind == "stock":
+            (reply, _) = (await self.exchange([bob.register("bob")], self.callee, 1))[0]
+            assert reply.startswith(b"SIP/2.0 200 "), reply
+            return Phones(self.port, caller="sip:alice@elsewhere.test")
         nonce = await self.challenge(bob.register("bob"), self.callee)
         (reply, _) = (await self.exchange([bob.register("bob", nonce)], self.callee, 1))[0]
         assert reply.startswith(b"SIP/2.0 200 "), reply
@@ -138,6 +148,35 @@ class Replay:
         for start in range(first, first + count, CHUNK):
             await self.chunk(phones, range(start, min(start + CHUNK, first + count)))
         return sum(self.ns) / count / 1e3
+
+
+@contextmanager
+def logging_as_served(script: Any) -> Iterator[None]:
+    """What `kamtool serve` logs, in its form and at the level of the file, into nothing."""
+    logger = logging.getLogger("kamtool")
+    before = (
+        logger.handlers[:],
+        logger.propagate,
+        logger.level,
+        logging._srcfile,
+        logging.getLogRecordFactory(),
+    )
+    with open(os.devnull, "w") as nothing:
+        log.install(log.to_stream(nothing), script.settings.number("debug"))
+        try:
+            yield
+        finally:
+            logger.handlers[:], logger.propagate, level, logging._srcfile, factory = before
+            logger.setLevel(level)
+            logging.setLogRecordFactory(factory)
+
+
+async def with_stock(work: Callable[[Replay], Any]) -> Any:
+    """The same with Kamailio's own kamailio.cfg. Raises Unavailable where there is none."""
+    with tempfile.TemporaryDirectory(prefix="bench-stock-") as folder, ExitStack() as stack:
+        cfg = stock_cfg(Path(folder), "replay")
+        stack.enter_context(logging_as_served(script.load(cfg)))
+        return await with_server(work, cfg, {"DOMAIN": DOMAIN})
 
 
 async def with_server(
@@ -198,7 +237,7 @@ async def measure(kind: str, calls: int, runs: int, phone_work: int = 1) -> dict
             "letting_go_us": letting_go, "budget_us": BUDGET_US, "met": middle <= BUDGET_US,
         }  # fmt: skip
 
-    return await with_server(work)
+    return await (with_stock if kind == "stock" else with_server)(work)
 
 
 async def let_go(replay: Replay, calls: int) -> float:
@@ -226,7 +265,7 @@ def figures(calls: int, runs: int, report: Callable[[str], None]) -> list[dict[s
     """Both kernels, both kinds of call; a process each, since the kernel is chosen at import."""
     rows = []
     for pure in ("", "1"):
-        for kind in ("inbound", "caller"):
+        for kind in KINDS:
             command = [sys.executable, "-m", "tests.bench.replay", kind, str(calls), str(runs)]
             done = subprocess.run(
                 command,
@@ -279,7 +318,7 @@ def profile(calls: int, kind: str = "inbound") -> None:
         await replay.calls(phones, 1000, calls)
         pstats.Stats(watch).sort_stats("tottime").print_stats(45)
 
-    run(with_server(work))
+    run((with_stock if kind == "stock" else with_server)(work))
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def _invite() -> str:
     <![CDATA[
 
       ACK sip:[callee]@[domain] SIP/2.0
-      [last_Via:]
+      Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch-7];rport
       Max-Forwards: 70
       From: <sip:[user]@[domain]>;tag=[pid]f[call_number]
       [last_To:]

@@ -1,5 +1,7 @@
 """The engine against a stand-in server: what it counts, what it measures, and when it gives up."""
 
+import re
+
 import pytest
 
 from kamtool.sip.flow import Address
@@ -62,6 +64,27 @@ def test_a_stall_is_counted_against_every_call_that_was_due_in_it():
     assert len(waits) == total.due
     assert truth > 0.25
     assert measured == pytest.approx(truth, rel=0.05), (measured, truth)
+
+
+def test_the_ack_of_a_challenge_has_the_via_of_its_invite():
+    """That and nothing else: what the server wrote into it is not the caller's to send (RFC 3261 17.1.1.3)."""
+
+    def react(data):
+        data = data.replace(b";rport\r\n", b";received=127.0.0.1;rport=9\r\n", 1)
+        if data.startswith(b"ACK"):
+            return ()
+        if data.startswith(b"INVITE") and b"\r\nProxy-Authorization: " not in data:
+            return answer(data, b"407 Who", b'Proxy-Authenticate: Digest realm="r", nonce="n"\r\n')
+        return answer(data, extra=b"Contact: <sip:bob@127.0.0.1>\r\n")
+
+    setting = Setting(keys=KEYS, user="alice", password="secret")
+    with StandIn(react=react) as server:
+        _, total = drive(server.port, Load(rate=100, duration=30, calls=1), "invite", setting)
+    assert (total.succeeded, total.failed) == (1, 0), total.reasons
+    invite, ack = (next(one for one in server.requests if one.startswith(m)) for m in (b"INVITE", b"ACK"))
+    assert ack.count(b"\r\nVia: ") == 1
+    via = re.compile(rb"\r\nVia: (.*)\r\n")
+    assert via.search(ack)[1] == via.search(invite)[1]
 
 
 def test_a_challenge_is_met_with_the_algorithm_that_was_asked_for():

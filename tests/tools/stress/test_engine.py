@@ -67,7 +67,7 @@ def test_a_stall_is_counted_against_every_call_that_was_due_in_it():
 
 
 def test_the_ack_of_a_challenge_has_the_via_of_its_invite():
-    """That and nothing else: what the server wrote into it is not the caller's to send (RFC 3261 17.1.1.3)."""
+    """That and nothing else: what the server wrote into it is not the caller's (RFC 3261 17.1.1.3)."""
 
     def react(data):
         data = data.replace(b";rport\r\n", b";received=127.0.0.1;rport=9\r\n", 1)

@@ -10,7 +10,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 
-NAMES = ["_kernel", "_datagrams", "_volley", "_masking"] if sys.platform == "linux" else ["_kernel"]
+NAMES = ["_kernel", "_datagrams", "_volley", "_masking", "_tape"] if sys.platform == "linux" else ["_kernel"]
 
 
 def extensions() -> list[Extension]:

@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kamtool.sip.flow import Flow
 from kamtool.sip.framing import Broken
+from kamtool.speed.tape import KEEPALIVE_BYTES
 from kamtool.transport.records import Recording
 from kamtool.transport.records import Watcher as RecordWatcher
 
 if TYPE_CHECKING:
     from kamtool.transport.transports import Transports
 
-KEEPALIVE_BYTES = 4
-"""What is no longer than this holds the way open and is no message."""
-
 Seen = tuple[float, bool, Flow, bytes]
 """The time of day, whether it came in (else it went out), the flow, and the message."""
 Watcher = Callable[[Seen], object]
-"""May be as little as the `append` of a list."""
+"""May be as little as the `append` of a list. One that has `receiving` and `sending` (kamtool.speed.tape)
+wraps itself around the functions of the transports.
+"""
+Receive = Callable[[bytes, Flow], None]
+Send = Callable[[Flow, bytes], bool]
 
 
 class Tap:
@@ -69,14 +72,17 @@ class Tap:
         self._undo.clear()
         if not self.watchers:
             return
-        told = self.watchers[0] if len(self.watchers) == 1 else self._tell_all
-        transports = self.transports
-        for udp in transports.udp_sockets:
-            self._swap(udp, "receive", _receiving(udp.receive, told))
-        tcp = transports.tcp
-        self._swap(tcp, "receive", _receiving(tcp.receive, told))
-        self._swap(tcp, "broken_stream", _breaking(tcp.broken_stream, told))
-        send = _sending(transports.send, told, transports)
+        transports, tcp = self.transports, self.transports.tcp
+        send: Send = transports.send
+        for watcher in self.watchers:
+            send = self._sending(send, watcher)
+        sockets: list[Any] = [*transports.udp_sockets, tcp]
+        for socket in sockets:
+            receive: Receive = socket.receive
+            for watcher in self.watchers:
+                receive = self._receiving(receive, watcher)
+            self._swap(socket, "receive", receive)
+        self._swap(tcp, "broken_stream", _breaking(tcp.broken_stream, self._tell_all))
         for holder in (transports, *self.others):
             self._swap(holder, "send", send)
 
@@ -97,8 +103,18 @@ class Tap:
         for watcher in self.watchers:
             watcher(seen)
 
+    @staticmethod
+    def _receiving(plain: Receive, watcher: Any) -> Receive:
+        own: Callable[[Receive], Receive] | None = getattr(watcher, "receiving", None)
+        return own(plain) if own is not None else _receiving(plain, watcher)
 
-def _receiving(plain: Callable[[bytes, Flow], None], told: Watcher) -> Callable[[bytes, Flow], None]:
+    def _sending(self, plain: Send, watcher: Any) -> Send:
+        own: Callable[[Send, Callable[[Flow], bool]], Send] | None = getattr(watcher, "sending", None)
+        is_http = partial(_is_http, self.transports)
+        return own(plain, is_http) if own is not None else _sending(plain, watcher, is_http)
+
+
+def _receiving(plain: Receive, told: Watcher) -> Receive:
     now = time.time
 
     def receive(data: bytes, flow: Flow) -> None:
@@ -116,14 +132,12 @@ def _breaking(plain: Callable[[Broken, Flow], None], told: Watcher) -> Callable[
     return broken
 
 
-def _sending(
-    plain: Callable[[Flow, bytes], bool], told: Watcher, transports: Transports
-) -> Callable[[Flow, bytes], bool]:
+def _sending(plain: Send, told: Watcher, is_http: Callable[[Flow], bool]) -> Send:
     now = time.time
 
     def send(flow: Flow, data: bytes) -> bool:
         sent = plain(flow, data)
-        if sent and len(data) > KEEPALIVE_BYTES and not (flow.connection and _is_http(transports, flow)):
+        if sent and len(data) > KEEPALIVE_BYTES and not (flow.connection and is_http(flow)):
             told((now(), False, flow, data))
         return sent
 

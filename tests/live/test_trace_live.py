@@ -25,7 +25,7 @@ from kamtool.tools.pcap.reader import Reader
 from kamtool.tools.pcap.writer import Writer
 from kamtool.tools.trace import feed, recorder
 from kamtool.tools.trace.attached import Attached
-from kamtool.tools.trace.frames import END_OF_BATCH, FLOW, HEAD, MESSAGES, columns
+from kamtool.tools.trace.frames import END_OF_BATCH, FLOW, HEAD, MESSAGE_IN, MESSAGE_OUT
 from kamtool.tools.trace.stream import Frames
 from kamtool.transport.transports import Transports
 from tests.support.debugger import CFG as CALLS
@@ -186,11 +186,25 @@ async def test_the_flight_recorder_gives_what_was_before(kamtool, peer, traced):
         phone.send(phone.request("OPTIONS", "sip:x@y", branch=str(number), call_id=f"c{number}"), port)
         await phone.expect(200)
     tracer = await traced(server, before=30.0)
-    seen = await tracer.saw(len(kept.records))
+    seen = await tracer.saw(len(kept.ring))
     assert 20 < len(seen) < 120
     assert seen[-1].call_id == "c59"
     assert tracer.attached.frames.forgotten == 120 - len(seen) == kept.forgotten
-    assert kept.size <= 20_000
+    assert kept.ring.size <= 20_000
+
+
+async def test_the_flight_recorder_lets_go_of_flows_that_nobody_needs(kamtool, monkeypatch):
+    """A flow for each of many peers: those stay that a kept message came by, and no message changes hands."""
+    monkeypatch.setattr(recorder, "MOST_NUMBERED", 50)
+    server = await kamtool(CFG)
+    kept, udp = recorder.start(server, 2_000), server.transports.udp_sockets[0]
+    for port in range(1, 500):
+        kept.ring.note(0.0, True, udp.flow(("127.0.0.9", port)), b"to %d" % port)
+        udp._flows.clear()
+    seen = kept.since(60.0)
+    assert 40 < len(seen) == 499 - kept.forgotten
+    assert [data for *_, data in seen] == [b"to %d" % flow.remote.port for _, _, flow, _ in seen]
+    assert len(kept._flows) < 250
 
 
 async def test_without_a_recorder_there_is_no_past(kamtool, tmp_path):
@@ -216,7 +230,7 @@ async def test_a_client_that_does_not_read_loses_messages_and_is_told(kamtool, t
     flow = server.transports.udp_sockets[0].flow(("127.0.0.1", 9))
     for _ in range(400):
         for _ in range(10):
-            watcher((1.0, True, flow, b"x" * 1000))
+            watcher.note(1.0, True, flow, b"x" * 1000)
         await asyncio.sleep(0.002)
     frames, got = client.frames, []
     client.socket.setblocking(False)
@@ -235,21 +249,18 @@ async def test_a_client_that_does_not_read_loses_messages_and_is_told(kamtool, t
 
 def test_frames_that_say_nothing_are_refused_and_any_cut_is_the_same():
     flow = json.dumps(["udp", "192.0.2.1", 5060, "192.0.2.2", 5060, 0]).encode()
-    messages = columns([1.0, 2.0], [True, False], [1, 1], [0, 0], [b"abc", b""]) + b"abc"
     data = (
-        HEAD.pack(FLOW, 0, 1, 0, len(flow)) + flow + messages
-        + HEAD.pack(END_OF_BATCH, 0, 0, 0, 0)
+        HEAD.pack(FLOW, 0, 1, 0, len(flow)) + flow + HEAD.pack(MESSAGE_IN, 1.0, 1, 0, 3) + b"abc"
+        + HEAD.pack(MESSAGE_OUT, 2.0, 1, 0, 0) + HEAD.pack(END_OF_BATCH, 0, 0, 0, 0)
     )  # fmt: skip
     for cut in range(len(data)):
         frames = Frames()
         assert [s.data for s in frames.feed(data[:cut]) + frames.feed(data[cut:])] == [b"abc", b""]
     from kamtool.errors import ParseError
 
-    cut = messages[HEAD.size : -1]
     for wrong in (
-        columns([1.0], [True], [9], [0], [b"a"]) + b"a", HEAD.pack(99, 0, 0, 0, 0),
-        HEAD.pack(MESSAGES, 0, 0, 0, 1 << 31), HEAD.pack(MESSAGES, 0, 5, 0, 0),
-        HEAD.pack(MESSAGES, 0, 2, 0, len(cut)) + cut,
+        HEAD.pack(MESSAGE_IN, 0, 9, 0, 1) + b"a", HEAD.pack(99, 0, 0, 0, 0),
+        HEAD.pack(MESSAGE_IN, 0, 0, 0, 1 << 31), HEAD.pack(FLOW, 0, 1, 0, 2) + b"[]",
     ):  # fmt: skip
         with pytest.raises(ParseError):
             Frames().feed(wrong)

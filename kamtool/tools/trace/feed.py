@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from kamtool.debug.attach import is_owner
 from kamtool.debug.history import route_of
@@ -27,16 +28,15 @@ from kamtool.tools.trace.frames import (
     END_OF_PAST,
     FACTS,
     FLOW,
-    HEAD,
     PLACE,
     RECORDS,
-    columns,
 )  # fmt: skip
+from kamtool.tools.trace.taping import Tape
 from kamtool.transport import records
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
-    from kamtool.transport.tap import Seen
+    from kamtool.tools.trace.recorder import Recorder
 
 log = logging.getLogger("kamtool.server")
 
@@ -45,28 +45,15 @@ INTERVAL = 0.02
 MOST_UNREAD = 16 << 20
 """Octets that may wait for a client; what comes beyond is dropped."""
 MOST_NUMBERED = 65_536
-_DROPPABLE = (FACTS, RECORDS + records.IN, RECORDS + records.OUT)
 
 
 class Feed:
-    """One client's batches. What the tap sees goes into `seen`, at the price of one tuple; the rest is done
-    for all messages of a batch at once.
-    """
+    """One client's frames: they gather on a tape, which costs a copy of their octets, and go in batches."""
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
         self.loop = asyncio.get_running_loop()
-        self.dropped = 0
-        self.place = 0
-        """The number of the statement that runs now, and the Call-ID of the message it runs for."""
-        self.call_id = b""
-        self.seen: list[Seen] = []
-        self._sent_by: list[int] = []
-        self._pieces: list[bytes] = []
-        """Frames that stand before the messages of their batch, and those behind."""
-        self._behind: list[bytes] = []
-        self._records = 0
-        self._flows: dict[int, int] = {}
+        self.tape = Tape(MOST_UNREAD, self._number_of)
         self._kept: list[Flow] = []
         """The flows that have numbers: while they are here no other gets their id."""
         self._places: dict[int, tuple[int, Action]] = {}
@@ -80,28 +67,41 @@ class Feed:
         """Send the rest."""
         if self._beat is not None:
             self._beat.cancel()
-        self.flush()
+        self.flush(is_last=True)
 
     def _again(self) -> None:
-        if self.seen or self._pieces or self._behind or self.dropped:
-            self.flush()
+        self.flush()
         self._beat = self.loop.call_later(INTERVAL, self._again)
 
-    def saw(self, seen: Seen) -> None:
-        """A message on its way, while the statements that run are known."""
-        self.seen.append(seen)
-        is_ours = not seen[1] and self.place and self.call_id in seen[3]
-        self._sent_by.append(self.place if is_ours else 0)
+    def tell_past(self, recorder: Recorder, seconds: float) -> None:
+        """What the flight recorder has of the last so many seconds: however much, it is all there already."""
+        limit, self.tape.limit = self.tape.limit, sys.maxsize
+        for seen in recorder.since(seconds):
+            self.tape(seen)
+        self.tape.limit = limit
+        self.tell(END_OF_PAST, recorder.forgotten, b"")
+        self.tell(END_OF_BATCH, 0, b"")
+        self.writer.write(self.tape.take())
 
     def recorded(self, at: float, kind: int, flow: Flow, before: int, data: bytes) -> None:
         """Something of a TLS connection that is recorded."""
-        number = self._flows.get(id(flow)) or self._number_of(flow)
-        self._pieces.append(HEAD.pack(RECORDS + kind, at, number, before & 0xFFFFFFFF, len(data)))
-        self._pieces.append(data)
-        self._records += kind in (records.IN, records.OUT)
+        if kind in (records.IN, records.OUT) and not self._has_room_for(data):
+            return
+        number = self.tape.numbers.get(id(flow)) or self._number_of(flow)
+        self.tape.put(RECORDS + kind, at, number, before & 0xFFFFFFFF, data)
+
+    def _has_room_for(self, data: bytes) -> bool:
+        if len(self.tape) + len(data) <= self.tape.limit:
+            return True
+        self.tape.dropped += 1
+        return False
 
     def _number_of(self, flow: Flow) -> int:
-        number = self._flows[id(flow)] = len(self._flows) + 1
+        numbers = self.tape.numbers
+        if len(numbers) >= MOST_NUMBERED:  # those that are still in use are told anew
+            self.tape.number_anew()
+            self._kept.clear()
+        number = numbers[id(flow)] = len(numbers) + 1
         self._kept.append(flow)
         facts = [flow.transport, *flow.local, *flow.remote, flow.connection]
         self.tell(FLOW, number, json.dumps(facts).encode())
@@ -125,59 +125,32 @@ class Feed:
         return number
 
     def tell(self, kind: int, number: int, data: bytes) -> None:
-        """A frame that is no message: those that messages lean on come before, the others behind."""
-        pieces = self._pieces if kind in (FLOW, PLACE) else self._behind
-        pieces.append(HEAD.pack(kind, 0.0, number, 0, len(data)))
-        pieces.append(data)
+        """A frame that is no message."""
+        self.tape.put(kind, 0.0, number, 0, data)
 
-    def flush(self) -> None:
-        """Send what has gathered, or drop its messages when the client is too far behind."""
-        if self.writer.is_closing():
-            self._forget()
+    def tell_facts(self, data: bytes) -> None:
+        """What the script did for a message; not when that would be dropped as well."""
+        if len(self.tape) + len(data) <= self.tape.limit:
+            self.tell(FACTS, 0, data)
+
+    def flush(self, *, is_last: bool = False) -> None:
+        """Send what has gathered, once what was sent before is gone."""
+        tape, writer = self.tape, self.writer
+        if writer.is_closing():
+            tape.take()
             return
-        unread = self.writer.transport.get_write_buffer_size()
-        if unread > MOST_UNREAD:
-            self.dropped += len(self.seen) + self._records
-            pieces = [*self._pieces, *self._behind]
-            self._forget()
-            # Numbers and secrets must reach the client even so: later frames lean on them. But not for ever.
-            pieces = [
-                each for head, data in zip(pieces[::2], pieces[1::2], strict=True)
-                if head[0] not in _DROPPABLE for each in (head, data)
-            ]  # fmt: skip
-            if unread > 4 * MOST_UNREAD:
-                self.writer.transport.abort()
-            elif pieces:
-                self.writer.write(b"".join(pieces))
+        if not (len(tape) or tape.dropped):
             return
-        messages = self._messages()
-        pieces = [*self._pieces, *messages, *self._behind]
-        self._forget()
-        if self.dropped:
-            pieces += (HEAD.pack(DROPPED, 0.0, self.dropped, 0, 0), b"")
-            self.dropped = 0
-        pieces += (HEAD.pack(END_OF_BATCH, 0.0, 0, 0, 0), b"")
-        self.writer.write(b"".join(pieces))
-        if len(self._flows) > MOST_NUMBERED:
-            self._flows.clear()
-            self._kept.clear()
-
-    def _forget(self) -> None:
-        # In place: the tap holds the `append` of this very list.
-        self.seen.clear()
-        self._sent_by.clear()
-        self._pieces, self._behind, self._records = [], [], 0
-
-    def _messages(self) -> tuple[bytes, ...]:
-        """The frame of the messages that were seen, if any were."""
-        if not self.seen:
-            return ()
-        times, ways, flows, messages = zip(*self.seen, strict=True)
-        numbers = list(map(self._flows.get, map(id, flows)))
-        if None in numbers:
-            numbers = [self._flows.get(id(flow)) or self._number_of(flow) for flow in flows]
-        places = self._sent_by or [0] * len(messages)
-        return columns(times, ways, cast("list[int]", numbers), places, messages), *messages
+        if writer.transport.get_write_buffer_size() and not is_last:
+            # Numbers and secrets have room whatever waits: later frames lean on them. But not for ever.
+            if len(tape) > 4 * tape.limit:
+                writer.transport.abort()
+            return
+        if tape.dropped:
+            self.tell(DROPPED, tape.dropped, b"")
+            tape.dropped = 0
+        self.tell(END_OF_BATCH, 0, b"")
+        writer.write(tape.take())
 
 
 @dataclass(slots=True)
@@ -206,26 +179,27 @@ class Watch:
         return True
 
     def at(self, action: Action, ctx: Context) -> Awaitable[None] | None:
-        number = self.feed.place = self.feed.number_of_action(action)
+        number = self.feed.tape.place = self.feed.number_of_action(action)
         running = self._running.get(id(ctx))
         if running is not None:
-            self._current, self.feed.call_id = id(ctx), running.call_id
+            self._current, self.feed.tape.call_id = id(ctx), running.call_id
             if len(running.path) < LARGEST_PATH:
                 running.path.append(number)
         return None
 
     def entered(self, ctx: Context) -> Awaitable[None] | None:
         call_id = ctx.msg.call_id.encode("utf-8", "surrogateescape")
-        self._running[id(ctx)] = _Run(route_of(ctx), call_id, self._current, self.feed.place)
+        self._running[id(ctx)] = _Run(route_of(ctx), call_id, self._current, self.feed.tape.place)
         return None
 
     def left(self, ctx: Context, error: Exception | None) -> Awaitable[None] | None:
         running = self._running.pop(id(ctx), None)
         outer = self._running.get(running.outer) if running is not None else None
         if running is None or outer is None:
-            self._current = self.feed.place = 0
+            self._current = self.feed.tape.place = 0
         else:  # a branch_route within a t_relay: what is sent now is the t_relay's
-            self._current, self.feed.place, self.feed.call_id = running.outer, running.place, outer.call_id
+            tape = self.feed.tape
+            self._current, tape.place, tape.call_id = running.outer, running.place, outer.call_id
         if running is None or not (running.path or error):
             return None
         msg = ctx.msg
@@ -234,7 +208,7 @@ class Watch:
             "status": 0 if msg.is_request else msg.status, "route": running.route, "path": running.path,
             "replied": running.replied, "error": f"{type(error).__name__}: {error}" if error else "",
         }  # fmt: skip
-        self.feed.tell(FACTS, 0, json.dumps(facts).encode())
+        self.feed.tell_facts(json.dumps(facts).encode())
         return None
 
     def failed(self, ctx: Context, error: Exception) -> None:
@@ -286,21 +260,18 @@ async def converse(
             "workers": server.team.size if server.team is not None else 1,
         }
     })  # fmt: skip
-    if before and recorder is not None:
-        feed.seen += recorder.since(before)
-        feed.tell(END_OF_PAST, recorder.forgotten, b"")
-        feed.flush()
     if with_cfg:
         await server.observers.add(watch)
-    watcher = feed.saw if with_cfg else feed.seen.append
-    server.tap.add(watcher)
+    if before and recorder is not None:
+        feed.tell_past(recorder, before)
+    server.tap.add(feed.tape)
     feed.start()
     log.log(25, "a trace is attached%s", ", with the keys of TLS connections" if with_records else "")
     try:
         while await reader.read(4096):
             pass
     finally:
-        server.tap.remove(watcher)
+        server.tap.remove(feed.tape)
         server.tap.record_no_more(feed.recorded)
         if with_cfg:
             server.observers.remove(watch)

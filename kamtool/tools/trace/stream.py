@@ -19,10 +19,9 @@ from kamtool.tools.trace.frames import (
     FACTS,
     FLOW,
     HEAD,
-    MESSAGES,
+    MESSAGE_IN,
     PLACE,
     RECORDS,
-    rows,
 )  # fmt: skip
 from kamtool.transport import records
 
@@ -121,8 +120,8 @@ class Frames:
     def _frame(
         self, kind: int, moment: float, number: int, place: int, body: bytes, found: list[Captured]
     ) -> None:
-        if kind == MESSAGES:
-            self._batch += [self._message(*row) for row in rows(number, body)]
+        if kind <= MESSAGE_IN:
+            self._batch.append(self._message(moment, kind == MESSAGE_IN, number, place, body))
         elif kind == END_OF_BATCH:
             found += self._batch
             self._recent.add(self._batch)

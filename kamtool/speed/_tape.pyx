@@ -1,0 +1,270 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, binding=True
+"""What `tape.py` does, in C; its docstrings there are the reference.
+
+Octets go into rooms that are made once and used again, so that watching asks the system for no memory. A room that
+was given away is used again only when nobody looks at it any more.
+"""
+
+cimport cython
+from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_GetItem
+from cpython.long cimport PyLong_FromVoidPtr
+from libc.stdint cimport uint32_t, uint8_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy, memset
+
+import sys as _sys
+
+if _sys.byteorder != "little":
+    raise ImportError("frames are little-endian")
+
+cdef extern from "string.h":
+    void* memmem(const void* haystack, size_t size, const void* needle, size_t length) nogil
+
+cdef extern from *:
+    """
+    #include <time.h>
+    static double time_of_day(void) {
+        struct timespec at;
+        clock_gettime(CLOCK_REALTIME, &at);
+        return (double)at.tv_sec + at.tv_nsec * 1e-9;
+    }
+    """
+    double time_of_day() nogil
+
+cdef enum:
+    HEAD = 21
+    KEEPALIVE = 4
+    FIRST = 1 << 18
+    WORTH_KEEPING = 1 << 20
+    NEAR = 256
+
+
+cdef void put_head(char* at, uint8_t kind, double moment, uint32_t number, uint32_t place, uint32_t size) noexcept nogil:
+    memcpy(at, &kind, 1)
+    memcpy(at + 1, &moment, 8)
+    memcpy(at + 9, &number, 4)
+    memcpy(at + 13, &place, 4)
+    memcpy(at + 17, &size, 4)
+
+
+cdef inline uint32_t size_at(const char* at) noexcept nogil:
+    cdef uint32_t size
+    memcpy(&size, at + 17, 4)
+    return size
+
+
+@cython.final
+cdef class Room:
+    """Octets; `looks` counts the views of them."""
+
+    cdef char* octets
+    cdef Py_ssize_t size, filled
+    cdef int looks
+
+    def __dealloc__(self):
+        free(self.octets)
+
+    cdef int hold(self, Py_ssize_t more) except -1:
+        """Have room for so many more."""
+        cdef Py_ssize_t size = self.size if self.size else FIRST
+        cdef char* octets
+        if self.filled + more <= self.size:
+            return 0
+        while size < self.filled + more:
+            size *= 2
+        octets = <char*>realloc(self.octets, size)
+        if octets == NULL:
+            raise MemoryError
+        self.octets, self.size = octets, size
+        return 0
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, self.octets, self.filled, 1, flags)
+        self.looks += 1
+
+    def __releasebuffer__(self, Py_buffer* view):
+        self.looks -= 1
+
+
+cdef class Noting:
+    cdef public Py_ssize_t limit
+    cdef public object number_of
+    cdef readonly dict numbers
+    cdef public long long dropped, place
+    cdef public bytes call_id
+    cdef void* near_flows[NEAR]
+    cdef uint32_t near_numbers[NEAR]
+
+    def __init__(self, Py_ssize_t limit, number_of):
+        self.limit, self.number_of, self.numbers = limit, number_of, {}
+        self.dropped = self.place = 0
+        self.call_id = b""
+
+    cdef int noted(self, double at, bint inbound, flow, bytes data) except -1:
+        raise NotImplementedError
+
+    cdef uint32_t number(self, flow) except? 0:
+        cdef uint32_t place = <uint32_t>((<size_t><void*>flow) >> 4) & (NEAR - 1)
+        cdef void* found
+        cdef uint32_t number
+        if self.near_flows[place] == <void*>flow:
+            return self.near_numbers[place]
+        found = <void*>PyDict_GetItem(self.numbers, PyLong_FromVoidPtr(<void*>flow))
+        number = <object>found if found != NULL else self.number_of(flow)
+        self.near_flows[place], self.near_numbers[place] = <void*>flow, number
+        return number
+
+    def number_anew(self):
+        self.numbers.clear()
+        memset(self.near_flows, 0, sizeof(self.near_flows))
+
+    def note(self, double at, bint inbound, flow, bytes data not None):
+        self.noted(at, inbound, flow, data)
+
+    def __call__(self, seen):
+        at, inbound, flow, data = seen
+        self.note(at, inbound, flow, data)
+
+    def receiving(self, plain):
+        cdef Noting own = self
+
+        def receive(bytes data not None, flow):
+            own.noted(0.0, True, flow, data)
+            plain(data, flow)
+
+        return receive
+
+    def sending(self, plain, is_http):
+        cdef Noting own = self
+
+        def send(flow, bytes data not None):
+            sent = plain(flow, data)
+            if sent and PyBytes_GET_SIZE(data) > KEEPALIVE and not (flow.connection and is_http(flow)):
+                own.noted(0.0, False, flow, data)
+            return sent
+
+        return send
+
+
+@cython.final
+cdef class Tape(Noting):
+    cdef Room room, other
+
+    def __init__(self, Py_ssize_t limit, number_of):
+        Noting.__init__(self, limit, number_of)
+        self.room, self.other = Room(), Room()
+
+    def __len__(self):
+        return self.room.filled
+
+    cdef int noted(self, double at, bint inbound, flow, bytes data) except -1:
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+        cdef uint32_t number = self.number(flow), place = 0
+        cdef Room room = self.room
+        if room.filled > self.limit - HEAD - size:
+            self.dropped += 1
+            return 0
+        if self.place and not inbound and memmem(
+            PyBytes_AS_STRING(data), size, PyBytes_AS_STRING(self.call_id), PyBytes_GET_SIZE(self.call_id)
+        ) != NULL:
+            place = <uint32_t>self.place
+        room.hold(HEAD + size)
+        put_head(room.octets + room.filled, inbound, at if at else time_of_day(), number, place, <uint32_t>size)
+        memcpy(room.octets + room.filled + HEAD, PyBytes_AS_STRING(data), size)
+        room.filled += HEAD + size
+        return 0
+
+    def put(self, uint8_t kind, double at, uint32_t number, uint32_t place, bytes data not None):
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
+        cdef Room room = self.room
+        room.hold(HEAD + size)
+        put_head(room.octets + room.filled, kind, at, number, place, <uint32_t>size)
+        memcpy(room.octets + room.filled + HEAD, PyBytes_AS_STRING(data), size)
+        room.filled += HEAD + size
+
+    def take(self):
+        cdef Room taken = self.room, free = self.other
+        if free.looks or free.size > WORTH_KEEPING:
+            free = Room()
+        free.filled = 0
+        self.room, self.other = free, taken
+        return memoryview(taken)
+
+
+@cython.final
+cdef class Ring(Noting):
+    cdef char* octets
+    cdef Py_ssize_t first, last, wrap, count
+    cdef bint wrapped
+    cdef readonly Py_ssize_t size
+    cdef readonly long long forgotten
+
+    def __init__(self, Py_ssize_t limit, number_of):
+        Noting.__init__(self, limit, number_of)
+        if self.octets == NULL:
+            # Address space; pages are taken as messages come.
+            self.octets = <char*>malloc(limit if limit > 0 else 1)
+            if self.octets == NULL:
+                raise MemoryError
+
+    def __dealloc__(self):
+        free(self.octets)
+
+    def __len__(self):
+        return self.count
+
+    cdef void forget(self) noexcept:
+        """The oldest goes."""
+        cdef Py_ssize_t size = HEAD + <Py_ssize_t>size_at(self.octets + self.first)
+        self.first += size
+        self.size -= size
+        self.count -= 1
+        self.forgotten += 1
+        if not self.count:
+            self.first = self.last = 0
+            self.wrapped = False
+        elif self.wrapped and self.first == self.wrap:
+            self.first, self.wrapped = 0, False
+
+    cdef int noted(self, double at, bint inbound, flow, bytes data) except -1:
+        cdef Py_ssize_t size = HEAD + PyBytes_GET_SIZE(data)
+        cdef uint32_t number = self.number(flow)
+        if size > self.limit:
+            while self.count:
+                self.forget()
+            self.forgotten += 1
+            return 0
+        while True:
+            if self.wrapped:
+                if self.first - self.last >= size:
+                    break
+                self.forget()
+            elif self.limit - self.last >= size:
+                break
+            elif self.first == 0:
+                self.forget()
+            else:  # go on at the beginning; what is left at the end stays empty
+                self.wrap, self.last, self.wrapped = self.last, 0, True
+        put_head(self.octets + self.last, inbound, at if at else time_of_day(), number, 0, <uint32_t>(size - HEAD))
+        memcpy(self.octets + self.last + HEAD, PyBytes_AS_STRING(data), size - HEAD)
+        self.last += size
+        self.size += size
+        self.count += 1
+        return 0
+
+    def __iter__(self):
+        cdef list rows = []
+        cdef Py_ssize_t at = self.first, number
+        cdef uint32_t size, flow
+        cdef double moment
+        for number in range(self.count):
+            if self.wrapped and at == self.wrap:
+                at = 0
+            size = size_at(self.octets + at)
+            memcpy(&moment, self.octets + at + 1, 8)
+            memcpy(&flow, self.octets + at + 9, 4)
+            rows.append((moment, bool(self.octets[at]), flow, PyBytes_FromStringAndSize(self.octets + at + HEAD, size)))
+            at += HEAD + size
+        return iter(rows)

@@ -75,7 +75,7 @@ cdef class Shot:
     cdef readonly long long row
     cdef readonly int at
     cdef readonly long long cseq
-    cdef readonly double began, since, again_at, interval, wakes_at
+    cdef readonly double began, begun, since, again_at, interval, wakes_at
     cdef readonly bint done, armed, paused, own, ringing, taken
     cdef readonly bytes last, sent, resend, ack, challenge, routes, next_url
     cdef double due[MEASURES]

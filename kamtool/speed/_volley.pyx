@@ -90,7 +90,7 @@ cdef class Volley:
 
     def begin(self, Script script not None, long long number, bytes call_id not None, long long row, double due, double now):
         cdef Shot shot = Shot(script, number, call_id, script.target, row)
-        shot.began, shot.own = due, True
+        shot.began, shot.begun, shot.own = due, now, True
         self.calls[call_id] = shot
         self.under_way += 1
         self.advance(shot, 0, now, due, now)
@@ -113,7 +113,7 @@ cdef class Volley:
             row = number - 1 if rows is None else rows[place]
             due = dues[place]
             shot = Shot(script, number, call_id, script.target, row)
-            shot.began, shot.own = due, True
+            shot.began, shot.begun, shot.own = due, now, True
             self.calls[call_id] = shot
             self.under_way += 1
             self.advance(shot, 0, now, due, now)
@@ -168,7 +168,8 @@ cdef class Volley:
             return False
         self.number += 1
         shot = Shot(script, self.number, call_id, source, self.number - 1)
-        shot.began, shot.own, shot.taken = at, self.own, True
+        shot.began = shot.begun = at
+        shot.own, shot.taken = self.own, True
         self.calls[call_id] = shot
         self.answered += 1
         self.under_way += self.own
@@ -245,7 +246,7 @@ cdef class Volley:
     cdef int succeed(self, Shot shot, double at) except -1:
         if shot.own:
             self.succeeded += 1
-            self.note(CALL, at - shot.began, at - shot.began)
+            self.note(CALL, at - shot.began, at - shot.begun)
         self.finish(shot)
         if self.keep and shot.taken:
             self.young[shot.call_id] = shot.sent

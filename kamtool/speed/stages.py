@@ -46,18 +46,18 @@ class Script:
 
 
 class Shot:
-    """One call."""
+    """One call. It was meant to begin at `began`, and did at `begun`."""
 
     __slots__ = (
-        "ack", "address", "again_at", "armed", "at", "began", "call_id", "challenge", "clocks", "cseq",
-        "done", "interval", "last", "next_url", "number", "own", "paused", "resend", "ringing", "routes",
-        "row", "script", "sent", "since", "taken", "wakes_at",
+        "ack", "address", "again_at", "armed", "at", "began", "begun", "call_id", "challenge", "clocks",
+        "cseq", "done", "interval", "last", "next_url", "number", "own", "paused", "resend", "ringing",
+        "routes", "row", "script", "sent", "since", "taken", "wakes_at",
     )  # fmt: skip
 
     def __init__(self, script: Script, number: int, call_id: bytes, address: Address, row: int) -> None:
         self.script, self.number, self.call_id, self.address, self.row = script, number, call_id, address, row
         self.at = self.cseq = 0
-        self.began = self.since = self.again_at = self.interval = self.wakes_at = 0.0
+        self.began = self.begun = self.since = self.again_at = self.interval = self.wakes_at = 0.0
         self.done = self.armed = self.paused = self.own = self.ringing = self.taken = False
         self.last = self.sent = self.resend = self.ack = self.challenge = self.routes = self.next_url = b""
         self.clocks: dict[int, tuple[float, float]] = {}

@@ -65,7 +65,7 @@ class Volley:
     def begin(self, script: Script, number: int, call_id: bytes, row: int, due: float, now: float) -> None:
         """Begin a call that was due then."""
         shot = Shot(script, number, call_id, script.target, row)
-        shot.began, shot.own = due, True
+        shot.began, shot.begun, shot.own = due, now, True
         self.calls[call_id] = shot
         self.under_way += 1
         self._advance(shot, 0, now, due, now)
@@ -130,7 +130,8 @@ class Volley:
             return False
         self.number += 1
         shot = Shot(script, self.number, call_id, source, self.number - 1)
-        shot.began, shot.own, shot.taken = at, self.own, True
+        shot.began = shot.begun = at
+        shot.own, shot.taken = self.own, True
         self.calls[call_id] = shot
         self.answered += 1
         self.under_way += self.own
@@ -212,7 +213,7 @@ class Volley:
     def _succeed(self, shot: Shot, at: float) -> None:
         if shot.own:
             self.succeeded += 1
-            self._times.note(CALL, at - shot.began, at - shot.began)
+            self._times.note(CALL, at - shot.began, at - shot.begun)
         self._end(shot)
         if self.keep and shot.taken:
             self.young[shot.call_id] = shot.sent

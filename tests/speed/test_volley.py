@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kamtool.speed import durations, lines
 from kamtool.speed import volley as pure
 from kamtool.speed.stages import (
+    CALL,
     CALL_ID,
     CSEQ,
     END,
@@ -137,6 +138,7 @@ NAMES = (
     "armed",
     "at",
     "began",
+    "begun",
     "call_id",
     "challenge",
     "clocks",
@@ -291,6 +293,8 @@ def test_a_call_goes_its_way_and_is_timed():
     assert counts["succeeded"] == 1
     assert [bool(one) for one in times[:3]] == [True, True, True]
     assert times[INVITE][1] == pytest.approx(1.009)
+    response, service = times[CALL][1], times[CALL][3]
+    assert (response, service) == (pytest.approx(2.009), pytest.approx(1.999)), "it began 10 ms late"
     side.step("receive", b"SIP/2.0 200 OK" + head, 12.1)
     assert side.seen[-2][0] == "rest"
 

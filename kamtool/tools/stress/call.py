@@ -22,6 +22,7 @@ class Call:
         "armed",
         "at",
         "began",
+        "begun",
         "call_id",
         "challenge",
         "clocks",
@@ -57,11 +58,13 @@ class Call:
         self.number, self.call_id, self.endpoint, self.address = number, call_id, endpoint, address
         self.program, self.row = program, row
         self.at = self.cseq = 0
-        self.began = self.since = self.again_at = self.interval = 0.0
+        self.began = self.begun = 0.0
+        """When it was meant to begin, and when it did."""
+        self.since = self.again_at = self.interval = 0.0
         self.done = self.armed = self.paused = self.own = False
         self.last = self.sent = self.resend = self.ack = b""
         self.clocks: dict[str, tuple[float, float]] = {}
         """By method: when its request was meant to leave, and when it left."""
         self.vars: dict[str, Value] | None = None
-        self.rtds: dict[str, float] | None = None
+        self.rtds: dict[str, tuple[float, float]] | None = None
         self.challenge = self.routes = self.next_url = self.first_line = b""

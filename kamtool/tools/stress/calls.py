@@ -37,7 +37,7 @@ class Calls(Flight):
             self.quick.begin(program, endpoint, number, call_id, row, due, now)
             return
         call = Call(number, call_id, endpoint, endpoint.target, program, row)
-        call.began, call.own = due, True
+        call.began, call.begun, call.own = due, now, True
         self.calls[call_id] = call
         self.own += 1
         self._advance(call, 0, now, due)
@@ -50,7 +50,7 @@ class Calls(Flight):
         call_id = received.call_id(data)
         users = program.setting.rows() if program.setting.users else None
         call = Call(self.number, call_id, endpoint, source, program, users.take(self.choice) if users else 0)
-        call.began = now
+        call.began = call.begun = now
         endpoint.calls[call_id] = call
         if program is self.program:
             call.own = True
@@ -71,7 +71,7 @@ class Calls(Flight):
             step = steps[at]
             kind = step.kind
             if not step.plain:
-                after = self._special(call, step, now)
+                after = self._special(call, step, now, due)
                 if after == -2:
                     return
                 if after >= 0:
@@ -143,7 +143,7 @@ class Calls(Flight):
             return number_of(variable(call, written.variable)) / 1000  # type: ignore[attr-defined]
         return pause(written.distribution, written.parameters, self.hold, self.choice)  # type: ignore[attr-defined]
 
-    def _special(self, call: Call, step: Step, now: float) -> int:
+    def _special(self, call: Call, step: Step, now: float, due: float) -> int:
         """What a step does beyond its kind, before it. The step to go to instead, -1 to go on, -2: all is
         over.
         """
@@ -156,7 +156,7 @@ class Calls(Flight):
             return step.index + 1
         if written.start_rtd:
             call.rtds = call.rtds or {}
-            call.rtds.setdefault(written.start_rtd, now)
+            call.rtds.setdefault(written.start_rtd, (due, now))
         if step.kind in (SEND, NOP, PAUSE, SEND_CMD):
             self._stop_timer(call, step, now)
             if step.actions:
@@ -172,8 +172,8 @@ class Calls(Flight):
     def _stop_timer(self, call: Call, step: Step, now: float) -> None:
         name = step.written.rtd
         if name and call.rtds and name in call.rtds:
-            begun = call.rtds[name]
-            self.record.responses[f"rtd {name}"].append(now - begun)
+            due, begun = call.rtds[name]
+            self.record.responses[f"rtd {name}"].append(now - due)
             self.record.services[f"rtd {name}"].append(now - begun)
             if not step.written.repeat_rtd:
                 del call.rtds[name]

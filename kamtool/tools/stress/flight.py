@@ -82,7 +82,7 @@ class Flight:
         if call.own:
             self.record.succeeded += 1
             self.record.responses["call"].append(now - call.began)
-            self.record.services["call"].append(now - call.began)
+            self.record.services["call"].append(now - call.begun)
         self._ended(call, now)
 
     def _fail(self, call: Call, reason: str) -> None:

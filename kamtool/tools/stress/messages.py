@@ -88,7 +88,7 @@ class Messages(Waiting):
                 call.routes, call.next_url = received.route_set(data), received.contact_uri(data)
             if written.start_rtd:
                 call.rtds = call.rtds or {}
-                call.rtds.setdefault(written.start_rtd, now)
+                call.rtds.setdefault(written.start_rtd, (now, now))
             self._stop_timer(call, step, now)
             if step.actions:
                 try:
@@ -119,7 +119,8 @@ class Messages(Waiting):
             users = self.program.setting.rows() if self.program.setting.users else None
             row = users.take(self.choice) if users else self.number - 1
             call = Call(self.number, call_id, endpoint, endpoint.target, self.program, row)
-            call.began, call.own = now, True
+            call.began = call.begun = now
+            call.own = True
             self.calls[call_id] = call
             self.own += 1
             self.record.due += 1

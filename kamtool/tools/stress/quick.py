@@ -124,12 +124,12 @@ class Quick:
         engine = self.engine
         program, endpoint = self.places[id(shot.script)]
         call = Call(shot.number, shot.call_id, endpoint, shot.address, program, shot.row)
-        for name in ("at", "cseq", "began", "since", "again_at", "interval", "paused", "own", "last", "sent",
-                     "resend", "ack", "challenge", "routes", "next_url"):  # fmt: skip
+        for name in ("at", "cseq", "began", "begun", "since", "again_at", "interval", "paused", "own", "last",
+                     "sent", "resend", "ack", "challenge", "routes", "next_url"):  # fmt: skip
             setattr(call, name, getattr(shot, name))
         call.clocks = {self.names[number]: times for number, times in shot.clocks.items()}
         if shot.ringing:
-            call.clocks["ringing"] = (shot.began, shot.began)
+            call.clocks["ringing"] = (shot.began, shot.begun)
         call.armed = not shot.paused
         endpoint.calls[call.call_id] = call
         self.odd += 1

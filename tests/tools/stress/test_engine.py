@@ -1,6 +1,7 @@
 """The engine against a stand-in server: what it counts, what it measures, and when it gives up."""
 
 import re
+import time
 
 import pytest
 
@@ -20,11 +21,12 @@ pytestmark = pytest.mark.live
 KEYS = {"user": "alice", "callee": "bob", "domain": "example.com", "expires": "60"}
 
 
-def drive(port, load, scenario="options", setting=None, segment=False, **more):
+def drive(port, load, scenario="options", setting=None, segment=False, each=id, **more):
     """Run an engine in this process; the engine, and all seconds in one."""
     total = Second()
 
     def report(second):
+        each(second)
         total.merge(second)
         return True
 
@@ -64,6 +66,28 @@ def test_a_stall_is_counted_against_every_call_that_was_due_in_it():
     assert len(waits) == total.due
     assert truth > 0.25
     assert measured == pytest.approx(truth, rel=0.05), (measured, truth)
+
+
+@pytest.mark.parametrize("scenario", ["options", "timed"])
+def test_what_begins_late_took_that_much_longer_than_its_service(scenario):
+    """A generator that is held up: response counts from the schedule, service from when it was sent."""
+    held = []
+
+    def hold(second):
+        if not held:
+            held.append(time.sleep(0.4))
+
+    found = parse_scenario(TIMED.encode(), "timed.xml") if scenario == "timed" else scenario
+    with StandIn() as server:
+        engine, total = drive(server.port, Load(rate=100, duration=30, calls=200), found, each=hold)
+    assert (total.succeeded, total.lag.total) == (200, 200)
+    assert (engine.stepped_by == "Python") == (scenario == "timed")
+    late = total.lag.mean
+    assert late > 0.02
+    names = {"options", "call", "rtd 1"} if scenario == "timed" else {"options", "call"}
+    assert set(total.measures) == names
+    for name, one in total.measures.items():
+        assert one.response.mean - one.service.mean == pytest.approx(late, rel=0.05), name
 
 
 def test_the_ack_of_a_challenge_has_the_via_of_its_invite():
@@ -169,6 +193,20 @@ def test_the_built_in_caller_and_callee_complete_calls_with_each_other():
     assert set(total.measures) == {"invite", "ringing", "bye", "call"}
 
 
+TIMED = """\
+<scenario name="timed">
+  <send start_rtd="1"><![CDATA[
+    OPTIONS sip:x@[remote_ip]:[remote_port] SIP/2.0
+    Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+    From: <sip:a@[local_ip]>;tag=[call_number]
+    To: <sip:b@[remote_ip]>
+    Call-ID: [call_id]
+    CSeq: [cseq] OPTIONS
+    Content-Length: 0
+  ]]></send>
+  <recv response="200" rtd="1"/>
+</scenario>
+"""
 SCENARIO = """\
 <scenario name="actions">
   <Global variables="shared"/>

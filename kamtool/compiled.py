@@ -26,6 +26,9 @@ else:
 
 
 MODULES = (
+    "kamtool.modules.acc.extra",
+    "kamtool.modules.acc.record",
+    "kamtool.modules.acc.watch",
     "kamtool.modules.auth.challenge",
     "kamtool.modules.auth.checking",
     "kamtool.modules.auth.nonce",
@@ -51,6 +54,7 @@ MODULES = (
     "kamtool.script.context",
     "kamtool.script.edits",
     "kamtool.script.guards",
+    "kamtool.script.handled",
     "kamtool.script.values",
     "kamtool.server.answering",
     "kamtool.server.branching",

@@ -139,12 +139,12 @@ _SECRETS = re.compile(
 parameter that is named for a secret."""
 
 
-_SIGNS = ("esponse", "modparam", "rspauth", "nline:")
+_SIGNS = ("esponse", "modparam", "rspauth")
 
 
 def veiled(text: str, *, same_width: bool = False) -> str:
     """A text as it may be shown or logged: what it holds of secrets is starred."""
-    if not ("@" in text and _has_address(text)):
+    if ":" not in text or not ("nline:" in text or ("@" in text and _has_address(text))):
         for sign in _SIGNS:
             if sign in text:
                 break

@@ -221,7 +221,8 @@ class ConnectionFunctions:
     @function("set_reply_no_connect", routes=ANY)
     def set_reply_no_connect(self, ctx: Context) -> int:
         """Reply over the request's connection or not at all."""
-        ctx.scratch["core.reply_no_connect"] = True
+        if ctx.flow.transport != "udp":  # there is nothing to connect, and nothing to remember
+            ctx.scratch["core.reply_no_connect"] = True
         return 1
 
     @function("set_reply_close", routes=ANY)

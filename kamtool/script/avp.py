@@ -216,13 +216,36 @@ class Uniques:
 class Avps:
     """All that is attached to one message and, once it has one, its transaction."""
 
-    __slots__ = ("named", "xavis", "xavps", "xavus")
+    __slots__ = ("_xavis", "_xavps", "_xavus", "named")
 
     def __init__(self) -> None:
         self.named: dict[Key, list[Scalar]] = {}
-        self.xavps = Records()
-        self.xavis = Records(fold=True)
-        self.xavus = Uniques()
+        self._xavps: Records | None = None
+        self._xavis: Records | None = None
+        self._xavus: Uniques | None = None
+
+    # Most messages that have AVPs have nothing else.
+
+    @property
+    def xavps(self) -> Records:
+        """What `$xavp` tells."""
+        if self._xavps is None:
+            self._xavps = Records()
+        return self._xavps
+
+    @property
+    def xavis(self) -> Records:
+        """What `$xavi` tells."""
+        if self._xavis is None:
+            self._xavis = Records(fold=True)
+        return self._xavis
+
+    @property
+    def xavus(self) -> Uniques:
+        """What `$xavu` tells."""
+        if self._xavus is None:
+            self._xavus = Uniques()
+        return self._xavus
 
     def top(self, name: Key) -> Value:
         """The newest value, None when there is none."""

@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import Any, TextIO
 
 from kamtool.errors import veiled
+from kamtool.script.handled import prefix_now
 from kamtool.script.levels import ALERT, BUG, python_level
-from kamtool.script.log_prefix import prefix_now
 
 NOTICE = 25
 """Between logging.INFO and logging.WARNING: L_NOTICE, what an operator should see on a quiet day."""
@@ -50,12 +50,20 @@ _LIKE_A_RECORD = re.compile(
 """In a stream, where a message is printed as it is: what a line of ours or a journal's level begins with."""
 
 
+_PLAIN = bytes(range(0x20, 0x7F))
+
+
+def _is_plain(text: str) -> bool:
+    """Whether it is printable ASCII, as nearly every line is: to ask each letter costs twice this."""
+    return text.isascii() and not text.encode().translate(None, _PLAIN)
+
+
 def shown(text: str, *, as_is: bool = False) -> str:
     """A text that may hold what a peer wrote, as it is safe to log: it moves no cursor and forges no record.
 
     Every further line begins with a tab; with `as_is`, only one that could be taken for a record.
     """
-    if text.isprintable():
+    if _is_plain(text) or text.isprintable():
         return text
     escaped = text.translate(_ESCAPED).replace("\\x0d\n", "\r\n").rstrip("\r\n")
     return _LIKE_A_RECORD.sub(CONTINUED, escaped) if as_is else escaped.replace("\n", CONTINUED)
@@ -130,8 +138,9 @@ class Stream(logging.StreamHandler[TextIO]):
         try:
             line = self.form.line(logger, level, text) + "\n"
             with self.lock:  # type: ignore[union-attr]  # a handler has one from its beginning
-                self.stream.write(line)
-                self.flush()
+                stream = self.stream
+                stream.write(line)
+                stream.flush()
         except (OSError, ValueError):
             return False
         return True

@@ -5,8 +5,9 @@ import logging
 import pytest
 
 from kamtool.errors import ScriptError
+from kamtool.sip.flow import Flow
 from tests.support.messages import BARE_OPTIONS, OK_200, PLAIN_INVITE
-from tests.support.runtime import Runtime, changed_lines
+from tests.support.runtime import HERE, THERE, Runtime, changed_lines
 
 EDITS = [
     (
@@ -347,3 +348,11 @@ def test_an_instance_of_a_custom_group_is_selected_and_reset(runtime):
     with pytest.raises(ScriptError):
         runtime.set(ctx, "$ccp(gw.nope)", 1)
     del runtime.settings
+
+
+@pytest.mark.parametrize(("transport", "remembered"), [("udp", False), ("tcp", True), ("ws", True)])
+def test_set_reply_no_connect_is_remembered_only_where_there_is_a_connection(transport, remembered):
+    runtime = Runtime()
+    ctx = runtime.message(BARE_OPTIONS, Flow(transport, HERE, THERE))
+    assert runtime.modules["core"].set_reply_no_connect(ctx) == 1
+    assert (ctx._scratch is not None) is remembered

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
 
-from kamtool.errors import ConfigError, ParseError, StoreError
+from kamtool.errors import ConfigError, StoreError
 from kamtool.module import ANY, Host, Module, Param, function
 from kamtool.modules.acc import extra
 from kamtool.modules.acc.facility import facility_number, sink
-from kamtool.modules.acc.record import ACKNOWLEDGED, ANSWERED, MISSED, REQUESTED, Record, Times, comment
-from kamtool.modules.acc.tables import look_at, quoted, stored
-from kamtool.modules.acc.watch import Watch
+from kamtool.modules.acc.record import REQUESTED, Record, Times, comment
+from kamtool.modules.acc.tables import look_at
+from kamtool.modules.acc.watch import Accounting, Masks, Rows, to_tag_of
 from kamtool.modules.db_sqlite import open_database
-from kamtool.script.levels import python_level
-from kamtool.server.log import say
-from kamtool.sip.message import Response
-from kamtool.sip.reasons import REASONS
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
-    from kamtool.server.server import Server
-    from kamtool.server.transaction import ServerTransaction
-    from kamtool.sip.message import Message
     from kamtool.store.database import Database
 
 logger = logging.getLogger("kamtool.modules.acc")
@@ -115,7 +108,6 @@ class Acc(Module):
     def __init__(self, server: Host) -> None:
         super().__init__(server)
         self.database: Database | None = None
-        self.sink = logger
         self.not_accounted: frozenset[int] = frozenset()
         self.log_extras: list[extra.Extra] = []
         self.db_extras: list[extra.Extra] = []
@@ -146,91 +138,38 @@ class Acc(Module):
         self.db_extras = extra.parse(self.server, self.db_extra, "db_extra", self.acc_extra_size)
         self.legs = extra.Legs(self.server, self.multi_leg_info) if self.multi_leg_info else None
         self.times = Times(self.time_mode, self.time_attr, self.time_exten, self.time_format)
-        self.sink = sink(self.log_facility, "lines")
-        self._log_mask, self._missed_log_mask = _mask(self.log_flag), _mask(self.log_missed_flag)
-        self._db_mask = _mask(self.db_flag) if self.db_url else 0
-        self._missed_db_mask = _mask(self.db_missed_flag) if self.db_url else 0
-        self._failed_mask = _mask(self.failed_transaction_flag)
-        if self.db_url:
-            await self._open()
+        masks = Masks(
+            self.log_flag, self.log_missed_flag, self.db_flag if self.db_url else -1,
+            self.db_missed_flag if self.db_url else -1, self.failed_transaction_flag,
+        )  # fmt: skip
+        rows = await self._open(masks) if self.db_url else None
+        self.accounting = Accounting(
+            self, masks, self.not_accounted, self.times, self.log_extras, self.db_extras, self.legs,
+            sink(self.log_facility, "lines"), rows,
+        )  # fmt: skip
         if self.cdr_enable:
             from kamtool.modules.acc.cdr import Cdrs
 
             Cdrs(self, sink(self.cdr_facility, "cdrs"))
-        self._watch()
+        transactions = getattr(self.server, "transactions", None)
+        if transactions is not None and (masks.any or self.acc_prepare_always):
+            transactions.on_created.append(self.accounting.created)
+            if self.report_ack:
+                transactions.on_acknowledged.append(self.accounting.acknowledged)
 
-    async def _open(self) -> None:
+    async def _open(self, masks: Masks) -> Rows:
         """Open the database and look at its tables: a column that is missing would lose every row."""
         self.database = await open_database(self.server, self.db_url, "acc")
         names = [getattr(self, f"acc_{name}_column") for name in COLUMNS]
-        self._columns = [*names, *self.times.columns, *(entry.name for entry in self.db_extras)]
-        self._table = self.server.format(self.db_table_acc)
-        self._missed_table = self.server.format(self.db_table_missed_calls)
+        columns = [*names, *self.times.columns, *(entry.name for entry in self.db_extras)]
         for table, used in (
-            (self.db_table_acc, self._db_mask),
-            (self.db_table_missed_calls, self._missed_db_mask),
+            (self.db_table_acc, masks.db),
+            (self.db_table_missed_calls, masks.missed_db),
         ):
             if used and "$" not in table:
-                await look_at(self.database, table, self._columns)
-
-    def _watch(self) -> None:
-        masks = self._log_mask | self._db_mask | self._missed_log_mask | self._missed_db_mask
-        self._prepare_mask = masks | _mask(self.acc_prepare_flag)
-        transactions = getattr(self.server, "transactions", None)
-        if transactions is not None and (masks or self.acc_prepare_always):
-            transactions.on_created.append(self.created)
-            if self.report_ack:
-                transactions.on_acknowledged.append(self.acknowledged)
-
-    # Transactions
-
-    def created(self, tx: ServerTransaction, ctx: Context) -> None:
-        """A transaction begins: watch it if it is, or may be, marked."""
-        if tx.method == "CANCEL" and not self.report_cancels:
-            return
-        if self.acc_prepare_always or ctx.flags & self._prepare_mask:
-            tx.watchers = (*tx.watchers, Watch(self, ctx))
-
-    def answered(self, ctx: Context, flags: int, tx: ServerTransaction, response: Response) -> None:
-        """Account a response that went upstream."""
-        to_log, to_db, status = bool(flags & self._log_mask), bool(flags & self._db_mask), response.status
-        if not (to_log or to_db):
-            return
-        if status >= 300 and (not flags & self._failed_mask or status in self.not_accounted):
-            return
-        is_ours = bool(tx.to_tag) and response.to_tag == tx.to_tag
-        # As Kamailio: of a response that was made here the record tells the standard's phrase.
-        reason = REASONS.get(status, response.reason) if is_ours else self._reason(response)
-        record = self._record(ANSWERED, ctx, response.to_tag, str(status), reason)
-        self._write(record, ctx, to_log, to_db, missed=False)
-
-    def missed(self, ctx: Context, tx: ServerTransaction, branch: int) -> None:
-        """Account a call that every branch refused, once for each time the flag was set."""
-        to_log, to_db = bool(ctx.flags & self._missed_log_mask), bool(ctx.flags & self._missed_db_mask)
-        if tx.method != "INVITE" or not (to_log or to_db):
-            return
-        client = tx.branches[branch]
-        if client.reply is None:
-            reason = client.reason or REASONS.get(client.status, "")
-            to_tag = cast("Server", self.server).replies.stateful_tag(tx)
-        else:
-            reason, to_tag = self._reason(client.reply), client.reply.to_tag
-        ctx.flags &= ~(self._missed_log_mask | self._missed_db_mask)
-        record = self._record(MISSED, ctx, to_tag, str(client.status), reason)
-        self._write(record, ctx, to_log, to_db, missed=True)
-
-    def acknowledged(self, ctx: Context) -> None:
-        """Account the ACK of a 2xx."""
-        transactions = cast("Server", self.server).transactions
-        to_log, to_db = bool(ctx.flags & self._log_mask), bool(ctx.flags & self._db_mask)
-        if (to_log or to_db) and transactions.has_dialog(ctx.msg):
-            record = self._record(ACKNOWLEDGED, ctx, ctx.msg.to_tag, "200", REASONS[200])
-            self._write(record, ctx, to_log, to_db, missed=False)
-
-    def _reason(self, response: Response) -> str:
-        if self.reason_from_hf and (reason := response.header("Reason")):
-            return reason
-        return response.reason
+                await look_at(self.database, table, columns)
+        table_of = self.server.format
+        return Rows(self.database, columns, table_of(self.db_table_acc), table_of(self.db_table_missed_calls))
 
     # From the script
 
@@ -240,7 +179,7 @@ class Acc(Module):
         if not text:
             logger.error("acc_log_request: the comment is empty")
             return False
-        self._write(self._requested(ctx, text), ctx, to_log=True, to_db=False, missed=False)
+        self.accounting.write(self._requested(ctx, text), ctx, to_log=True, to_db=False, missed=False)
         return True
 
     @function("acc_db_request", routes=ANY)
@@ -250,9 +189,8 @@ class Acc(Module):
             logger.error("acc_db_request: needs a comment, a table and db_url")
             return False
         try:
-            await self.database.write_all(
-                self._statements(self._requested(ctx, text), ctx, table), durable=False
-            )
+            record = self._requested(ctx, text)
+            await self.database.write_all(self.accounting.statements(record, ctx, table), durable=False)
         except StoreError as error:
             logger.error("acc_db_request: %s", error)
             return False
@@ -266,47 +204,7 @@ class Acc(Module):
 
     def _requested(self, ctx: Context, text: str) -> Record:
         code, reason = comment(text)
-        return self._record(REQUESTED, ctx, _to_tag(ctx.msg), code, reason)
-
-    # Records
-
-    def _record(self, kind: str, ctx: Context, to_tag: str, code: str, reason: str) -> Record:
-        msg = ctx.msg
-        from_tag = msg.from_tag
-        if self.detect_direction and self._is_upstream(ctx):
-            from_tag, to_tag = to_tag, from_tag
-        legs = self.legs.of(ctx) if self.legs else []
-        return Record(kind, msg.method, from_tag, to_tag, msg.call_id, code, reason, legs)
-
-    def _is_upstream(self, ctx: Context) -> bool:
-        is_direction: Callable[[Context, str], bool] = cast(Any, self.server.modules["rr"]).is_direction
-        return bool(_to_tag(ctx.msg)) and is_direction(ctx, "upstream")
-
-    def _write(self, record: Record, ctx: Context, to_log: bool, to_db: bool, *, missed: bool) -> None:
-        if to_log:
-            line = record.line(self.times, extra.values(self.log_extras, ctx))
-            say(self.sink, python_level(self.log_level), line)
-        if to_db and self.database is not None:
-            table = (self._missed_table if missed else self._table)(ctx)
-            for sql, row in self._statements(record, ctx, table):
-                try:
-                    self.database.post(sql, row)
-                except StoreError as error:
-                    logger.error("%s", error)
-
-    def _statements(self, record: Record, ctx: Context, table: str) -> list[tuple[str, list[object]]]:
-        names = [*self._columns, *(name for name, _ in (record.legs[0] if record.legs else ()))]
-        sql = (
-            f"INSERT INTO {quoted(table)} ({', '.join(map(quoted, names))}) "
-            f"VALUES ({', '.join('?' * len(names))})"
-        )
-        extras = extra.values(self.db_extras, ctx)
-        rows = record.rows(self.times, extras, nullable=bool(self.acc_extra_nullable))
-        return [(sql, [stored(value) for value in row]) for row in rows]
-
-
-def _mask(flag: int) -> int:
-    return 1 << flag if 0 <= flag < 32 else 0
+        return self.accounting.record(REQUESTED, ctx, to_tag_of(ctx.msg), code, reason)
 
 
 def _codes(text: str) -> frozenset[int]:
@@ -315,10 +213,3 @@ def _codes(text: str) -> frozenset[int]:
         if not re.fullmatch(r"[3-9][0-9]{2}", word):
             raise ConfigError(f"acc: failed_filter: {word!r} is no code from 300 to 999", code="KT1201")
     return frozenset(map(int, words))
-
-
-def _to_tag(msg: Message) -> str:
-    try:
-        return msg.to_tag
-    except ParseError:
-        return ""

@@ -1,14 +1,13 @@
-"""What `log_extra`, `db_extra` and `multi_leg_info` add to a record: names with pseudo-variables."""
+"""What `log_extra`, `db_extra` and `multi_leg_info` add to a record: names with variables. Compiled."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from kamtool.errors import ConfigError
-from kamtool.module import Host, Variable
+from kamtool.module import Host, Value, Variable
 
 MOST_LEGS = 64
 
@@ -16,12 +15,12 @@ Pairs = list[tuple[str, str | None]]
 """Names with values; None is a pseudo-variable that is undefined."""
 
 
-@dataclass(frozen=True, slots=True)
 class Extra:
-    """One `name=$pv`."""
+    """One `name=$pv`; `get` gives the value of a context."""
 
-    name: str
-    variable: Variable
+    def __init__(self, name: str, variable: Variable) -> None:
+        self.name = name
+        self.get: Callable[[Any], Value] = variable.get
 
 
 def parse(server: Host, text: str, owner: str, most: int) -> list[Extra]:
@@ -53,11 +52,11 @@ def _parts(text: str) -> Iterator[str]:
 
 def values(extras: list[Extra], ctx: Any) -> Pairs:
     """Each name with the value that its pseudo-variable has now."""
-    return [
-        (extra.name, value if type(value) is str or value is None else str(value))
-        for extra in extras
-        for value in (extra.variable.get(ctx),)
-    ]
+    found: Pairs = []
+    for extra in extras:
+        value = extra.get(ctx)
+        found.append((extra.name, value if value is None or isinstance(value, str) else str(value)))
+    return found
 
 
 class Legs:

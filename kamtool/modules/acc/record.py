@@ -1,10 +1,9 @@
-"""One thing to account: what it was, and how it reads as a line and as a row."""
+"""One thing to account: what it was, and how it reads as a line and as a row. Compiled."""
 
 from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass, field
 
 from kamtool.modules.acc.extra import Pairs
 from kamtool.store.times import to_julian
@@ -20,19 +19,16 @@ SECONDS, WHOLE, LOCAL, UTC = 1, 2, 3, 4
 _COMMENT = re.compile(r"([0-9]{3}) *(.*)", re.DOTALL)
 
 
-@dataclass(slots=True)
 class Record:
     """What all records tell; `epoch` is when it happened."""
 
-    kind: str
-    method: str
-    from_tag: str
-    to_tag: str
-    call_id: str
-    code: str
-    reason: str
-    legs: list[Pairs] = field(default_factory=list)
-    epoch: float = field(default_factory=time.time)
+    def __init__(
+        self, kind: str, method: str, from_tag: str, to_tag: str, call_id: str, code: str, reason: str
+    ) -> None:
+        self.kind, self.method, self.from_tag, self.to_tag = kind, method, from_tag, to_tag
+        self.call_id, self.code, self.reason = call_id, code, reason
+        self.legs: list[Pairs] = []
+        self.epoch = time.time()
 
     def line(self, times: Times, extras: Pairs) -> str:
         """The line in the log."""

@@ -6,16 +6,15 @@ search for the empty line resumes where it stopped.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from kamtool.errors import ParseError
+from kamtool.speed import body_length, end_of_head
+from kamtool.speed.cutting import MISSING, TOO_LONG
 
 MAX_HEAD = 65_536
 MAX_BODY = 16 * 1024 * 1024
 
-_EMPTY_LINE = re.compile(rb"\n\r?\n")
-_CONTENT_LENGTH = re.compile(rb"\n(?:content-length|l)[ \t]*:(?:[ \t]|\r?\n[ \t])*([^\r\n]*)", re.IGNORECASE)
 _LINE_ENDS = b"\r\n"
 
 
@@ -59,48 +58,61 @@ class Framer:
     as some old peers mean it (Kamailio's `tcp_accept_no_cl`).
     """
 
-    __slots__ = ("_body_end", "_buffer", "_scanned", "broken", "length_optional", "max_body", "max_head")
+    __slots__ = ("_body_end", "_held", "_scanned", "broken", "length_optional", "max_body", "max_head")
 
     def __init__(
         self, *, max_head: int = MAX_HEAD, max_body: int = MAX_BODY, length_optional: bool = False
     ) -> None:
         self.max_head, self.max_body, self.length_optional = max_head, max_body, length_optional
         self.broken = False
-        self._buffer = bytearray()
+        self._held: bytearray | None = None
+        """What is not a whole message yet. Mostly one arrives whole, and nothing is held or copied."""
         self._scanned = 0
         self._body_end = 0
 
     @property
     def pending(self) -> int:
         """How many octets of an unfinished message are held."""
-        return len(self._buffer)
+        return 0 if self._held is None else len(self._held)
 
     def feed(self, data: bytes) -> list[Event]:
         """The messages, pings and errors that `data` completes, in order."""
         events: list[Event] = []
         if self.broken:
             return events
-        self._buffer += data
-        start = 0
-        while True:
-            at = self._skip_line_ends(start, events) if not self._body_end and not self._scanned else start
-            end = self._message_end(at, events)
-            if end < 0:
-                start = at
-                break
-            events.append(bytes(memoryview(self._buffer)[at:end]))
-            start, self._scanned, self._body_end = end, 0, 0
-        if start:
-            del self._buffer[:start]
-        if self.broken:
-            self._buffer.clear()
+        held = self._held
+        if held is None:
+            start = self._cut(data, events)
+            if start < len(data) and not self.broken:
+                self._held = bytearray(data[start:])
+            return events
+        held += data
+        start = self._cut(held, events)
+        if self.broken or start == len(held):
+            self._held = None
+        elif start:
+            del held[:start]
         return events
 
-    def _skip_line_ends(self, at: int, events: list[Event]) -> int:
+    def _cut(self, octets: bytes | bytearray, events: list[Event]) -> int:
+        """The events that `octets` hold, and where what is left of them begins."""
+        at = 0
+        while True:
+            if not self._body_end and not self._scanned:
+                at = self._skip_line_ends(octets, at, events)
+            end = self._message_end(octets, at, events)
+            if end < 0:
+                return at
+            # Of all of a `bytes` this is no copy.
+            whole = octets[at:end] if isinstance(octets, bytes) else memoryview(octets)[at:end]
+            events.append(bytes(whole))
+            at, self._scanned, self._body_end = end, 0, 0
+
+    def _skip_line_ends(self, octets: bytes | bytearray, at: int, events: list[Event]) -> int:
         """Step over CRLFs between messages. A lone CRLF may be half a ping: it waits for what follows."""
-        buffer = self._buffer
-        while at < len(buffer) and buffer[at] in _LINE_ENDS:
-            rest = bytes(buffer[at : at + 4])
+        size = len(octets)
+        while at < size and octets[at] in _LINE_ENDS:
+            rest = bytes(octets[at : at + 4])
             if rest == b"\r\n\r\n":
                 events.append(Ping())
                 at += 4
@@ -110,46 +122,37 @@ class Framer:
                 at += 1
         return at
 
-    def _message_end(self, at: int, events: list[Event]) -> int:
+    def _message_end(self, octets: bytes | bytearray, at: int, events: list[Event]) -> int:
         """Where the message at `at` ends, -1 while it is incomplete. Kept offsets are relative to it."""
-        buffer, size = self._buffer, len(self._buffer) - at
+        size = len(octets) - at
         if not self._body_end:
-            if not size or buffer[at] in _LINE_ENDS:
+            if not size or octets[at] in _LINE_ENDS:
                 return -1
-            found = _EMPTY_LINE.search(buffer, at + self._scanned)
-            if not found:
+            head_end = end_of_head(octets, at + self._scanned)
+            if (size if head_end < 0 else head_end - at) > self.max_head:
+                return self._break(octets, at, events, ParseError("the headers are too long", status=513))
+            if head_end < 0:
                 # Two octets may already belong to the empty line.
                 self._scanned = max(size - 2, 0)
-                if size > self.max_head:
-                    self._break(events, at, ParseError("the headers are too long", status=513))
                 return -1
-            head_end = found.end()
-            if head_end - at > self.max_head:
-                self._break(events, at, ParseError("the headers are too long", status=513))
-                return -1
-            try:
-                length = self._content_length(at, head_end)
-            except ParseError as error:
-                self._break(events, at, error)
-                return -1
+            length = body_length(octets, at, head_end)
+            if length == MISSING and self.length_optional:
+                length = 0
+            if not 0 <= length <= self.max_body:
+                return self._break(octets, at, events, _wrong(length))
             self._body_end = head_end - at + length
         return at + self._body_end if size >= self._body_end else -1
 
-    def _content_length(self, at: int, head_end: int) -> int:
-        found = _CONTENT_LENGTH.findall(self._buffer, at, head_end)
-        if not found:
-            if self.length_optional:
-                return 0
-            raise ParseError("missing", header="Content-Length")
-        values = {bytes(value).strip(b" \t") for value in found}
-        value = values.pop()
-        if values or not value.isdigit():
-            raise ParseError("malformed", header="Content-Length")
-        digits = value.lstrip(b"0") or b"0"
-        if len(digits) > 10 or int(digits) > self.max_body:
-            raise ParseError("the body is too long", header="Content-Length", status=513)
-        return int(digits)
-
-    def _break(self, events: list[Event], at: int, error: ParseError) -> None:
+    def _break(self, octets: bytes | bytearray, at: int, events: list[Event], error: ParseError) -> int:
         self.broken = True
-        events.append(Broken(error, bytes(self._buffer[at:])))
+        events.append(Broken(error, bytes(octets[at:])))
+        return -1
+
+
+def _wrong(length: int) -> ParseError:
+    """What to say of a Content-Length that is none, or too much."""
+    if length == MISSING:
+        return ParseError("missing", header="Content-Length")
+    if length == TOO_LONG or length >= 0:
+        return ParseError("the body is too long", header="Content-Length", status=513)
+    return ParseError("malformed", header="Content-Length")

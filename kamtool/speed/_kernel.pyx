@@ -7,6 +7,7 @@ that is given up for the heap when a message has more headers.
 """
 
 cimport cython
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.limits cimport INT_MAX
@@ -45,6 +46,7 @@ include "_step.pxi"
 include "_matching.pxi"
 include "_calling.pxi"
 include "_hops.pxi"
+include "_cutting.pxi"
 
 if __import__("sys").platform == "linux":
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from kamtool.speed.answering import answer
 from kamtool.speed.binding import Contact, address_part, aor_of, destinations, register_fields
 from kamtool.speed.calling import direct
+from kamtool.speed.cutting import body_length, end_of_head
 from kamtool.speed.datagrams import recv_batch, send_batch
 from kamtool.speed.hops import fewer_hops
 from kamtool.speed.index import Index
@@ -33,8 +34,10 @@ __all__ = [
     "address_part",
     "answer",
     "aor_of",
+    "body_length",
     "destinations",
     "direct",
+    "end_of_head",
     "fewer_hops",
     "forward",
     "lone_route",

@@ -13,3 +13,6 @@ def run(data):
     how, data = data[:1] or b"\0", data[1:]
     stream, salvage = bool(how[0] & 1), bool(how[0] & 2)
     assert facts(pure, data, stream, salvage) == facts(_kernel, data, stream, salvage)
+    head_end = pure.end_of_head(data, how[0])
+    assert _kernel.end_of_head(data, how[0]) == head_end
+    assert _kernel.body_length(data, how[0], head_end) == pure.body_length(data, how[0], head_end)

@@ -75,12 +75,18 @@ MODULES = (
     "kamtool.server.unanswered",
     "kamtool.sip.build",
     "kamtool.sip.flow",
+    "kamtool.sip.framing",
     "kamtool.sip.nameaddr",
     "kamtool.sip.transaction",
     "kamtool.sip.uri",
     "kamtool.sip.via",
     "kamtool.transport.beat",
+    "kamtool.transport.handshakes",
+    "kamtool.transport.outlet",
     "kamtool.transport.sending",
+    "kamtool.transport.stream",
+    "kamtool.transport.tcp",
+    "kamtool.transport.tls",
     "kamtool.transport.udp",
 )
 ROOT = Path(__file__).parent.parent

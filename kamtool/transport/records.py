@@ -116,13 +116,13 @@ class RecordedSocket:
             raise ssl.SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, "the handshake has not left")
         self._release()
 
-    def recv(self, size: int) -> bytes:
+    def read(self, size: int) -> bytes:
         try:
             return self._call(lambda: self._tls.read(size))
         except ssl.SSLEOFError:
             return b""
 
-    def send(self, data: bytes) -> int:
+    def write(self, data: bytes) -> int:
         """All of it or, with SSLWantWriteError, none: then it must be given again, as OpenSSL asks for."""
         self._push()
         if self._promised:

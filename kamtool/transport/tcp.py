@@ -16,10 +16,9 @@ from typing import Any, Protocol
 from kamtool.errors import TransportError
 from kamtool.sip.flow import Address, Flow, Socket, Transport
 from kamtool.sip.framing import Broken, Framer
-from kamtool.transport.records import Recording
 from kamtool.transport.stream import Connection, Cutter
 from kamtool.transport.tcp_options import TcpOptions as TcpOptions
-from kamtool.transport.tls import Handshakes, Profiles, TlsConnection
+from kamtool.transport.tls import Profiles, TlsConnection, TlsOwner
 from kamtool.transport.udp import bind
 
 log = logging.getLogger("kamtool.tcp")
@@ -49,7 +48,7 @@ class Elsewhere(Protocol):
     def finish(self, flow: Flow) -> None: ...
 
 
-class TcpTransport:
+class TcpTransport(TlsOwner):
     """Every stream socket of one server. `receive(data, flow)` gets each whole SIP message."""
 
     def __init__(
@@ -60,21 +59,14 @@ class TcpTransport:
         broken: Callable[[Broken, Flow], None],
         closed: Callable[[Flow, str], None],
     ) -> None:
-        self.options, self.receive, self.failed = options, receive, failed
-        self.broken_stream, self._closed = broken, closed
-        self.loop: asyncio.AbstractEventLoop
-        self.handshakes: Handshakes
-        self.profiles: Profiles | None = None
-        """Who knows certificates. TLS listeners accept once somebody does: see `use_tls`."""
+        super().__init__(options, receive)
+        self.failed, self.broken_stream, self._closed = failed, broken, closed
         self.cutter: Callable[[Framer], Cutter] | None = None
         """Puts something before the SIP framer of an accepted connection: HTTP on the same port."""
         self.other: OtherEvent | None = None
         """Gets the events that are not SIP."""
-        self.recording: Recording | None = None
-        """Who records the TLS connections that begin from now on."""
         self.connections: dict[int, Connection] = {}
         self.tls_count = 0
-        self.queued_bytes = 0
         self.listeners: list[tuple[Socket, sockets.socket]] = []
         self._found: dict[tuple[str, str, int], Connection] = {}
         self.numbers: Iterator[int] = itertools.count(a_connection())
@@ -101,7 +93,7 @@ class TcpTransport:
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.handshakes = Handshakes(loop)
+        self.handshakes.open_on(loop)
         for socket, listener in self.listeners:
             if socket.transport != "tls" or self.profiles is not None:
                 loop.add_reader(listener.fileno(), self._accept, socket, listener)
@@ -109,7 +101,7 @@ class TcpTransport:
     def use_tls(self, profiles: Profiles) -> None:
         """From now on TLS connections are made, with these profiles; those waiting are accepted."""
         is_first, self.profiles = self.profiles is None, profiles
-        if is_first and hasattr(self, "loop"):
+        if is_first and self.loop is not None:
             for socket, listener in self.listeners:
                 if socket.transport == "tls":
                     self.loop.add_reader(listener.fileno(), self._accept, socket, listener)
@@ -117,7 +109,7 @@ class TcpTransport:
     def pause(self) -> None:
         """Accept no more; who shares the listening sockets does."""
         for _, listener in self.listeners:
-            if hasattr(self, "loop"):
+            if self.loop is not None:
                 self.loop.remove_reader(listener.fileno())
 
     def resume(self) -> None:
@@ -200,12 +192,9 @@ class TcpTransport:
         connection: Connection
         if socket.transport == "tls":
             self.tls_count += 1
-            connection = TlsConnection(
-                self, sock, flow, framer, connecting=connecting, outgoing=outgoing, name=name,
-                server_id=server_id,
-            )  # fmt: skip
+            connection = TlsConnection(self, sock, flow, framer, outgoing, name, server_id)
         else:
-            connection = Connection(self, sock, flow, framer, connecting=connecting, outgoing=outgoing)
+            connection = Connection(self, sock, flow, framer, connecting, outgoing)
         self.connections[flow.connection] = connection
         self.add_key(connection, remote)
         return connection
@@ -302,9 +291,6 @@ class TcpTransport:
 
     # What a connection tells its owner
 
-    def received(self, connection: Connection, data: bytes) -> None:
-        self.receive(data, connection.flow)
-
     def broken(self, connection: Connection, end: Broken) -> None:
         self.broken_stream(end, connection.flow)
 
@@ -328,13 +314,6 @@ class TcpTransport:
             for data in unsent:
                 self.failed(data, connection.flow)
         self._closed(connection.flow, reason)
-
-    def total_queued(self, change: int) -> bool:
-        """Account for bytes waiting in all connections; false (and nothing counted) when that is too many."""
-        if change > 0 and self.queued_bytes + change > self.options.max_total_bytes:
-            return False
-        self.queued_bytes += change
-        return True
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(list(self.connections.values()))

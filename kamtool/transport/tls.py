@@ -1,37 +1,29 @@
-"""SIP over TLS: a Connection over a non-blocking `ssl.SSLSocket`, and the handshakes before it is one.
-
-A handshake costs as much as a hundred messages. Many at once (a restart of all phones) are carried out a few
-milliseconds a turn, so that messages on other connections do not wait for them.
-"""
+"""SIP over TLS: a Connection over a non-blocking `ssl.SSLSocket`, and its handshake before it is one."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import socket as sockets
 import ssl
-from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
-from time import monotonic
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from kamtool.sip.flow import Address, Flow
+from kamtool.transport.handshakes import Handshakes
 from kamtool.transport.hello import Hello, NotTls, read_hello
+from kamtool.transport.outlet import Owner
 from kamtool.transport.records import RecordedSocket, Recording
-from kamtool.transport.stream import Connection, Cutter, Owner
+from kamtool.transport.stream import Connection, Cutter
+from kamtool.transport.tcp_options import TcpOptions
+from kamtool.transport.tls_words import explain
 
 log = logging.getLogger("kamtool.tls")
 
 READ_BYTES = 16_384
 """The most that one TLS record holds."""
-SLICE = 0.005
-"""Seconds of handshakes in one turn of the loop."""
 MAX_FRUITLESS = 1024
 """Records in a row that carry no data (key updates, alerts) before a peer is taken for hostile."""
-MAX_HANDSHAKES = 1024
-"""Handshakes under way that are no crowd yet."""
-SILENT_AGE, SLOW_AGE = 1.0, 8.0
-"""Seconds that a peer in a crowd may take to say hello, and to end its handshake."""
 
 
 class Profile(Protocol):
@@ -61,77 +53,16 @@ class Profiles(Protocol):
         """A handshake has succeeded; false closes the connection."""
 
 
-class TlsOwner(Owner, Protocol):
+class TlsOwner(Owner):
     """What a TLS connection asks beyond what any does."""
 
-    profiles: Profiles | None
-    handshakes: Handshakes
-    recording: Recording | None
-
-
-class Handshakes:
-    """The connections whose handshake has something to do, in the order in which they became ready."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._ready: deque[TlsConnection] = deque()
-        self._is_armed = False
-        self.open: dict[int, TlsConnection] = {}
-        """Every connection whose handshake has not ended, by number, the oldest first."""
-        self.silent: dict[int, TlsConnection] = {}
-        """Those of them that have not said hello."""
-
-    def begin(self, connection: TlsConnection) -> None:
-        """One more. In a crowd the oldest gives way: a slow peer holds the place of a quick one.
-
-        Who has said hello is given time: when all phones come back at once, it is we who are slow.
-        """
-        if len(self.open) >= MAX_HANDSHAKES:
-            now = self._loop.time()
-            for waiting, age in ((self.silent, SILENT_AGE), (self.open, SLOW_AGE)):
-                oldest = next(iter(waiting.values()), None)
-                if oldest is not None and not oldest.is_waiting and now - oldest.stalled_at > age:
-                    oldest.close("handshake too slow in a crowd")
-                    break
-        self.open[connection.flow.connection] = connection
-        if not connection.is_outgoing:
-            self.silent[connection.flow.connection] = connection
-
-    def heard(self, connection: TlsConnection) -> None:
-        """It has said hello."""
-        self.silent.pop(connection.flow.connection, None)
-
-    def end(self, connection: TlsConnection) -> None:
-        self.open.pop(connection.flow.connection, None)
-        self.silent.pop(connection.flow.connection, None)
-
-    def add(self, connection: TlsConnection) -> None:
-        """Let `connection` do its next step soon."""
-        if connection.is_waiting:
-            return
-        connection.is_waiting = True
-        self._ready.append(connection)
-        if not self._is_armed:
-            self._is_armed = True
-            self._loop.call_soon(self._run)
-
-    def _run(self) -> None:
-        end = monotonic() + SLICE
-        self._is_armed = False
-        while self._ready:
-            connection = self._ready.popleft()
-            connection.is_waiting = False
-            if connection.is_open:
-                try:
-                    connection.step()
-                except Exception:
-                    log.exception("tls: a handshake with %s failed", connection.flow.remote)
-                    connection.close("handshake failed")
-            # uvloop's clock stands still within a turn: ask the system's.
-            if self._ready and monotonic() > end:
-                self._is_armed = True
-                self._loop.call_later(0, self._run)
-                return
+    def __init__(self, options: TcpOptions, receive: Callable[[bytes, Flow], None]) -> None:
+        super().__init__(options, receive)
+        self.handshakes: Handshakes = Handshakes()
+        self.profiles: Profiles | None = None
+        """Who knows certificates. TLS listeners accept once somebody does."""
+        self.recording: Recording | None = None
+        """Who records the TLS connections that begin from now on."""
 
 
 class TlsConnection(Connection):
@@ -148,8 +79,8 @@ class TlsConnection(Connection):
     )
 
     def __init__(
-        self, owner: TlsOwner, sock: sockets.socket, flow: Flow, framer: Cutter, *, connecting: bool,
-        outgoing: bool = False, name: str = "", server_id: str = "",
+        self, owner: TlsOwner, sock: sockets.socket, flow: Flow, framer: Cutter, outgoing: bool = False,
+        name: str = "", server_id: str = "",
     ) -> None:  # fmt: skip
         self.is_secured = self.is_waiting = False
         self.profile: Profile | None = None
@@ -158,7 +89,7 @@ class TlsConnection(Connection):
         self.server_name = ""
         """The name in the ClientHello (SNI), theirs or ours."""
         self._fruitless = 0
-        super().__init__(owner, sock, flow, framer, connecting=True, outgoing=outgoing)
+        super().__init__(owner, sock, flow, framer, True, outgoing)
         owner.handshakes.begin(self)
 
     def _watch(self) -> None:
@@ -168,12 +99,16 @@ class TlsConnection(Connection):
             self.owner.loop.add_reader(self._fd, self._readable)
 
     @property
+    def _tls(self) -> TlsOwner:
+        return cast(TlsOwner, self.owner)
+
+    @property
     def secure(self) -> ssl.SSLSocket:
         return cast(ssl.SSLSocket, self.sock)
 
     def _recv(self) -> bytes:
         try:
-            data = self.sock.recv(READ_BYTES)
+            data: bytes = self.sock.read(READ_BYTES)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             self._fruitless += 1
             if self._fruitless > MAX_FRUITLESS:
@@ -188,7 +123,8 @@ class TlsConnection(Connection):
 
     def _send(self, data: bytes) -> int:
         try:
-            return self.sock.send(data)
+            sent: int = self.sock.write(data)
+            return sent
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise BlockingIOError from None
         except ssl.SSLError as error:
@@ -198,7 +134,7 @@ class TlsConnection(Connection):
 
     def _readable(self) -> None:
         if self.connecting:
-            cast(TlsOwner, self.owner).handshakes.add(self)
+            self._tls.handshakes.add(self)
         else:
             super()._readable()
 
@@ -212,7 +148,7 @@ class TlsConnection(Connection):
                 return False
             self.owner.loop.add_reader(self._fd, self._readable)
         self._watch_writes(False)
-        cast(TlsOwner, self.owner).handshakes.add(self)
+        self._tls.handshakes.add(self)
         return False
 
     def step(self) -> None:
@@ -261,8 +197,8 @@ class TlsConnection(Connection):
             return False
         self.sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVLOWAT, 1)
         self.server_name = hello.server_name
-        cast(TlsOwner, self.owner).handshakes.heard(self)
-        profiles = cast(TlsOwner, self.owner).profiles
+        self._tls.handshakes.heard(self)
+        profiles = self._tls.profiles
         self.profile = profiles.server_profile(self.flow.local, hello.server_name) if profiles else None
         if self.profile is None:
             self._refused(f"no TLS profile for {self.flow.local} {hello.server_name}".rstrip())
@@ -270,7 +206,7 @@ class TlsConnection(Connection):
         return self._wrap(server_side=True)
 
     def _wrap_as_client(self) -> None:
-        profiles = cast(TlsOwner, self.owner).profiles
+        profiles = self._tls.profiles
         found = (
             profiles.client_profile(self.flow.remote, self.asked_name, self.server_id) if profiles else None
         )
@@ -283,10 +219,10 @@ class TlsConnection(Connection):
     def _wrap(self, *, server_side: bool) -> bool:
         assert self.profile is not None
         name = None if server_side else self.server_name or None
-        recording = cast(TlsOwner, self.owner).recording
+        recording = self._tls.recording
         try:
             if recording is not None:
-                self.sock = cast(ssl.SSLSocket, self._recorded(recording, name, server_side))
+                self.sock = self._recorded(recording, name, server_side)
             else:
                 self.sock = self.profile.context.wrap_socket(
                     self.sock, server_side=server_side, do_handshake_on_connect=False, server_hostname=name
@@ -302,7 +238,7 @@ class TlsConnection(Connection):
         return recording.wrap(self.sock, self.profile.context, self.flow, server_side=server_side, name=name)
 
     def _finish_handshake(self) -> None:
-        owner = cast(TlsOwner, self.owner)
+        owner = self._tls
         assert self.profile is not None
         assert owner.profiles is not None
         objection = self.profile.objection(self.secure, self.asked_name if self.is_outgoing else "")
@@ -317,8 +253,7 @@ class TlsConnection(Connection):
             self.close("refused by the script")
             return
         if self.unsent:
-            self._watch_writes(True)
-            self._writable()
+            self._push()
         if self.is_open and self.secure.pending():
             super()._readable()
 
@@ -329,7 +264,7 @@ class TlsConnection(Connection):
         return super().overdue(now, lifetime)
 
     def _shut(self) -> None:
-        owner = cast(TlsOwner, self.owner)
+        owner = self._tls
         owner.handshakes.end(self)
         if self.is_secured and not self.connecting and owner.profiles and owner.profiles.close_notify:
             with suppress(OSError, ValueError):
@@ -351,26 +286,3 @@ class TlsConnection(Connection):
         """Whether the peer showed a certificate and it was verified."""
         return bool(not self.connecting and self.profile and self.profile.context.verify_mode and
                     self.peer_certificate())  # fmt: skip
-
-
-_REASONS = {
-    "NO_SHARED_CIPHER": "no cipher in common: see cipher_list",
-    "UNSUPPORTED_PROTOCOL": "the peer offers only older versions of TLS: see method",
-    "TLSV1_ALERT_PROTOCOL_VERSION": "the peer refuses our version of TLS: see method",
-    "TLSV1_ALERT_UNKNOWN_CA": "the peer does not know who issued our certificate",
-    "PEER_DID_NOT_RETURN_A_CERTIFICATE": "the peer showed no certificate",
-    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "the peer does not accept our certificate",
-    "SSLV3_ALERT_BAD_CERTIFICATE": "the peer does not accept our certificate",
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": "the peer found nothing in common, or misses our certificate",
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the peer wants a certificate from us",
-    "WRONG_VERSION_NUMBER": "the peer does not speak TLS",
-    "UNEXPECTED_EOF_WHILE_READING": "closed by the peer",
-}
-
-
-def explain(error: ssl.SSLError) -> str:
-    """An error of OpenSSL in words that say what to look at."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the peer's certificate is not good: {error.verify_message}"
-    reason: Any = error.reason or ""
-    return _REASONS.get(reason) or str(reason).lower().replace("_", " ") or str(error)

@@ -1,5 +1,7 @@
 """The destination blocklist: who does not answer is left alone for a while."""
 
+import socket
+
 import pytest
 
 from kamtool.errors import RpcError
@@ -22,14 +24,19 @@ async def ask(alice, server, method, uri, number):
     alice.send(alice.request(method, uri, branch=f"b{number}", call_id=f"c{number}"), port_of(server))
 
 
-async def test_a_refused_connection_is_not_tried_again_until_the_entry_expires(kamtool, peer):
+async def test_a_refused_connection_is_not_tried_again_until_the_entry_expires(kamtool, peer, monkeypatch):
     """The acceptance of the feature: the second request makes no connection."""
     server = await kamtool(f"dst_blocklist_expire=1\n{HEAD}{RELAY}")
     bob, alice = await peer(tcp=0), await peer()
     await bob.close()
     tried = []
-    connect = server.transports.tcp.connect
-    server.transports.tcp.connect = lambda *given: (tried.append(given), connect(*given))[1]
+
+    class Watched(socket.socket):
+        def connect_ex(self, address):
+            tried.append(address)
+            return super().connect_ex(address)
+
+    monkeypatch.setattr(socket, "socket", Watched)
     await ask(alice, server, "MESSAGE", bob.uri, 1)
     await alice.expect("4")
     assert places(server) == {("tcp", bob.port): 4}

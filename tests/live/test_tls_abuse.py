@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from kamtool.transport import tls
 from tests.fuzz.hello import client_hello
 from tests.live.test_tls_live import HERE, ask, is_closed, port_of, raw
 from tests.support.until import until
@@ -12,17 +11,17 @@ from tests.support.until import until
 pytestmark = pytest.mark.live
 
 
-@pytest.fixture
-def crowded(monkeypatch):
+def crowded(server):
     """Two handshakes are a crowd, and nobody in it may be silent."""
-    monkeypatch.setattr(tls, "MAX_HANDSHAKES", 2)
-    monkeypatch.setattr(tls, "SILENT_AGE", -1.0)
+    handshakes = server.transports.tcp.handshakes
+    handshakes.most, handshakes.silent_age = 2, -1.0
+    return handshakes
 
 
-async def test_in_a_crowd_the_silent_give_way_and_who_has_said_hello_stays(crowded, tls_server, tls_peer):
+async def test_in_a_crowd_the_silent_give_way_and_who_has_said_hello_stays(tls_server, tls_peer):
     server = await tls_server(HERE)
     port = port_of(server, "tls")
-    handshakes = server.transports.tcp.handshakes
+    handshakes = crowded(server)
     begun = []
     for count in range(1, 5):
         begun.append(raw(port, client_hello("sip.example.com")))
@@ -40,13 +39,11 @@ async def test_in_a_crowd_the_silent_give_way_and_who_has_said_hello_stays(crowd
     await until(lambda: not handshakes.open)
 
 
-async def test_in_a_crowd_a_handshake_that_never_ends_gives_way_too(
-    crowded, monkeypatch, tls_server, tls_peer
-):
-    monkeypatch.setattr(tls, "SLOW_AGE", -1.0)
+async def test_in_a_crowd_a_handshake_that_never_ends_gives_way_too(tls_server, tls_peer):
     server = await tls_server(HERE)
     port = port_of(server, "tls")
-    handshakes = server.transports.tcp.handshakes
+    handshakes = crowded(server)
+    handshakes.slow_age = -1.0
     begun = []
     for _ in range(6):
         begun.append(raw(port, client_hello("sip.example.com")))

@@ -197,7 +197,7 @@ def drain(sock):
     """What has come."""
     got = b""
     with contextlib.suppress(ssl.SSLWantReadError):
-        while data := sock.recv(16_384):
+        while data := sock.read(16_384):
             got += data
     return got
 
@@ -211,7 +211,7 @@ def test_a_peer_that_reads_slowly_gets_every_octet_once(authority, issued):
         sent = 0
         while not sent:
             try:
-                sent = ours.send(data)
+                sent = ours.write(data)
             except ssl.SSLWantWriteError:
                 waits += 1
                 got += drain(theirs)

@@ -15,7 +15,7 @@ from typing import Any
 from kamtool.errors import ConfigError, ConfigErrors, Span
 from kamtool.modules.tls.config import CLIENT, CODE, METHODS, MISSING, SERVER, Domain
 from kamtool.sip.flow import Address
-from kamtool.transport.tls import explain
+from kamtool.transport.tls_words import explain
 from kamtool.transport.x509 import BadCertificate, Certificate, one_line, read_der, read_pem, speaks_for
 
 SAFE_CIPHERS = (

@@ -47,6 +47,7 @@ include "_matching.pxi"
 include "_calling.pxi"
 include "_hops.pxi"
 include "_cutting.pxi"
+include "_checking.pxi"
 
 if __import__("sys").platform == "linux":
     try:

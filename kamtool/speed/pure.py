@@ -9,6 +9,7 @@ from __future__ import annotations
 from kamtool.speed.answering import answer
 from kamtool.speed.binding import Contact, address_part, aor_of, destinations, register_fields
 from kamtool.speed.calling import direct
+from kamtool.speed.checking import plain_request
 from kamtool.speed.cutting import body_length, end_of_head
 from kamtool.speed.datagrams import recv_batch, send_batch
 from kamtool.speed.hops import fewer_hops
@@ -44,6 +45,7 @@ __all__ = [
     "make_nonce",
     "match_key",
     "md5_of",
+    "plain_request",
     "read_nonce",
     "read_proof",
     "recv_batch",

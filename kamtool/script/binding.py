@@ -10,6 +10,7 @@ from kamtool.errors import ScriptError
 from kamtool.module import Function, Module, Pv, Transformation
 from kamtool.script import guards, values
 from kamtool.script.context import Exit
+from kamtool.script.inlined_frames import inside
 from kamtool.script.regex import compile_ere
 
 HELPERS: dict[str, Any] = {
@@ -45,6 +46,7 @@ HELPERS: dict[str, Any] = {
     "sent": guards.sent,
     "substituted": guards.substituted,
     "address_equal": guards.address_equal,
+    "inside": inside,
 }
 
 

@@ -19,6 +19,7 @@ from kamtool.script.codegen_values import ValueCode
 from kamtool.script.dead_codes import EVALUATES, PLAIN_MODULES, RC, DeadCodes
 from kamtool.script.emit import Lines, define, function_of, tree_of
 from kamtool.script.entries import entry_of
+from kamtool.script.inlining import inline
 from kamtool.script.nodes import Block, Expression, Route
 from kamtool.script.operands import as_str, raw
 from kamtool.script.repeated_reads import keep_reads
@@ -182,10 +183,20 @@ class Linker:
             functions = {python: function_of(tree) for _, python, tree in found}
             main = self.plans.main.python if self.plans.main else ""
             DeadCodes(functions, self.names.readers(PLAIN_MODULES, EVALUATES, RC), main).drop()
+        if not self.plans.traced:
+            self._inline(found)
         if not self.plans.traced and not self.names.calls_beside(PLAIN_MODULES):
             for _, _, tree in found:
                 keep_reads(function_of(tree))
         return found
+
+    def _inline(self, found: Sequence[tuple[Key, str, ast.Module]]) -> None:
+        routes = [(key, python, tree) for key, python, tree in found if key[0] is Routes.REQUEST]
+        inline(
+            {python: function_of(tree) for _, python, tree in routes},
+            {python: self.blocks[key][0].span.file for key, python, _ in routes},
+            {python: _shown(key) for key, python, _ in routes},
+        )
 
     @contextmanager
     def _deep(self, key: Key) -> Iterator[None]:

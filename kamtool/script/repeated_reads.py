@@ -7,8 +7,10 @@ route runs, but for functions that put another message or flow into the context:
 from __future__ import annotations
 
 import ast
+from copy import deepcopy
 
 FIXED = frozenset({
+    "ctx.msg", "ctx.flow", "ctx.flow.remote",
     "ctx.msg.method", "ctx.msg.to_tag", "ctx.msg.from_tag", "ctx.msg.call_id", "ctx.flow.transport",
     "ctx.flow.remote.host", "ctx.flow.remote.port", "ctx.flow.local.host", "ctx.flow.local.port",
 })  # fmt: skip
@@ -25,7 +27,8 @@ def keep_reads(function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
             counts[text] = counts.get(text, 0) + 1
     names = [text for text, count in counts.items() if count > 1]
     if names:
-        _Keeping({text: f"c{number}" for number, text in enumerate(names, 1)}).block(function.body, {})
+        keeping = _Keeping({text: f"c{number}" for number, text in enumerate(names, 1)})
+        function.body, _ = keeping.block(function.body, {})
 
 
 class _Keeping:
@@ -33,28 +36,65 @@ class _Keeping:
 
     def __init__(self, names: dict[str, str]) -> None:
         self.names = names
+        self.breaks: list[list[Known]] = []
+        """What is known at the ways out of each open loop."""
 
-    def block(self, statements: list[ast.stmt], known: Known) -> Known | None:
+    def block(self, statements: list[ast.stmt], known: Known) -> tuple[list[ast.stmt], Known | None]:
+        """The statements, and what is known behind them."""
         now: Known | None = dict(known)
+        done: list[ast.stmt] = []
         for statement in statements:
             if now is None:
-                break
+                done.append(statement)
+                continue
+            if isinstance(statement, ast.Try):
+                done += self.before(statement, now)
             now = self.statement(statement, now)
-        return now
+            done.append(statement)
+        return done, now
+
+    def before(self, node: ast.Try, known: Known) -> list[ast.stmt]:
+        """What a `try` reads for certain is read before it: then it is known behind it, whatever happens."""
+        read = dict(known)
+        self.statement(deepcopy(node.body[0]), read)
+        done: list[ast.stmt] = []
+        for text in read:
+            if text not in known:
+                value = ast.parse(text, mode="eval").body
+                for part in ast.walk(value):
+                    ast.copy_location(part, node.body[0])
+                named = self.expression(value, known, True)
+                assert isinstance(named, ast.NamedExpr)
+                done.append(ast.copy_location(ast.Assign([named.target], named.value), node.body[0]))
+        return done
 
     def statement(self, node: ast.stmt, known: Known) -> Known | None:
         match node:
             case ast.If():
                 node.test = self.expression(node.test, known, True)
-                return _common(self.block(node.body, known), self.block(node.orelse, known))
+                node.body, then = self.block(node.body, known)
+                node.orelse, otherwise = self.block(node.orelse, known)
+                return _common(then, otherwise)
             case ast.While():
-                self.block(node.body, known)
-                return known
+                self.breaks.append([])
+                node.body, _ = self.block(node.body, known)
+                ways = self.breaks.pop()
+                # One with a condition also ends by that, after any number of rounds.
+                return _common(*ways) if isinstance(node.test, ast.Constant) else known
             case ast.Try():
-                ends = [self.block(handler.body, known) for handler in node.handlers]
-                after = _common(self.block(node.body, known), *ends)
-                return self.block(node.finalbody, known) if node.finalbody else after
-            case ast.Return() | ast.Raise() | ast.Break() | ast.Continue():
+                ends: list[Known | None] = []
+                for handler in node.handlers:
+                    handler.body, end = self.block(handler.body, known)
+                    ends.append(end)
+                node.body, end = self.block(node.body, known)
+                if node.finalbody:
+                    node.finalbody, end = self.block(node.finalbody, known)
+                    return end
+                return _common(end, *ends)
+            case ast.Break():
+                self.breaks[-1].append(dict(known))
+                return None
+            case ast.Return() | ast.Raise() | ast.Continue():
                 self.fields(node, known, True)
                 return None
         self.fields(node, known, True)
@@ -66,6 +106,7 @@ class _Keeping:
         if text in known:
             return ast.copy_location(ast.Name(known[text], ast.Load()), node)
         if text in self.names and certain:
+            self.fields(node, known, True)  # it may begin with one that is kept too
             known[text] = self.names[text]
             name = ast.copy_location(ast.Name(known[text], ast.Store()), node)
             return ast.copy_location(ast.NamedExpr(name, node), node)

@@ -11,6 +11,7 @@ import pytest
 from kamtool import script as language
 from kamtool.errors import ConfigError
 from kamtool.script.context import Exit
+from kamtool.script.inlining import LONGEST
 from tests.support.script import BASE, INVITE, OPTIONS, Run, ScriptHost
 
 STOCK = Path("/etc/kamailio/kamailio.cfg")
@@ -47,7 +48,9 @@ def test_a_route_that_awaits_nothing_is_a_plain_function():
 
 def test_a_route_that_calls_an_async_function_awaits_it_and_so_do_its_callers():
     head = BASE + 'loadmodule "tm.so"\n'
-    source = python("route(A); route(B);", "route[A] { t_relay(); } route[B] { setflag(1); }", head)
+    long = "setflag(1);" * LONGEST  # else they would stand in their caller
+    routes = f"route[A] {{ t_relay(); {long} }} route[B] {{ {long} }}"
+    source = python("route(A); route(B); route(A); route(B);", routes, head)
     assert "= f_t_relay_at_once(ctx)" in source
     assert "await request_route_A_1(ctx)" in source
     assert "t2 = request_route_B_2(ctx)" in source

@@ -3,8 +3,9 @@
 The same calls (`kamtool stress invite`, both sides ours) through matrix.cfg with nothing switched on, with
 one feature each, and with all of them: CPU seconds of the server, and joules of the machine where its meter
 (RAPL) can be read, per 1000 messages. A message is one that the generator sent or got. With `--capture FILE`
-what is sent is a capture of yours instead (`kamtool stress replay`); it fits the rows that challenge as the
-captured server did (`--only auth`): an answer of another class than the captured one counts as failed.
+what is sent is a capture of yours instead (`kamtool stress replay`). A row that challenges where the captured
+server did not, or the reverse, differs from it, which is said: the requests are then others than in the other
+rows. Failed is what ends in an answer of another class than in the capture.
 """
 
 import argparse
@@ -56,6 +57,7 @@ def measured(name, features, load):
         values = [run[key] for run in runs if run[key] is not None]
         row[key] = statistics.median(values) if values else None
     row["failed"] = sum(run["failed"] for run in runs)
+    row["differs"] = sum(run["differs"] for run in runs)
     row["reasons"] = runs[-1]["reasons"]
     return row
 
@@ -89,6 +91,7 @@ def one_run(subject, features, load, folder):
         "joules": joules / messages * 1000 if joules is not None else None,
         "calls": made["calls"]["succeeded"],
         "failed": made["calls"]["failed"],
+        "differs": sum(count for what, count in made["unasked"].items() if what.startswith("challenges ")),
         "reasons": made["reasons"],
     }
 
@@ -99,20 +102,21 @@ def markdown(rows):
     found = {(row["server"], tuple(row["features"])): row for row in rows}
     base = {name: found[name, ()] for name in names if (name, ()) in found}
     lines = [
-        "| features | " + " | ".join(f"{name}, CPU s | more | joules" for name in names) + " |",
-        "| --- |" + " ---: |" * 3 * len(names),
+        "| features | " + " | ".join(f"{name}, CPU s | more | joules | differs" for name in names) + " |",
+        "| --- |" + " ---: |" * 4 * len(names),
     ]
     for features in dict.fromkeys(tuple(row["features"]) for row in rows):
         cells = []
         for name in names:
             row = found.get((name, features), {})
             if row.get("cpu") is None:
-                cells += ["not measured", "", ""]
+                cells += ["not measured", "", "", ""]
                 continue
             bare = base.get(name, {}).get("cpu")
             more = f"{row['cpu'] / bare - 1:+.0%}" if bare and features else ""
             joules = "no meter" if row["joules"] is None else f"{row['joules']:.1f}"
-            cells += [f"{row['cpu']:.3f}" + ("" if not row["failed"] else " (!)"), more, joules]
+            differs = str(row.get("differs") or "")
+            cells += [f"{row['cpu']:.3f}" + ("" if not row["failed"] else " (!)"), more, joules, differs]
         lines.append(f"| {' + '.join(features).lower() or 'none'} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -141,7 +145,8 @@ def main(words=None):
                     print(f"{name} {features}: {reason}", file=sys.stderr)
             rows.append(row)
             print(row, file=sys.stderr, flush=True)
-    text = "Per 1000 messages; (!): calls failed.\n\n" + markdown(rows)
+    legend = "Per 1000 messages; (!): calls failed; differs: challenges met otherwise than in the capture."
+    text = legend + "\n\n" + markdown(rows)
     if options.markdown:
         options.markdown.write_text(text)
     print(text)

@@ -269,12 +269,13 @@ def test_the_matrix_has_a_row_a_set_of_features_and_says_what_was_not_measured()
     rows = [
         {"server": "a", "features": [], "cpu": 0.05, "joules": None, "failed": 0},
         {"server": "b", "features": [], "cpu": None},
-        {"server": "a", "features": ["NAT", "TLS"], "cpu": 0.075, "joules": 2.0, "failed": 3},
+        {"server": "a", "features": ["NAT", "TLS"], "cpu": 0.075, "joules": 2.0, "failed": 3, "differs": 8},
     ]
     head, _, none, both = matrix.markdown(rows).splitlines()
-    assert head == "| features | a, CPU s | more | joules | b, CPU s | more | joules |"
-    assert none == "| none | 0.050 |  | no meter | not measured |  |  |"
-    assert both == "| nat + tls | 0.075 (!) | +50% | 2.0 | not measured |  |  |"
+    columns = "CPU s | more | joules | differs"
+    assert head == f"| features | a, {columns} | b, {columns} |"
+    assert none == "| none | 0.050 |  | no meter |  | not measured |  |  |  |"
+    assert both == "| nat + tls | 0.075 (!) | +50% | 2.0 | 8 | not measured |  |  |  |"
 
 
 @pytest.mark.interop

@@ -110,6 +110,78 @@ def test_what_is_answered_otherwise_than_in_the_capture_fails_with_both_codes(tm
     }
 
 
+def proved(*, captured):
+    """A call that was challenged, or the same call at a server that did not ask."""
+    first, again = request("INVITE"), request("INVITE", cseq=2, more="Proxy-Authorization: Digest old\r\n")
+    steps = [
+        (0.0, ALICE, SERVER, first), (0.01, SERVER, ALICE, answer(first, b"407 Who")),
+        (0.02, ALICE, SERVER, request("ACK", to_tag=";tag=x")), (0.03, ALICE, SERVER, again),
+    ]  # fmt: skip
+    invite = again if captured else first
+    steps = steps if captured else [(0.03, ALICE, SERVER, first)]
+    number = 3 if captured else 2
+    bye = request("BYE", cseq=number, to_tag=";tag=captured")
+    ack = request("ACK", cseq=number - 1, to_tag=";tag=captured")
+    return [
+        *steps, (0.2, SERVER, ALICE, answer(invite)), (0.3, ALICE, SERVER, ack),
+        (0.5, ALICE, SERVER, bye), (0.6, SERVER, ALICE, answer(bye)),
+    ]  # fmt: skip
+
+
+def asking(data):
+    """A target that asks who it is, before everything but an ACK."""
+    if data.startswith(b"ACK"):
+        return []
+    if b"\r\nProxy-Authorization: Digest username" in data:
+        return answer(data)
+    return answer(data, b"407 Who", b'Proxy-Authenticate: Digest realm="r", nonce="n"\r\n')
+
+
+def cseqs(requests):
+    return [re.search(rb"\r\nCSeq: (\d+ \w+)", one)[1].decode() for one in requests]
+
+
+@pytest.mark.live
+def test_a_challenge_that_does_not_come_is_not_met_and_the_call_is_judged_by_its_end(tmp_path):
+    with StandIn(react=lambda data: [] if data.startswith(b"ACK") else answer(data)) as server:
+        _, total = played(written(tmp_path, proved(captured=True)), server.port)
+    assert (dict(total.reasons), total.due, total.succeeded) == ({}, 2, 2)
+    assert total.codes["challenges of the capture that did not come"] == 1
+    assert cseqs(server.requests) == ["1 INVITE", "1 ACK", "3 BYE"]
+
+
+@pytest.mark.live
+def test_a_challenge_that_the_capture_does_not_have_is_met_once(tmp_path):
+    path = written(tmp_path, proved(captured=False))
+    with StandIn(react=asking) as server:
+        _, total = played(path, server.port, password="secret")
+    assert dict(total.reasons) == {}
+    assert cseqs(server.requests) == ["1 INVITE", "1 ACK", "2 INVITE", "2 ACK", "3 BYE", "4 BYE"]
+    assert total.codes["challenges that the capture has not"] == 2
+    assert (total.due, total.succeeded) == (4, 4)
+
+    def never(data):
+        return [] if data.startswith(b"ACK") else asking(data.replace(b"Digest username", b""))
+
+    with StandIn(react=never) as server:
+        _, total = played(path, server.port, password="wrong")
+    assert dict(total.reasons) == {
+        "INVITE: 407 where the capture has 200": 1,
+        "BYE not sent: the dialog was not established": 1,
+    }
+    with StandIn(react=asking) as server:
+        _, total = played(path, server.port)
+    assert "INVITE: 407 where the capture has 200" in total.reasons, "there is no password to prove with"
+
+
+@pytest.mark.live
+def test_challenges_on_both_sides_are_met_as_they_were(tmp_path):
+    with StandIn(react=asking) as server:
+        _, total = played(written(tmp_path, proved(captured=True)), server.port, password="secret")
+    assert dict(total.reasons) == {}
+    assert cseqs(server.requests)[:4] == ["1 INVITE", "1 ACK", "2 INVITE", "2 ACK"]
+
+
 @pytest.mark.live
 def test_a_target_that_says_nothing_ends_the_replay_with_the_reason(tmp_path):
     with StandIn(react=lambda data: []) as server:
@@ -212,6 +284,24 @@ def test_what_is_no_capture_is_refused_by_name(tmp_path):
     path.write_bytes(b"no capture at all, but long enough to be looked at")
     with pytest.raises(UsageError, match=r"none\.pcap"):
         read(path)
+
+
+def test_a_contact_is_at_our_socket_by_the_transport_of_now():
+    here = Address("127.0.0.1", 7)
+    for transport, given, made in (
+        ("udp", b"m: <sip:a@192.0.2.1:5062;transport=tcp;ob>;q=1", b"m: <sip:a@127.0.0.1:7;ob>;q=1"),
+        ("tls", b"m: <sip:a@192.0.2.1;x=1>;q=1", b"m: <sip:a@127.0.0.1:7;x=1;transport=tls>;q=1"),
+        ("tls", b"Contact: sip:a@192.0.2.1;q=1", b"Contact: <sip:a@127.0.0.1:7;transport=tls>;q=1"),
+        ("udp", b"Contact: sip:a@192.0.2.1;q=1", b"Contact: sip:a@127.0.0.1:7;q=1"),
+        ("tcp", b"m: <sip:a@h>, <sip:[2001:db8::1]:5>", b"m: <sip:a@127.0.0.1:7;transport=tcp>, "
+         b"<sip:127.0.0.1:7;transport=tcp>"),
+        ("tls", b"Contact: *", b"Contact: *"),
+    ):  # fmt: skip
+        data = b"REGISTER sip:x SIP/2.0\r\nCSeq: 4 REGISTER\r\n" + given + b"\r\n\r\n"
+        rewriter = Rewriter(SERVER, Address("127.0.0.1", 5080), "example.org", "r")
+        sent = rewriter.request(data, transport=transport, local=here, call_id=b"c", cseq=11)
+        assert b"\r\n" + made + b"\r\n" in sent, transport
+        assert b"\r\nCSeq: 11 REGISTER\r\n" in sent
 
 
 def test_only_the_captured_server_itself_becomes_the_target():

@@ -7,7 +7,7 @@ from kamtool.sip import build
 from kamtool.sip.message import Request, Response, parse, salvage
 from kamtool.tools.stress import received
 from kamtool.tools.stress.endpoint import Endpoint
-from kamtool.tools.stress.replay.capture import Answers, Key
+from kamtool.tools.stress.replay.capture import CHALLENGES, Answers, Key
 from kamtool.tools.stress.replay.leg import Leg, Sent
 from kamtool.tools.stress.replay.sending import T2, Sending, clock
 
@@ -46,13 +46,15 @@ class Answering(Sending):
             self._refused(leg, sent, data)
         if status in (b"401", b"407"):
             leg.challenge = data
-        self._judge(leg, key, int(status) if status.isdigit() else 0)
+        self._judge(leg, sent, int(status) if status.isdigit() else 0)
         self._go_on(leg, clock())
 
     def _establish(self, leg: Leg, data: bytes, method: str) -> None:
         if method in ("INVITE", "SUBSCRIBE", "REFER"):
             leg.established, leg.to_tag = True, received.to_tag(data)
             leg.uri, leg.routes = received.contact_uri(data) or leg.uri, received.route_set(data)
+        if method == "INVITE":
+            leg.invite = received.cseq(data)[0]
 
     def _refused(self, leg: Leg, sent: Sent, data: bytes) -> None:
         try:
@@ -63,13 +65,39 @@ class Answering(Sending):
             leg.endpoint.out.append((build.ack(invite, answer), leg.endpoint.target))
             self.record.sent += 1
 
-    def _judge(self, leg: Leg, key: Key, status: int) -> None:
-        """A request is well answered when its answer is of the class that the capture has."""
+    def _judge(self, leg: Leg, sent: Sent, status: int) -> None:
+        """A request is well answered when its answer is of the class that the capture has in the end.
+
+        Whether it had to prove first is told apart: the target may ask where the captured server did not,
+        and the reverse.
+        """
+        key: Key = sent.one.key[1:]
         captured = leg.part.finals.get(key, 0)
+        if (
+            captured
+            and captured not in CHALLENGES
+            and status in CHALLENGES
+            and self._prove(leg, sent, clock())
+        ):
+            self.record.succeeded += 1
+            return
+        if status not in CHALLENGES:
+            while (proved := leg.part.proved(key)) is not None:
+                self._spare(leg, key, proved)
+                key, captured = proved, leg.part.finals.get(proved, 0)
         if not captured or captured // 100 == status // 100:
             self.record.succeeded += 1
         else:
             self._failed(f"{key[1]}: {status} where the capture has {captured}")
+
+    def _spare(self, leg: Leg, asked: Key, proved: Key) -> None:
+        """The captured server challenged this, the target did not: what met the challenge is not sent."""
+        self.record.codes["challenges of the capture that did not come"] += 1
+        leg.unchallenged.add(asked)
+        leg.needless.add(proved)
+        before = len(leg.waiting)
+        leg.waiting = [(due, one) for due, one in leg.waiting if one.key[1:] != proved]
+        self.record.due -= before - len(leg.waiting)
 
     def _asked(
         self, leg: Leg | None, data: bytes, source: tuple[str, int], endpoint: Endpoint, at: float
@@ -119,7 +147,9 @@ class Answering(Sending):
         delay, one = answers.responses[number]
 
         def reply(now: float) -> None:
-            made = leg.replied[top] = self.rewriter.response(one.data, data, leg.endpoint.local)
+            made = leg.replied[top] = self.rewriter.response(
+                one.data, data, leg.endpoint.local, leg.endpoint.transport
+            )
             leg.endpoint.out.append((made, source))
             self.record.sent += 1
             if number + 1 < len(answers.responses):

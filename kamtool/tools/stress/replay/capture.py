@@ -13,6 +13,7 @@ from kamtool.tools.trace.sources import Files
 
 Key = tuple[int, str]
 """CSeq's number and method."""
+CHALLENGES = (401, 407)
 
 
 @dataclass(slots=True)
@@ -34,6 +35,13 @@ class Part:
     finals: dict[Key, int] = field(default_factory=dict)
     """The final answers of the server."""
     answers: dict[Key, Answers] = field(default_factory=dict)
+
+    def proved(self, key: Key) -> Key | None:
+        """Of a request that was challenged: the same once more, with its proof; None when there is none."""
+        if self.finals.get(key, 0) not in CHALLENGES:
+            return None
+        later = (one.key[1:] for one in self.requests)
+        return min((each for each in later if each[1] == key[1] and each[0] > key[0]), default=None)
 
 
 @dataclass(slots=True)

@@ -29,6 +29,14 @@ class Leg:
     ack: bytes = b""
     replied: dict[bytes, bytes] = field(default_factory=dict)
     """What was last answered to a request, by its top Via and CSeq."""
+    shift: int = 0
+    """How far our CSeq is ahead of the captured: once for each challenge that the capture does not have."""
+    needless: set[Key] = field(default_factory=set)
+    """Captured requests that only met a challenge that did not come."""
+    unchallenged: set[Key] = field(default_factory=set)
+    """Requests that the captured server challenged and the target did not."""
+    invite: int = 0
+    """The CSeq of the INVITE that was accepted last."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,5 +46,8 @@ class Sent:
     data: bytes
     due: float
     left: float
+    one: Captured
     interval: float = T1
     done: bool = False
+    proves: bool = False
+    """Whether it meets a challenge that the capture does not have."""

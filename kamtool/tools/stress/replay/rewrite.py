@@ -17,6 +17,9 @@ DROPPED = frozenset({
     b"proxy-authorization",
 })  # fmt: skip
 _TAG = re.compile(rb";\s*tag=[^;,\s]*", re.IGNORECASE)
+_CSEQ = re.compile(rb"(:[ \t]*)\d+")
+_TRANSPORT = re.compile(rb"(?i);transport=[^;>]*")
+_CONTACT = re.compile(rb"(?i)(<?)(sips?:(?:[^@<>;,\s]*@)?)(\[[^\]]*\]|[^;:>?,\s]+)(:\d+)?((?:;[^<>,?\s]*)?)")
 _HOST = re.compile(rb"(?i)(sips?:(?:[^@<>;,\s]*@)?)(\[[^\]]*\]|[^;:>?,\s]+)(:\d+)?")
 
 
@@ -64,10 +67,10 @@ class Rewriter:
 
     def request(
         self, data: bytes, *, transport: str, local: Address, call_id: bytes, uri: bytes = b"",
-        routes: bytes = b"", to_tag: bytes | None = None, proof: bytes = b"",
+        routes: bytes = b"", to_tag: bytes | None = None, proof: bytes = b"", cseq: int = 0,
     ) -> bytes:  # fmt: skip
         """A request to send. `uri`, `routes` and `to_tag` are the dialog's, where there is one; `proof` is a
-        whole header line.
+        whole header line; `cseq` is another number than the captured.
         """
         method, _, rest = data.partition(b"\r\n")[0].partition(b" ")
         first = method + b" " + (uri or self.addressed(rest.rpartition(b" ")[0])) + b" SIP/2.0\r\n"
@@ -75,13 +78,13 @@ class Rewriter:
         if routes:
             made.append(b"Route: " + routes + b"\r\n")
         made.append(b"Max-Forwards: 70\r\n")
-        made += self._kept(data, local, to_tag)
+        made += self._kept(data, local, transport, to_tag, cseq)
         made.append(b"Call-ID: " + call_id + b"\r\n")
         if proof:
             made.append(proof + b"\r\n")
         return b"".join(made) + _body(data)
 
-    def response(self, data: bytes, request: bytes, local: Address) -> bytes:
+    def response(self, data: bytes, request: bytes, local: Address, transport: str = "udp") -> bytes:
         """A captured response as the answer to a request that has now come."""
         made = [data.partition(b"\r\n")[0], b"\r\n"]
         for name in ("Via", "Record-Route", "From"):
@@ -93,11 +96,14 @@ class Rewriter:
             made += [name.encode() + b": " + value + b"\r\n" for value in received.values(request, name)[:1]]
         skipped = DROPPED | {b"from", b"to", b"cseq"}
         made += [
-            _placed(name, line, local) + b"\r\n" for name, line in headers(data) if name not in skipped
+            _placed(name, line, local, transport) + b"\r\n"
+            for name, line in headers(data) if name not in skipped
         ]  # fmt: skip
         return b"".join(made) + _body(data)
 
-    def _kept(self, data: bytes, local: Address, to_tag: bytes | None) -> Iterator[bytes]:
+    def _kept(
+        self, data: bytes, local: Address, transport: str, to_tag: bytes | None, cseq: int
+    ) -> Iterator[bytes]:
         for name, line in headers(data):
             if name in DROPPED:
                 continue
@@ -105,15 +111,26 @@ class Rewriter:
                 line = self.addressed(line)
             if name == b"to" and to_tag is not None:
                 line = _TAG.sub(b"", line) + to_tag
-            yield _placed(name, line, local) + b"\r\n"
+            if name == b"cseq" and cseq:
+                line = _CSEQ.sub(rb"\g<1>%d" % cseq, line, count=1)
+            yield _placed(name, line, local, transport) + b"\r\n"
 
 
-def _placed(name: bytes, line: bytes, local: Address) -> bytes:
-    """A Contact at our own socket."""
+def _placed(name: bytes, line: bytes, local: Address, transport: str) -> bytes:
+    """A Contact at our own socket, by the transport of now."""
     if name != b"contact":
         return line
     ours = shown(local.host) + b":%d" % local.port
-    return _HOST.sub(lambda found: found[1] + ours, line)
+    way = b"" if transport == "udp" else b";transport=" + transport.encode()
+
+    def instead(found: re.Match[bytes]) -> bytes:
+        opened, user, more = found[1], found[2], found[5]
+        if opened:
+            return opened + user + ours + _TRANSPORT.sub(b"", more) + way
+        # Without brackets the parameters are the header's (RFC 3261 §20.10).
+        return (b"<" + user + ours + way + b">" if way else user + ours) + more
+
+    return _CONTACT.sub(instead, line)
 
 
 def _body(data: bytes) -> bytes:

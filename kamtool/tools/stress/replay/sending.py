@@ -68,6 +68,8 @@ class Sending:
         self.record.reasons[reason] += 1
 
     def _due(self, leg: Leg, one: Captured, due: float, now: float) -> None:
+        if one.key[1:] in leg.needless:
+            return
         self.record.lags.append(now - due)
         if one.method != "ACK":
             self.record.due += 1
@@ -78,7 +80,7 @@ class Sending:
         """Send what waits, as far as the answers allow."""
         while leg.waiting:
             due, one = leg.waiting[0]
-            number = one.key[1]
+            number = one.key[1] + leg.shift
             invite = next(
                 (sent for (n, method), sent in leg.pending.items() if method == "INVITE" and n == number),
                 None,
@@ -87,7 +89,7 @@ class Sending:
                 leg.waiting.pop(0)
                 request = parse(invite.data) if invite else None
                 if isinstance(request, Request) and invite is not None:
-                    self._send(leg, build.cancel(request), (number, "CANCEL"), due, now)
+                    self._send(leg, build.cancel(request), (number, "CANCEL"), Sent(b"", due, now, one))
                 else:
                     self.record.due -= 1  # answered before it could be cancelled: nothing to do
                 continue
@@ -101,14 +103,18 @@ class Sending:
             if in_dialog and not leg.established:
                 self._failed(f"{one.method} not sent: the dialog was not established")
                 continue
-            self._send(leg, self._request(leg, one, in_dialog), (number, one.method), due, now)
+            made = self._request(leg, one, in_dialog, prove=not in_dialog)
+            self._send(leg, made, (number, one.method), Sent(b"", due, now, one))
 
-    def _request(self, leg: Leg, one: Captured, in_dialog: bool) -> bytes:
+    def _request(self, leg: Leg, one: Captured, in_dialog: bool, *, prove: bool = False) -> bytes:
         endpoint = leg.endpoint
-        facts = {"transport": endpoint.transport, "local": endpoint.local, "call_id": leg.call_id}
+        cseq = leg.invite if one.method == "ACK" and leg.invite else one.key[1] + leg.shift
+        facts = {
+            "transport": endpoint.transport, "local": endpoint.local, "call_id": leg.call_id, "cseq": cseq,
+        }  # fmt: skip
         dialog = {"uri": leg.uri, "routes": leg.routes, "to_tag": leg.to_tag} if in_dialog else {}
         made = self.rewriter.request(one.data, **facts, **dialog)  # type: ignore[arg-type]
-        if leg.challenge and not in_dialog:
+        if leg.challenge and prove:
             proof = self._proof(leg, one, made.partition(b"\r\n")[0])
             if proof:
                 made = self.rewriter.request(one.data, **facts, **dialog, proof=proof)  # type: ignore[arg-type]
@@ -124,8 +130,22 @@ class Sending:
                 return (b"Proxy-Authorization: " if proxy else b"Authorization: ") + line
         return b""
 
-    def _send(self, leg: Leg, data: bytes, key: Key, due: float, now: float) -> None:
-        sent = leg.pending[key] = Sent(data, due, now)
+    def _prove(self, leg: Leg, sent: Sent, now: float) -> bool:
+        """Meet a challenge that the capture does not have, once a request: the same with another CSeq."""
+        one = sent.one
+        if sent.proves or not self.plan.password or one.method == "CANCEL":
+            return False
+        leg.shift += 1
+        in_dialog = leg.established and one.message is not None and bool(one.message.to_tag)
+        data = self._request(leg, one, in_dialog, prove=True)
+        self.record.due += 1
+        self.record.codes["challenges that the capture has not"] += 1
+        self._send(leg, data, (one.key[1] + leg.shift, one.method), Sent(b"", now, now, one, proves=True))
+        return True
+
+    def _send(self, leg: Leg, data: bytes, key: Key, sent: Sent) -> None:
+        now, sent.data = sent.left, data
+        leg.pending[key] = sent
         leg.endpoint.out.append((data, leg.endpoint.target))
         self.record.sent += 1
         self.record.started += 1
@@ -148,7 +168,7 @@ class Sending:
             self._go_on(leg, now)
 
     def _acknowledge(self, leg: Leg, one: Captured) -> None:
-        if leg.established:
+        if leg.established and (one.key[1], "INVITE") not in leg.unchallenged:
             leg.ack = self._request(leg, one, True)
             leg.endpoint.out.append((leg.ack, leg.endpoint.target))
             self.record.sent += 1

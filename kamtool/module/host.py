@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from kamtool.module.kinds import Variable
+from kamtool.module.kinds import Value, Variable
 from kamtool.sip.flow import Socket
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ class Host(Protocol):
 
     def variable(self, text: str) -> Variable:
         """Compile `$avp(x)` as found in a modparam. Raises ConfigError."""
+
+    def variables(self, texts: Sequence[str]) -> Callable[[Any], tuple[Value, ...]]:
+        """Compile pseudo-variables as found in a modparam: one function that reads them all."""
 
     def format(self, text: str) -> Callable[[Any], str]:
         """Compile a format string as found in a modparam. Raises ConfigError."""

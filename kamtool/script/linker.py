@@ -306,6 +306,16 @@ def compile_variable(text: str, scope: Scope, instances: Mapping[str, Module]) -
     return BoundVariable(text, get, _setter(reference, scope, code))
 
 
+def compile_variables(
+    texts: Sequence[str], scope: Scope, instances: Mapping[str, Module]
+) -> Callable[[Any], tuple[Value, ...]]:
+    """Pseudo-variables as one function that gives the values of all. Raises ConfigError."""
+    code = code_for(scope, instances)
+    values = "".join(f"{raw(code.reference(scope.variable(text)))}, " for text in texts)
+    function: Callable[[Any], tuple[Value, ...]] = eval(f"lambda ctx: ({values})", code.names.globals)
+    return function
+
+
 def _setter(reference: Reference, scope: Scope, code: ValueCode) -> Callable[[Any, Value], None] | None:
     module, pv = scope.pvs[reference.name]
     if not pv.setter or reference.steps:

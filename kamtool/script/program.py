@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from kamtool.errors import ConfigError, ConfigErrors, Span
-from kamtool.module import Host, Module, Routes, Variable
+from kamtool.module import Host, Module, Routes, Value, Variable
 from kamtool.script.checker import Checker
 from kamtool.script.context import Context
 from kamtool.script.dead_codes import RC
 from kamtool.script.entries import RouteFunction, inner, plain
 from kamtool.script.guards import Action
 from kamtool.script.lexer import Lexer
-from kamtool.script.linker import Linker, compile_format, compile_variable
+from kamtool.script.linker import Linker, compile_format, compile_variable, compile_variables
 from kamtool.script.log_prefix import LogPrefix
 from kamtool.script.nodes import Call, Item, Load, ModParam, Route
 from kamtool.script.parser import Parser
@@ -150,6 +150,10 @@ class Script:
     def variable(self, text: str, host: Host) -> Variable:
         """The variable that a modparam names. Raises ConfigError."""
         return compile_variable(text, self.scope, host.modules)
+
+    def variables(self, texts: Sequence[str], host: Host) -> Callable[[Any], tuple[Value, ...]]:
+        """The variables that a modparam names, read by one function. Raises ConfigError."""
+        return compile_variables(texts, self.scope, host.modules)
 
     def format(self, text: str, host: Host) -> Callable[[Any], str]:
         """The format that a modparam holds. Raises ConfigError."""

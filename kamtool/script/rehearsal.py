@@ -6,11 +6,11 @@ So `kamtool check` knows what a module would refuse: a table without a name, a t
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import ConfigError, Span
-from kamtool.module import Module, Variable, declaration
+from kamtool.module import Module, Value, Variable, declaration
 from kamtool.script.nodes import Load, ModParam
 
 if TYPE_CHECKING:
@@ -52,6 +52,10 @@ class Stage:
     def variable(self, text: str) -> Variable:
         """Compiled as it will be. Raises ConfigError."""
         return self.script.variable(text, self)
+
+    def variables(self, texts: Sequence[str]) -> Callable[[Any], tuple[Value, ...]]:
+        """Compiled as they will be. Raises ConfigError."""
+        return self.script.variables(texts, self)
 
     def format(self, text: str) -> Callable[[Any], str]:
         """Compiled as it will be. Raises ConfigError."""

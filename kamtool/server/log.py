@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
@@ -13,6 +14,7 @@ from typing import Any, TextIO
 from kamtool.errors import veiled
 from kamtool.script.handled import prefix_now
 from kamtool.script.levels import ALERT, BUG, python_level
+from kamtool.speed import unremarkable
 
 NOTICE = 25
 """Between logging.INFO and logging.WARNING: L_NOTICE, what an operator should see on a quiet day."""
@@ -50,20 +52,12 @@ _LIKE_A_RECORD = re.compile(
 """In a stream, where a message is printed as it is: what a line of ours or a journal's level begins with."""
 
 
-_PLAIN = bytes(range(0x20, 0x7F))
-
-
-def _is_plain(text: str) -> bool:
-    """Whether it is printable ASCII, as nearly every line is: to ask each letter costs twice this."""
-    return text.isascii() and not text.encode().translate(None, _PLAIN)
-
-
 def shown(text: str, *, as_is: bool = False) -> str:
     """A text that may hold what a peer wrote, as it is safe to log: it moves no cursor and forges no record.
 
     Every further line begins with a tab; with `as_is`, only one that could be taken for a record.
     """
-    if _is_plain(text) or text.isprintable():
+    if text.isprintable():
         return text
     escaped = text.translate(_ESCAPED).replace("\\x0d\n", "\r\n").rstrip("\r\n")
     return _LIKE_A_RECORD.sub(CONTINUED, escaped) if as_is else escaped.replace("\n", CONTINUED)
@@ -98,12 +92,15 @@ class KamailioFormatter(logging.Formatter):
     ) -> str:  # fmt: skip
         """What a logger says, at a level of Python's, as a line."""
         place = _place(logger)
-        # What a script logs is its author's to decide; nobody else has a secret to tell.
-        text = shown(said if place == SCRIPT else veiled(said), as_is=self.stream)
-        if can_colour and "\\x1b" in text:
-            text = _SCRIPT_COLOUR.sub("\x1b\\1", text)
+        if unremarkable(said):
+            text = said
+        else:
+            # What a script logs is its author's to decide; nobody else has a secret to tell.
+            text = shown(said if place == SCRIPT else veiled(said), as_is=self.stream)
+            if can_colour and "\\x1b" in text:
+                text = _SCRIPT_COLOUR.sub("\x1b\\1", text)
         before = prefix_now()
-        if before:
+        if before and not unremarkable(before):
             before = shown(before)
         line = f"{self.prefix}{level or NAMES[number]}: {before}{begin or place + ': '}{text}{trace}"
         colour = _COLOURS.get(number) if self.coloured else None
@@ -132,6 +129,7 @@ class Stream(logging.StreamHandler[TextIO]):
         super().__init__(stream)
         self.form = form
         self.setFormatter(form)
+        self._file = _file_of(stream)
 
     def say(self, logger: str, level: int, text: str) -> bool:
         """Write it as a line; false when that cannot be done."""
@@ -139,11 +137,31 @@ class Stream(logging.StreamHandler[TextIO]):
             line = self.form.line(logger, level, text) + "\n"
             with self.lock:  # type: ignore[union-attr]  # a handler has one from its beginning
                 stream = self.stream
-                stream.write(line)
-                stream.flush()
+                if self._file >= 0 and not stream.closed:
+                    # Nothing waits in the stream's own buffers: whoever writes to it writes whole lines.
+                    _write(self._file, line.encode("utf-8", stream.errors or "strict"))
+                else:
+                    stream.write(line)
+                    stream.flush()
         except (OSError, ValueError):
             return False
         return True
+
+
+def _file_of(stream: TextIO) -> int:
+    """The descriptor behind a stream that writes UTF-8 into a file, -1 for all others."""
+    if not isinstance(stream, io.TextIOWrapper) or stream.encoding.lower() not in ("utf-8", "utf8"):
+        return -1
+    try:
+        return stream.fileno()
+    except OSError:
+        return -1
+
+
+def _write(file: int, octets: bytes) -> None:
+    written = os.write(file, octets)
+    while written < len(octets):  # a pipe takes a part, when a signal comes in between
+        written += os.write(file, octets[written:])
 
 
 def to_stream(stream: TextIO | None = None, *, coloured: bool = False) -> logging.Handler:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from kamtool.errors import KamtoolError, TransportError
-from kamtool.module import Module, RouteName, Variable, declaration, find
+from kamtool.module import Module, RouteName, Value, Variable, declaration, find
 from kamtool.script.context import Context
 from kamtool.script.log_prefix import LogPrefix
 from kamtool.server import life, listen
@@ -218,6 +218,11 @@ class Server:
     def variable(self, text: str) -> Variable:
         """Compile `$avp(x)` as found in a modparam. Raises ConfigError."""
         found: Variable = self.script.variable(text, self)
+        return found
+
+    def variables(self, texts: Sequence[str]) -> Callable[[Any], tuple[Value, ...]]:
+        """Compile pseudo-variables as found in a modparam: one function that reads them all."""
+        found: Callable[[Any], tuple[Value, ...]] = self.script.variables(texts, self)
         return found
 
     def format(self, text: str) -> Callable[[Any], str]:

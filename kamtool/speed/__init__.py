@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         split_uri,
         split_via,
         step,
+        unremarkable,
     )  # fmt: skip  # isort: skip
 
     NATIVE = bool(os.environ)
@@ -57,7 +58,7 @@ __all__ = [
     "answer", "aor_of", "body_length", "destinations", "direct", "end_of_head", "fewer_hops", "forward",
     "lone_route", "make_nonce", "match_key", "md5_of", "plain_request", "read_nonce", "read_proof",
     "recv_batch", "register_fields", "relay", "respond", "send_batch", "splice", "split_credentials",
-    "split_list", "split_name_addr", "split_params", "split_uri", "split_via", "step",
+    "split_list", "split_name_addr", "split_params", "split_uri", "split_via", "step", "unremarkable",
 ]  # fmt: skip
 
 if not TYPE_CHECKING:

@@ -27,6 +27,7 @@ cdef extern from "Python.h":
     str PyUnicode_DecodeASCII(const char* text, Py_ssize_t size, const char* errors)
     object PyUnicode_New(Py_ssize_t size, unsigned int largest)
     void* PyUnicode_DATA(object text)
+    bint PyUnicode_IS_ASCII(object text)
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
     int _PyBytes_Resize(PyObject** octets, Py_ssize_t size) except -1
     ctypedef struct PyObject
@@ -48,6 +49,7 @@ include "_calling.pxi"
 include "_hops.pxi"
 include "_cutting.pxi"
 include "_checking.pxi"
+include "_saying.pxi"
 
 if __import__("sys").platform == "linux":
     try:

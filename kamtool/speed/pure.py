@@ -17,6 +17,7 @@ from kamtool.speed.index import Index
 from kamtool.speed.matching import match_key
 from kamtool.speed.proof import Proof, make_nonce, md5_of, read_nonce, read_proof
 from kamtool.speed.routes import lone_route
+from kamtool.speed.saying import unremarkable
 from kamtool.speed.scanners import (
     split_credentials,
     split_list,
@@ -61,4 +62,5 @@ __all__ = [
     "split_uri",
     "split_via",
     "step",
+    "unremarkable",
 ]

@@ -112,6 +112,7 @@ async def world(tmp_path, caplog):
                 for name, value in {**FLAGS, **params}.items()
             ],
             link=lambda server: program, variable=lambda text, server: runtime.variable(text),
+            variables=lambda texts, server: runtime.variables(texts),
             format=lambda text, server: runtime.format(text),
         )  # fmt: skip
         server = Server(

@@ -2,9 +2,11 @@
 
 import io
 import logging
+import os
 
 import pytest
 
+from kamtool.server import log
 from kamtool.server.log import NOTICE, KamailioFormatter, Line, say, to_stream
 
 
@@ -153,3 +155,43 @@ def test_who_else_listens_hears_what_is_said_shortly(ours):
     assert [record.getMessage() for record in heard] == ["one", "one"]
     assert ours.getvalue().count("one") == 2
     assert "filtered" not in ours.getvalue()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_what_is_said_shortly_stands_in_a_file_in_its_order(ours, tmp_path, encoding):
+    place = tmp_path / "log"
+    logger, top = logging.getLogger("kamtool.modules.acc"), logging.getLogger("kamtool")
+    with place.open("w", encoding=encoding, errors="backslashreplace") as file:
+        top.handlers[:] = [to_stream(file)]
+        for number in range(3):
+            logger.log(NOTICE, "%s", f"{number} logged")
+            say(logger, NOTICE, f"{number} said é \udc80 \ud800")
+        assert place.read_text(encoding).count("\n") == 6, "it is there at once"
+    lines = [line.partition("acc: ")[2] for line in place.read_text(encoding).splitlines()]
+    said = [f"{number} said é \\x80 \\ud800" for number in range(3)]
+    assert lines == [line for number in range(3) for line in (f"{number} logged", said[number])]
+
+
+def test_nothing_is_said_into_a_file_that_has_the_number_of_a_closed_one(ours, tmp_path, capsys):
+    top = logging.getLogger("kamtool")
+    with (tmp_path / "log").open("w") as file:
+        top.handlers[:] = [to_stream(file)]
+    others = [(tmp_path / str(place)).open("w+") for place in range(3)]
+    say(logging.getLogger("kamtool.modules.acc"), NOTICE, "lost")
+    for other in others:
+        other.seek(0)
+        assert other.read() == ""
+        other.close()
+    assert "closed file" in capsys.readouterr().err
+
+
+def test_a_pipe_that_takes_a_part_gets_the_rest(monkeypatch):
+    taken = []
+
+    def write(file, octets):
+        taken.append(bytes(octets[:4]))
+        return len(taken[-1])
+
+    monkeypatch.setattr(os, "write", write)
+    log._write(1, b"0123456789")
+    assert b"".join(taken) == b"0123456789"

@@ -63,6 +63,10 @@ class Host:
             raise ConfigError(f"{text!r} is no pseudo-variable")
         return Avp(text[5:-1])
 
+    def variables(self, texts):
+        found = [self.variable(text) for text in texts]
+        return lambda ctx: tuple(variable.get(ctx) for variable in found)
+
     def format(self, text):
         return lambda ctx: text
 

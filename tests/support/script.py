@@ -61,6 +61,9 @@ class ScriptHost(Host):
     def variable(self, text):
         return self.script.variable(text, self)
 
+    def variables(self, texts):
+        return self.script.variables(texts, self)
+
     def format(self, text):
         return self.script.format(text, self)
 

@@ -109,8 +109,6 @@ class Acc(Module):
         super().__init__(server)
         self.database: Database | None = None
         self.not_accounted: frozenset[int] = frozenset()
-        self.log_extras: list[extra.Extra] = []
-        self.db_extras: list[extra.Extra] = []
         self.legs: extra.Legs | None = None
 
     # Start
@@ -161,7 +159,7 @@ class Acc(Module):
         """Open the database and look at its tables: a column that is missing would lose every row."""
         self.database = await open_database(self.server, self.db_url, "acc")
         names = [getattr(self, f"acc_{name}_column") for name in COLUMNS]
-        columns = [*names, *self.times.columns, *(entry.name for entry in self.db_extras)]
+        columns = [*names, *self.times.columns, *self.db_extras.names]
         for table, used in (
             (self.db_table_acc, masks.db),
             (self.db_table_missed_calls, masks.missed_db),

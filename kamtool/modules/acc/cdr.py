@@ -37,7 +37,7 @@ class Cdrs:
         self.dialogs.on_created.append(self.created)
         self.dialogs.on_confirmed.append(self.confirmed)
         self.dialogs.on_ended.append(self.ended)
-        names = [self.start, self.end, self.duration, *(each.name for each in self.extras)]
+        names = [self.start, self.end, self.duration, *self.extras.names]
         self.insert = ""
         if acc.cdrs_table:
             if not acc.db_url:
@@ -82,7 +82,7 @@ class Cdrs:
             own = ctx.fork()
             own._scratch = dict(ctx._scratch or {})
             self.dialogs.mark(own, dialog, "caller")
-        self._write(dialog, start, end, duration, extra.values(self.extras, own))
+        self._write(dialog, start, end, duration, self.extras.of(own))
 
     def _write(self, dialog: Dialog, start: float, end: float, duration: float, extras: extra.Pairs) -> None:
         acc = self.acc

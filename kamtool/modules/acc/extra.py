@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from kamtool.errors import ConfigError
-from kamtool.module import Host, Value, Variable
+from kamtool.module import Host, Value
 
 MOST_LEGS = 64
 
@@ -15,20 +15,28 @@ Pairs = list[tuple[str, str | None]]
 """Names with values; None is a pseudo-variable that is undefined."""
 
 
-class Extra:
-    """One `name=$pv`; `get` gives the value of a context."""
+class Extras:
+    """Some `name=$pv`, in their order: all are read by one function."""
 
-    def __init__(self, name: str, variable: Variable) -> None:
-        self.name = name
-        self.get: Callable[[Any], Value] = variable.get
+    def __init__(self, server: Host, pairs: list[tuple[str, str]]) -> None:
+        self.names = [name for name, _ in pairs]
+        self._read: Callable[[Any], tuple[Value, ...]] = server.variables([text for _, text in pairs])
+
+    def of(self, ctx: Any) -> Pairs:
+        """Each name with the value that its pseudo-variable has now."""
+        found: Pairs = []
+        names = self.names
+        for place, value in enumerate(self._read(ctx)):
+            found.append((names[place], value if value is None or isinstance(value, str) else str(value)))
+        return found
 
 
-def parse(server: Host, text: str, owner: str, most: int) -> list[Extra]:
+def parse(server: Host, text: str, owner: str, most: int) -> Extras:
     """`a=$fU;b=$hdr(X)` in its order. Raises ConfigError."""
-    found = [Extra(name, server.variable(variable)) for name, variable in _pairs(text, owner)]
-    if len(found) > most:
-        raise ConfigError(f"{owner}: {len(found)} are more than acc_extra_size={most}", code="KT1201")
-    return found
+    pairs = list(_pairs(text, owner))
+    if len(pairs) > most:
+        raise ConfigError(f"{owner}: {len(pairs)} are more than acc_extra_size={most}", code="KT1201")
+    return Extras(server, pairs)
 
 
 def _pairs(text: str, owner: str) -> Iterator[tuple[str, str]]:
@@ -50,22 +58,13 @@ def _parts(text: str) -> Iterator[str]:
     yield text[start:]
 
 
-def values(extras: list[Extra], ctx: Any) -> Pairs:
-    """Each name with the value that its pseudo-variable has now."""
-    found: Pairs = []
-    for extra in extras:
-        value = extra.get(ctx)
-        found.append((extra.name, value if value is None or isinstance(value, str) else str(value)))
-    return found
-
-
 class Legs:
     """The AVPs of `multi_leg_info`: the first value of each is one leg, the second the next, and so on."""
 
     def __init__(self, server: Host, text: str) -> None:
         self._server = server
         self._pairs = list(_pairs(text, "multi_leg_info"))
-        self._compiled: list[list[Extra]] = []
+        self._compiled: list[Extras] = []
         for _, variable in self._pairs:
             if not re.fullmatch(r"\$avp\([^()]+\)", variable):
                 raise ConfigError(
@@ -76,18 +75,14 @@ class Legs:
         """The legs, up to the first that has no value at all."""
         legs: list[Pairs] = []
         while self._pairs and len(legs) < MOST_LEGS:
-            leg = values(self._indexed(len(legs)), ctx)
+            leg = self._indexed(len(legs)).of(ctx)
             if all(value is None for _, value in leg):
                 break
             legs.append(leg)
         return legs
 
-    def _indexed(self, index: int) -> list[Extra]:
+    def _indexed(self, index: int) -> Extras:
         if index == len(self._compiled):
-            self._compiled.append(
-                [
-                    Extra(name, self._server.variable(f"$({variable[1:]}[{index}])"))
-                    for name, variable in self._pairs
-                ]
-            )
+            pairs = [(name, f"$({variable[1:]}[{index}])") for name, variable in self._pairs]
+            self._compiled.append(Extras(self._server, pairs))
         return self._compiled[index]

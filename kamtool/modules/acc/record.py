@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from typing import Final
 
 from kamtool.modules.acc.extra import Pairs
 from kamtool.store.times import to_julian
@@ -16,6 +17,7 @@ REQUESTED = "ACC: request accounted: "
 SECONDS, WHOLE, LOCAL, UTC = 1, 2, 3, 4
 """Values of time_mode: seconds and microseconds apart, seconds with milliseconds, formatted."""
 
+_now: Final = time.time  # what is Final, compiled code need not look up
 _COMMENT = re.compile(r"([0-9]{3}) *(.*)", re.DOTALL)
 
 
@@ -28,18 +30,22 @@ class Record:
         self.kind, self.method, self.from_tag, self.to_tag = kind, method, from_tag, to_tag
         self.call_id, self.code, self.reason = call_id, code, reason
         self.legs: list[Pairs] = []
-        self.epoch = time.time()
+        self.epoch: float = _now()
 
     def line(self, times: Times, extras: Pairs) -> str:
         """The line in the log."""
-        told = "".join([f"{text};" for text in times.in_line(self.epoch)]) if times.mode else ""
-        shown = (
-            f"{self.kind}timestamp={int(self.epoch)};{told}method={self.method};from_tag={self.from_tag};"
-            f"to_tag={self.to_tag};call_id={self.call_id};code={self.code};reason={self.reason}"
-        )
-        for pairs in (extras, *self.legs):
-            shown += "".join([f";{name}={value or ''}" for name, value in pairs])
-        return shown
+        seconds = str(int(self.epoch))
+        parts = [self.kind, "timestamp=", seconds, ";"]
+        if times.mode:
+            parts += [f"{text};" for text in times.in_line(self.epoch)]
+        parts += [
+            "method=", self.method, ";from_tag=", self.from_tag, ";to_tag=", self.to_tag,
+            ";call_id=", self.call_id, ";code=", self.code, ";reason=", self.reason,
+        ]  # fmt: skip
+        _tell(parts, extras)
+        for leg in self.legs:
+            _tell(parts, leg)
+        return "".join(parts)
 
     def rows(self, times: Times, extras: Pairs, *, nullable: bool) -> list[list[object]]:
         """The rows in the database, one a leg, in the order of `columns`."""
@@ -52,6 +58,16 @@ class Record:
         if not self.legs:
             return rows
         return [[*rows[0], *(nothing if value is None else value for _, value in leg)] for leg in self.legs]
+
+
+def _tell(parts: list[str], pairs: Pairs) -> None:
+    """Put `;name=value` for each, the value empty where there is none."""
+    for name, value in pairs:
+        parts.append(";")
+        parts.append(name)
+        parts.append("=")
+        if value is not None:
+            parts.append(value)
 
 
 class Times:

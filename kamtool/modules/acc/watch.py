@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from kamtool.errors import ParseError, StoreError
-from kamtool.modules.acc.extra import Extra, Legs, values
+from kamtool.modules.acc.extra import Extras, Legs
 from kamtool.modules.acc.record import ACKNOWLEDGED, ANSWERED, MISSED, Record, Times
 from kamtool.modules.acc.tables import quoted, stored
 from kamtool.script.context import Context
@@ -70,8 +70,8 @@ class Accounting:
     """Makes the records of one server. `acc` is the module: its `live` parameters are read each time."""
 
     def __init__(
-        self, acc: Any, masks: Masks, not_accounted: frozenset[int], times: Times, log_extras: list[Extra],
-        db_extras: list[Extra], legs: Legs | None, sink: logging.Logger, rows: Rows | None,
+        self, acc: Any, masks: Masks, not_accounted: frozenset[int], times: Times, log_extras: Extras,
+        db_extras: Extras, legs: Legs | None, sink: logging.Logger, rows: Rows | None,
     ) -> None:  # fmt: skip
         self.acc, self.masks, self.not_accounted, self.times = acc, masks, not_accounted, times
         self.log_extras, self.db_extras, self.legs, self.sink, self.rows = (
@@ -155,7 +155,7 @@ class Accounting:
         """Put a record into the log and, unless there is none, the database."""
         if to_log:
             level = python_level(self.acc.log_level)
-            _say(self.sink, level, record.line(self.times, values(self.log_extras, ctx)))
+            _say(self.sink, level, record.line(self.times, self.log_extras.of(ctx)))
         rows = self.rows
         if to_db and rows is not None:
             table = (rows.missed_table if missed else rows.table)(ctx)
@@ -170,9 +170,7 @@ class Accounting:
         assert self.rows is not None
         legs = [name for name, _ in record.legs[0]] if record.legs else []
         sql = self.rows.statement(table, legs)
-        rows = record.rows(
-            self.times, values(self.db_extras, ctx), nullable=bool(self.acc.acc_extra_nullable)
-        )
+        rows = record.rows(self.times, self.db_extras.of(ctx), nullable=bool(self.acc.acc_extra_nullable))
         return [(sql, [stored(value) for value in row]) for row in rows]
 
 

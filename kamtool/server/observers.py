@@ -15,6 +15,7 @@ from kamtool.module import Routes
 from kamtool.script.context import Context, Exit
 from kamtool.script.guards import Action
 from kamtool.script.program import Program, RouteFunction, Script
+from kamtool.speed.taping import Passing
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
@@ -60,7 +61,8 @@ class Observers:
         self.absorbed = 0
         """Repeated requests and responses that met their first copy parked."""
         self._visitors: list[Observer] = []
-        self._only: Observer | None = None
+        self.at = Passing(self._at_all)
+        """What the traced program calls for a statement that somebody wants to be told of."""
         self._parked: dict[Held, int] = {}
         self._plain: Program | None = None
         self._traced: Program | None = None
@@ -115,7 +117,7 @@ class Observers:
     def rearm(self) -> None:
         """Ask everybody anew what to be told of."""
         watching = self.watching
-        self._only = watching[0] if len(watching) == 1 else None
+        self.at.to = watching[0].at if len(watching) == 1 else self._at_all
         self._visitors = [each for each in watching if each.visits]
         for action in self.actions:
             action.armed = any(each.wants(action) for each in watching)
@@ -127,10 +129,7 @@ class Observers:
 
     # What the traced program calls
 
-    def at(self, action: Action, ctx: Context) -> Awaitable[None] | None:
-        """A statement that somebody wants to be told of."""
-        if self._only is not None:
-            return self._only.at(action, ctx)
+    def _at_all(self, action: Action, ctx: Context) -> Awaitable[None] | None:
         for place, observer in enumerate(self.watching):
             waiting = observer.at(action, ctx)
             if waiting is not None:

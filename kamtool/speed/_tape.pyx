@@ -39,6 +39,7 @@ cdef enum:
     FIRST = 1 << 18
     WORTH_KEEPING = 1 << 20
     NEAR = 256
+    NEAR_ACTIONS = 1024
 
 
 cdef void put_head(char* at, uint8_t kind, double moment, uint32_t number, uint32_t place, uint32_t size) noexcept nogil:
@@ -268,3 +269,111 @@ cdef class Ring(Noting):
             rows.append((moment, bool(self.octets[at]), flow, PyBytes_FromStringAndSize(self.octets + at + HEAD, size)))
             at += HEAD + size
         return iter(rows)
+
+
+@cython.final
+@cython.freelist(64)
+cdef class Visit:
+    cdef readonly bytes call_id
+    cdef readonly long long route
+    cdef size_t outer
+    cdef long long place
+    cdef readonly list replied
+    cdef uint32_t* numbers
+    cdef Py_ssize_t count, room
+
+    def __dealloc__(self):
+        free(self.numbers)
+
+    @property
+    def path(self):
+        return PyBytes_FromStringAndSize(<char*>self.numbers, self.count * sizeof(uint32_t))
+
+    cdef int append(self, uint32_t number) except -1:
+        cdef uint32_t* numbers
+        if self.count == self.room:
+            numbers = <uint32_t*>realloc(self.numbers, (2 * self.room + 32) * sizeof(uint32_t))
+            if numbers == NULL:
+                raise MemoryError
+            self.numbers, self.room = numbers, 2 * self.room + 32
+        self.numbers[self.count] = number
+        self.count += 1
+        return 0
+
+
+@cython.final
+cdef class Steps:
+    cdef readonly Tape tape
+    cdef object number_of
+    cdef Py_ssize_t longest
+    cdef dict numbers, visits
+    cdef size_t current
+    cdef Visit visit
+    cdef void* near_actions[NEAR_ACTIONS]
+    cdef uint32_t near_numbers[NEAR_ACTIONS]
+
+    def __init__(self, Tape tape not None, number_of, Py_ssize_t longest):
+        self.tape, self.number_of, self.longest = tape, number_of, longest
+        self.numbers, self.visits = {}, {}
+        self.current, self.visit = 0, None
+
+    cdef uint32_t number(self, action) except? 0:
+        cdef uint32_t place = <uint32_t>((<size_t><void*>action) >> 4) & (NEAR_ACTIONS - 1)
+        cdef uint32_t number
+        if self.near_actions[place] == <void*>action:
+            return self.near_numbers[place]
+        key = PyLong_FromVoidPtr(<void*>action)
+        found = self.numbers.get(key)
+        if found is None:
+            found = self.numbers[key] = self.number_of(action)
+        number = found
+        self.near_actions[place], self.near_numbers[place] = <void*>action, number
+        return number
+
+    def at(self, action, ctx):
+        cdef Visit visit = self.visit
+        cdef uint32_t number = self.number(action)
+        self.tape.place = number
+        if visit is None or self.current != <size_t><void*>ctx:
+            visit = self.visits.get(PyLong_FromVoidPtr(<void*>ctx))
+            if visit is None:
+                return None
+            self.current, self.visit, self.tape.call_id = <size_t><void*>ctx, visit, visit.call_id
+        if visit.count < self.longest:
+            visit.append(number)
+        return None
+
+    def begin(self, ctx, bytes call_id not None, long long route):
+        cdef Visit visit = Visit()
+        visit.route = route
+        visit.call_id, visit.outer, visit.place, visit.replied = call_id, self.current, self.tape.place, []
+        self.visits[PyLong_FromVoidPtr(<void*>ctx)] = visit
+        if self.current == <size_t><void*>ctx:
+            self.visit = visit
+
+    def of(self, ctx):
+        return self.visits.get(PyLong_FromVoidPtr(<void*>ctx))
+
+    def end(self, ctx):
+        cdef Visit visit = self.visits.pop(PyLong_FromVoidPtr(<void*>ctx), None)
+        cdef Visit outer = None
+        if visit is not None:
+            outer = self.visits.get(PyLong_FromVoidPtr(<void*>visit.outer))
+        self.visit = outer
+        if outer is None:
+            self.current = 0
+            self.tape.place = 0
+        else:
+            self.current, self.tape.place, self.tape.call_id = visit.outer, visit.place, outer.call_id
+        return visit
+
+
+@cython.final
+cdef class Passing:
+    cdef public object to
+
+    def __init__(self, to):
+        self.to = to
+
+    def __call__(self, one, other):
+        return self.to(one, other)

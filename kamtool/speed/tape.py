@@ -2,13 +2,14 @@
 
 What goes in costs a copy of the message and a head of fixed size, no object a field. A `Tape` is given away
 piece by piece; a `Ring` keeps the last so many octets. Both wrap themselves around the functions by which
-messages come and go.
+messages come and go. `Steps` keeps which statements of a script ran for a message.
 """
 
 from __future__ import annotations
 
 import struct
 import time
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -141,3 +142,72 @@ class Ring(Noting):
     def __iter__(self) -> Iterator[Row]:
         """What is kept, the oldest first."""
         return iter(list(self._rows))
+
+
+class Visit:
+    """One run of a route. `path` has the numbers of its statements, 32 bits each; the list `replied` is for
+    whoever asks.
+    """
+
+    def __init__(self, call_id: bytes, route: int, outer: int, place: int) -> None:
+        self.call_id, self.route, self.outer, self.place = call_id, route, outer, place
+        self.replied: list[int] = []
+        self._path = array("I")
+
+    @property
+    def path(self) -> bytes:
+        return self._path.tobytes()
+
+
+class Steps:
+    """Which statement runs, for its tape, and which have run for a message, up to `longest`.
+
+    `number_of` is asked for the number of a statement once: who numbers must hold the statement.
+    """
+
+    def __init__(self, tape: Tape, number_of: Callable[[Any], int], longest: int) -> None:
+        self.tape, self.number_of, self.longest = tape, number_of, longest
+        self._numbers: dict[int, int] = {}
+        self._visits: dict[int, Visit] = {}
+        self._current = 0
+        """The id of the context that runs."""
+
+    def at(self, action: object, ctx: object) -> None:
+        """A statement is about to run for a context."""
+        number = self._numbers.get(id(action))
+        if number is None:
+            number = self._numbers[id(action)] = self.number_of(action)
+        self.tape.place = number
+        visit = self._visits.get(id(ctx))
+        if visit is not None:
+            self._current, self.tape.call_id = id(ctx), visit.call_id
+            if len(visit._path) < self.longest:
+                visit._path.append(number)
+
+    def begin(self, ctx: object, call_id: bytes, route: int) -> None:
+        """A route begins for a context, perhaps within the statement of another."""
+        self._visits[id(ctx)] = Visit(call_id, route, self._current, self.tape.place)
+
+    def of(self, ctx: object) -> Visit | None:
+        """What has run for a context so far."""
+        return self._visits.get(id(ctx))
+
+    def end(self, ctx: object) -> Visit | None:
+        """The route has ended. A statement that it was a part of runs on: what is sent now is that one's."""
+        visit = self._visits.pop(id(ctx), None)
+        outer = self._visits.get(visit.outer) if visit is not None else None
+        if visit is None or outer is None:
+            self._current = self.tape.place = 0
+        else:
+            self._current, self.tape.place, self.tape.call_id = visit.outer, visit.place, outer.call_id
+        return visit
+
+
+class Passing:
+    """Calls `to`, which may change."""
+
+    def __init__(self, to: Callable[[Any, Any], Any]) -> None:
+        self.to = to
+
+    def __call__(self, one: Any, other: Any) -> Any:
+        return self.to(one, other)

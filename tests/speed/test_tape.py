@@ -175,3 +175,59 @@ def test_nothing_is_held_that_has_gone(twin):
     view = tape.take()
     del view
     assert numbers.kept == [flow]
+
+
+class Context:
+    """Anything with an identity."""
+
+
+@given(st.lists(st.tuples(st.sampled_from(["at", "begin", "end", "reply"]), st.integers(0, 3)), max_size=60))
+def test_the_twins_remember_the_same_steps(doings):
+    """Whatever begins within whatever, and ends in whatever order."""
+    native = pytest.importorskip("kamtool.speed._tape", reason="the kernel is not built")
+    contexts, actions = [Context() for _ in range(4)], [Context() for _ in range(7)]
+    found = []
+    for kind in (pure, native):
+        tape, _ = made(kind.Tape, 1000)
+        steps = kind.Steps(tape, lambda action: actions.index(action) + 1, 9)
+        told = []
+        for place, (what, number) in enumerate(doings):
+            ctx = contexts[number]
+            if what == "at":
+                assert steps.at(actions[place % 7], ctx) is None
+            elif what == "begin":
+                steps.begin(ctx, b"call %d" % number, place)
+            elif what == "reply" and steps.of(ctx) is not None:
+                steps.of(ctx).replied.append(place)
+            elif what == "end":
+                visit = steps.end(ctx)
+                told.append(visit and (visit.call_id, visit.route, visit.path, visit.replied))
+            told.append((tape.place, tape.call_id))
+        found.append(told)
+    assert found[0] == found[1]
+
+
+def test_a_statement_is_numbered_once_and_a_path_ends(twin):
+    asked = []
+    tape, _ = made(twin.Tape, 1000)
+    steps = twin.Steps(tape, lambda action: asked.append(action) or len(asked), 50)
+    ctx, actions = Context(), [Context() for _ in range(3000)]
+    steps.begin(ctx, b"c", 4)
+    for action in actions * 2:
+        steps.at(action, ctx)
+    assert asked == actions
+    assert tape.place == 3000
+    visit = steps.end(ctx)
+    assert memoryview(visit.path).cast("I").tolist() == list(range(1, 51))
+    assert (visit.route, tape.place) == (4, 0)
+    with pytest.raises(ZeroDivisionError):
+        twin.Steps(tape, lambda action: 1 // 0, 5).at(actions[0], ctx)
+
+
+def test_what_is_passed_on_may_go_elsewhere(twin):
+    said = []
+    passing = twin.Passing(lambda one, other: said.append((one, other)) or 7)
+    assert passing(1, 2) == 7
+    passing.to = max
+    assert passing(1, 2) == 2
+    assert said == [(1, 2)]

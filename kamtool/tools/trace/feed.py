@@ -10,8 +10,7 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from kamtool.debug.attach import is_owner
@@ -21,6 +20,7 @@ from kamtool.module import Routes
 from kamtool.script.context import Context
 from kamtool.script.guards import Action
 from kamtool.sip.flow import Flow
+from kamtool.speed.taping import Steps, Tape
 from kamtool.tools.captured import LARGEST_PATH
 from kamtool.tools.trace.frames import (
     DROPPED,
@@ -30,12 +30,15 @@ from kamtool.tools.trace.frames import (
     FLOW,
     PLACE,
     RECORDS,
+    ROUTE,
+    facts,
 )  # fmt: skip
-from kamtool.tools.trace.taping import Tape
 from kamtool.transport import records
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
+    from kamtool.sip.message import Message
+    from kamtool.speed.tape import Visit
     from kamtool.tools.trace.recorder import Recorder
 
 log = logging.getLogger("kamtool.server")
@@ -56,7 +59,9 @@ class Feed:
         self.tape = Tape(MOST_UNREAD, self._number_of)
         self._kept: list[Flow] = []
         """The flows that have numbers: while they are here no other gets their id."""
-        self._places: dict[int, tuple[int, Action]] = {}
+        self._places: list[Action] = []
+        """The statements that have numbers, from 1 on."""
+        self._routes: dict[tuple[Routes, str], int] = {}
         self._beat: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -103,35 +108,43 @@ class Feed:
             self._kept.clear()
         number = numbers[id(flow)] = len(numbers) + 1
         self._kept.append(flow)
-        facts = [flow.transport, *flow.local, *flow.remote, flow.connection]
-        self.tell(FLOW, number, json.dumps(facts).encode())
+        ends = [flow.transport, *flow.local, *flow.remote, flow.connection]
+        self.tell(FLOW, number, json.dumps(ends).encode())
         return number
 
     def number_of_action(self, action: Action) -> int:
-        """The number of a statement, told once."""
-        known = self._places.get(id(action))
-        if known is not None:
-            return known[0]
-        number = len(self._places) + 1
-        self._places[id(action)] = number, action
+        """The number of a statement, which is told."""
+        self._places.append(action)
+        number = len(self._places)
         kind = "request_route" if action.kind is Routes.REQUEST else str(action.kind.name).lower() + "_route"
         route = (
             f"route[{action.route}]"
             if action.route and action.kind is Routes.REQUEST
             else (f"{kind}[{action.route}]" if action.route else kind)
         )
-        facts = [action.span.file, action.span.line, action.name, route]
-        self.tell(PLACE, number, json.dumps(facts).encode())
+        where = [action.span.file, action.span.line, action.name, route]
+        self.tell(PLACE, number, json.dumps(where).encode())
         return number
 
     def tell(self, kind: int, number: int, data: bytes) -> None:
         """A frame that is no message."""
         self.tape.put(kind, 0.0, number, 0, data)
 
-    def tell_facts(self, data: bytes) -> None:
+    def number_of_route(self, ctx: Context) -> int:
+        """The number of the block that runs, told once."""
+        kind = ctx.route_kind, ctx.route_name
+        number = self._routes.get(kind)
+        if number is None:
+            number = self._routes[kind] = len(self._routes) + 1
+            self.tell(ROUTE, number, route_of(ctx).encode())
+        return number
+
+    def tell_facts(self, msg: Message, visit: Visit, path: bytes, error: str) -> None:
         """What the script did for a message; not when that would be dropped as well."""
-        if len(self.tape) + len(data) <= self.tape.limit:
-            self.tell(FACTS, 0, data)
+        if len(self.tape) <= self.tape.limit:
+            status = 0 if msg.is_request else msg.status
+            body = facts(status, visit.call_id, msg.cseq_method, path, visit.replied, error)
+            self.tape.put(FACTS, 0.0, msg.cseq & 0xFFFFFFFF, visit.route, body)
 
     def flush(self, *, is_last: bool = False) -> None:
         """Send what has gathered, once what was sent before is gone."""
@@ -153,18 +166,6 @@ class Feed:
         writer.write(tape.take())
 
 
-@dataclass(slots=True)
-class _Run:
-    """One run of a route, and the one it is part of."""
-
-    route: str
-    call_id: bytes
-    outer: int
-    place: int
-    path: list[int] = field(default_factory=list)
-    replied: list[int] = field(default_factory=list)
-
-
 class Watch:
     """Watches the script for a feed: which statements ran for a message, and which one sent another."""
 
@@ -172,52 +173,33 @@ class Watch:
 
     def __init__(self, feed: Feed) -> None:
         self.feed = feed
-        self._running: dict[int, _Run] = {}
-        self._current = 0
+        self.steps = Steps(feed.tape, feed.number_of_action, LARGEST_PATH)
+        self.at: Callable[[Action, Context], None] = self.steps.at
 
     def wants(self, action: Action) -> bool:
         return True
 
-    def at(self, action: Action, ctx: Context) -> Awaitable[None] | None:
-        number = self.feed.tape.place = self.feed.number_of_action(action)
-        running = self._running.get(id(ctx))
-        if running is not None:
-            self._current, self.feed.tape.call_id = id(ctx), running.call_id
-            if len(running.path) < LARGEST_PATH:
-                running.path.append(number)
-        return None
-
     def entered(self, ctx: Context) -> Awaitable[None] | None:
-        call_id = ctx.msg.call_id.encode("utf-8", "surrogateescape")
-        self._running[id(ctx)] = _Run(route_of(ctx), call_id, self._current, self.feed.tape.place)
+        route = self.feed.number_of_route(ctx)
+        self.steps.begin(ctx, ctx.msg.call_id.encode("utf-8", "surrogateescape"), route)
         return None
 
     def left(self, ctx: Context, error: Exception | None) -> Awaitable[None] | None:
-        running = self._running.pop(id(ctx), None)
-        outer = self._running.get(running.outer) if running is not None else None
-        if running is None or outer is None:
-            self._current = self.feed.tape.place = 0
-        else:  # a branch_route within a t_relay: what is sent now is the t_relay's
-            tape = self.feed.tape
-            self._current, tape.place, tape.call_id = running.outer, running.place, outer.call_id
-        if running is None or not (running.path or error):
-            return None
-        msg = ctx.msg
-        facts: dict[str, Any] = {
-            "call_id": msg.call_id, "cseq": msg.cseq, "method": msg.cseq_method,
-            "status": 0 if msg.is_request else msg.status, "route": running.route, "path": running.path,
-            "replied": running.replied, "error": f"{type(error).__name__}: {error}" if error else "",
-        }  # fmt: skip
-        self.feed.tell_facts(json.dumps(facts).encode())
+        visit = self.steps.end(ctx)
+        if visit is not None:
+            path = visit.path
+            if path or error:
+                said = f"{type(error).__name__}: {error}" if error else ""
+                self.feed.tell_facts(ctx.msg, visit, path, said)
         return None
 
     def failed(self, ctx: Context, error: Exception) -> None:
         pass
 
     def replied(self, ctx: Context, status: int) -> None:
-        running = self._running.get(id(ctx))
-        if running is not None:
-            running.replied.append(status)
+        visit = self.steps.of(ctx)
+        if visit is not None:
+            visit.replied.append(status & 0xFFFF)
 
     def relinked(self) -> None:
         pass

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from kamtool.sip.flow import Flow
-from kamtool.tools.trace.taping import Ring
+from kamtool.speed.taping import Ring
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server

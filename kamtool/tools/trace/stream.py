@@ -6,7 +6,6 @@ import json
 import struct
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
 
 from kamtool.errors import ParseError
 from kamtool.sip.flow import Address
@@ -22,6 +21,9 @@ from kamtool.tools.trace.frames import (
     MESSAGE_IN,
     PLACE,
     RECORDS,
+    ROUTE,
+    Said,
+    read_facts,
 )  # fmt: skip
 from kamtool.transport import records
 
@@ -92,6 +94,7 @@ class Frames:
         self._buffer = bytearray()
         self._flows: dict[int, tuple[str, Address, Address, int]] = {}
         self._places: dict[int, Place] = {}
+        self._routes: dict[int, str] = {}
         self._batch: list[Captured] = []
         self._recent = recent or Recent()
 
@@ -131,8 +134,10 @@ class Frames:
             self._flows[number] = transport, Address(here, port), Address(there, port2), connection
         elif kind == PLACE:
             self._places[number] = Place(*json.loads(body))
+        elif kind == ROUTE:
+            self._routes[number] = body.decode("utf-8", "replace")
         elif kind == FACTS:
-            self._recent.learn(self._facts(json.loads(body)), self._batch)
+            self._recent.learn(self._facts(number, place, read_facts(body)), self._batch)
         elif kind == DROPPED:
             self.dropped += number
         elif kind == END_OF_PAST:
@@ -149,8 +154,8 @@ class Frames:
         sent_by = self._places[place] if place else None
         return Captured(at, transport, source, target, data, inbound, connection, sent_by=sent_by)
 
-    def _facts(self, said: dict[str, Any]) -> Facts:
+    def _facts(self, cseq: int, route: int, said: Said) -> Facts:
         return Facts(
-            (said["call_id"], said["cseq"], said["method"]), said["status"], said["route"],
-            [self._places[number] for number in said["path"]], said["replied"], said["error"],
+            (said.call_id, cseq, said.method), said.status, self._routes[route],
+            [self._places[number] for number in said.path], list(said.replied), said.error,
         )  # fmt: skip

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from kamtool.speed.tape import HEAD, Row
 
 if TYPE_CHECKING:
-    from kamtool.speed.tape import Ring, Tape
+    from kamtool.speed.tape import Passing, Ring, Steps, Tape
 else:
     try:
         if os.environ.get("KAMTOOL_PURE", "") not in ("", "0"):
             raise ImportError("KAMTOOL_PURE is set")
-        from kamtool.speed._tape import Ring, Tape
-    except ImportError:
-        from kamtool.speed.tape import Ring, Tape
+        from kamtool.speed._tape import Passing, Ring, Steps, Tape
+    except ImportError:  # also in a checkout where it was built before it had all of these names
+        from kamtool.speed.tape import Passing, Ring, Steps, Tape
 
-__all__ = ["HEAD", "Ring", "Row", "Tape"]
+__all__ = ["HEAD", "Passing", "Ring", "Row", "Steps", "Tape"]

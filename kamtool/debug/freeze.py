@@ -51,7 +51,7 @@ def thaw(frozen: Frozen, transactions: Transactions, now: float) -> None:
     pause = now - frozen.since
     label = frozen.tx.label
     for machine, number, state, expire_at, retransmit_at in frozen.held:
-        if machine.state is not state:
+        if machine.state != state:
             continue
         if expire_at and not machine.expire_at:
             machine.expire_at = expire_at + pause

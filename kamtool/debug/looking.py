@@ -14,6 +14,7 @@ from kamtool.script import edits
 from kamtool.script.context import Context
 from kamtool.script.values import from_octets
 from kamtool.server import outgoing
+from kamtool.sip.transaction import State
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
@@ -88,7 +89,7 @@ def _branches(server: Server, ctx: Context) -> list[dict[str, Any]]:
     found = [
         {
             "branch": number, "uri": each.uri, "to": f"{each.flow.transport}:{each.flow.remote}",
-            "state": each.state.name.strip("_").lower(), "status": each.status,
+            "state": State(each.state).name.lower(), "status": each.status,
         }
         for number, each in enumerate(sent)
     ]  # fmt: skip
@@ -103,7 +104,7 @@ def _transaction(server: Server, ctx: Context) -> dict[str, Any]:
     if tx is None:
         return {"transaction": None, "server": f"{len(server.transactions)} transactions"}
     return {
-        "method": tx.method, "state": tx.state.name.strip("_").lower(), "status": tx.status,
+        "method": tx.method, "state": State(tx.state).name.lower(), "status": tx.status,
         "branches": len(tx.branches), "t_on_failure": tx.on_failure or None,
         "t_on_reply": tx.on_reply or None, "t_on_branch": tx.on_branch or None,
         "cancelled": tx.cancelled, "suspended": tx.suspended, "label": tx.label,

@@ -14,7 +14,7 @@ from kamtool.sip import build
 from kamtool.sip.message import Response
 
 if TYPE_CHECKING:
-    from kamtool.server.server import Server
+    from kamtool.server.core import Core
 
 BRANCH_FAILURE = "tm:branch-failure"
 ANSWERED_ELSEWHERE = (("Reason", 'SIP;cause=200;text="Call completed elsewhere"'),)
@@ -27,7 +27,7 @@ _PREFERRED_4XX = {401: 0, 407: 0, 415: 1, 420: 1, 484: 1}
 class Answering:
     """The part of response processing that makes one answer of many."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Core) -> None:
         self.server = server
         self.relayed = server.tally("core:fwd_replies", "tmx:relayed_replies")
         self.closed = [server.tally(name) for name in _CLASS_COUNTERS]

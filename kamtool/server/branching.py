@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kamtool.errors import ParseError, TransportError
 from kamtool.module import Routes
@@ -19,22 +19,25 @@ from kamtool.sip.flow import Flow
 from kamtool.transport.target import Target
 
 if TYPE_CHECKING:
-    from kamtool.server.server import Server
+    from kamtool.server.core import Core
 
 log = logging.getLogger("kamtool.relay")
 
-BRANCH_FAILURE = "tm.branch_failure"
-FILTERED = 473
-SEND_ERROR = 477
-NO_DESTINATION = 478
-DROPPED = 500
+# Looked up once: an enum's members are slow to reach in Python 3.11.
+_BRANCH: Final = Routes.BRANCH
+
+BRANCH_FAILURE: Final = "tm.branch_failure"
+FILTERED: Final = 473
+SEND_ERROR: Final = 477
+NO_DESTINATION: Final = 478
+DROPPED: Final = 500
 """What a branch_route did to the last branch that was left."""
 
 
 class Branching(Cancelling):
     """The part of the relay that makes branches."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Core) -> None:
         super().__init__(server)
         self.max_branches = 12
         self.failure_exec = False
@@ -224,7 +227,7 @@ class Branching(Cancelling):
     def _branch_at_once(route: Callable[[Context], int], ctx: Context, tx: ServerTransaction) -> bool:
         """Run a branch_route that never waits; false when it dropped the branch."""
         kind, name = ctx.route_kind, ctx.route_name
-        ctx.route_kind, ctx.route_name = Routes.BRANCH, tx.on_branch
+        ctx.route_kind, ctx.route_name = _BRANCH, tx.on_branch
         try:
             route(ctx)
         except Exit as way_out:

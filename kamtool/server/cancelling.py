@@ -10,13 +10,13 @@ from kamtool.sip.message import Request
 from kamtool.sip.transaction import CALLING, CANCELLING, PROCEEDING
 
 if TYPE_CHECKING:
-    from kamtool.server.server import Server
+    from kamtool.server.core import Core
 
 
 class Cancelling:
     """The part of the relay that ends branches before their time."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Core) -> None:
         self.server = server
         self.forwarded = server.tally("core:fwd_requests")
         self.made = server.tally("tmx:UAS_transactions")
@@ -66,7 +66,7 @@ class Cancelling:
         client = tx.branches[number]
         if client.cancelled or client.state not in (CALLING, PROCEEDING, CANCELLING):
             return
-        if client.state is CALLING and not (self.cancel_unreplied == 2 and tx.cancelled):
+        if client.state == CALLING and not (self.cancel_unreplied == 2 and tx.cancelled):
             # Only the caller's own CANCEL may run ahead of a provisional response, when the cfg wants it so.
             client.cancel_headers = headers
             client.cancelled = True

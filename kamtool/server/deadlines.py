@@ -6,7 +6,6 @@ The timers are RFC 3261's A to K (§17) and C (§16.6); which of them run, and h
 from __future__ import annotations
 
 from collections.abc import Callable
-from sys import maxsize
 from typing import Final
 
 from kamtool.server.timers import TimerQueues
@@ -26,6 +25,9 @@ from kamtool.sip.transaction import (
 
 UNUSUAL: Final = TIMEOUT | FAILED | TERMINATED
 """Effects of a step that most steps do not have."""
+
+ALL: Final = 1 << 40
+"""More deadlines than there are, and a number that compiled code keeps in a word."""
 
 SERVER: Final = -1
 """Which machine of a transaction: its server; 0, 1 … its branches; -2, -3 … the CANCEL of branch 0, 1 …"""
@@ -61,7 +63,7 @@ class Deadlines:
         that however much is to be repeated, what ends it has its turn too.
         """
         until, self._until = self._until or now, 0.0
-        left = self._sweep(self.retransmissions, until, most or maxsize, expire=False)
+        left = self._sweep(self.retransmissions, until, most or ALL, expire=False)
         left = self._sweep(self.expiries, until, left, expire=True)
         if left:
             return False
@@ -146,7 +148,8 @@ class Deadlines:
             if self.by_key.get(tx.key) is tx:
                 del self.by_key[tx.key]
         else:
-            machine.data = b""  # type: ignore[attr-defined]  # all machines but SERVER are clients
+            assert isinstance(machine, ClientTransaction)
+            machine.data = b""
         tx.alive -= 1
         if tx.alive <= 0:
             self.forget(tx)

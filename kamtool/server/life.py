@@ -132,6 +132,6 @@ def _runs_on(server: Server) -> bool:
 def _is_busy(server: Server) -> bool:
     """Whether a transaction waits for its final response, or for the ACK to one that it sent."""
     return any(
-        not tx.is_answered or (tx.state is COMPLETED and tx.method == "INVITE")
+        not tx.is_answered or (tx.state == COMPLETED and tx.method == "INVITE")
         for tx in server.transactions.by_label.values()
     )

@@ -20,7 +20,7 @@ from kamtool.speed.taping import Passing
 if TYPE_CHECKING:
     from kamtool.server.server import Server
 
-Held = tuple[Any, ...]
+Held = str | tuple[Any, ...]
 """By what a parked message is known when it is sent again."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kamtool.errors import TransportError
 from kamtool.script.context import Context
@@ -20,12 +20,15 @@ from kamtool.transport.target import Target
 from kamtool.transport.transports import Transports
 
 if TYPE_CHECKING:
-    from kamtool.server.server import Server
+    from kamtool.server.core import Core
 
 log = logging.getLogger("kamtool.relay")
 
-MAX_WAYS = 65_536
+MAX_WAYS: Final = 65_536
 WEBSOCKETS = ("ws", "wss")
+
+# What is Final, compiled code need not look up.
+_forward: Final = forward
 
 
 def next_hop(ctx: Context) -> Hop:
@@ -74,7 +77,7 @@ def way_by(transports: Transports, flow: Flow) -> Way:
     return Way(flow, socket)
 
 
-def way_to(server: Server, ctx: Context, target: Target) -> Way:
+def way_to(server: Core, ctx: Context, target: Target) -> Way:
     """The way to a target, from the socket the script chose or the one the request came by.
 
     Raises TransportError.
@@ -109,7 +112,7 @@ def way_to(server: Server, ctx: Context, target: Target) -> Way:
     return way_by(transports, flow)
 
 
-def prepare(server: Server, ctx: Context, target: Target, branch: str) -> tuple[Flow, bytes]:
+def prepare(server: Core, ctx: Context, target: Target, branch: str) -> tuple[Flow, bytes]:
     """A request ready to leave: by which flow, and its bytes. Raises TransportError.
 
     RFC 3261 §18.1.1: what is too large for a datagram (`udp_mtu`) leaves by `udp_mtu_try_proto`.
@@ -128,7 +131,7 @@ def prepare(server: Server, ctx: Context, target: Target, branch: str) -> tuple[
     return way.flow, data
 
 
-def build(server: Server, ctx: Context, way: Way, branch: str) -> bytes:
+def build(server: Core, ctx: Context, way: Way, branch: str) -> bytes:
     """The bytes for one branch. `branch` is our Via's branch, cookie and all."""
     msg, outbound, via = ctx.msg, way.socket, way.via
     fields = ctx._scratch.get("core.via_fields") if ctx._scratch is not None else None
@@ -153,10 +156,10 @@ def build(server: Server, ctx: Context, way: Way, branch: str) -> bytes:
             inbound = server.transports.socket_of(ctx.flow) or outbound
         at = msg.first_line_end
         edits = [(at, at, ctx.record_route.lines(inbound, outbound)), *edits]
-    return forward(msg, prefix, uri, -1, received, rport, edits)
+    return _forward(msg, prefix, uri, -1, received, rport, edits)
 
 
-def remember_record(server: Server, ctx: Context, client: ClientTransaction) -> None:
+def remember_record(server: Core, ctx: Context, client: ClientTransaction) -> None:
     """Keep what `resent` needs, should the branch be sent to another address than the first."""
     inbound = server.transports.socket_of(ctx.flow)
     if ctx.record_route is not None and inbound is not None:
@@ -185,13 +188,13 @@ def resent(client: ClientTransaction, before: Socket, outbound: Socket, branch: 
     return splice(sent.data, edits)
 
 
-def sent(server: Server, ctx: Context, flow: Flow) -> None:
+def sent(server: Core, ctx: Context, flow: Flow) -> None:
     """The request is on its way: set_forward_close() ends the connection behind it."""
     if ctx._scratch is not None and "core.forward_close" in ctx._scratch and flow.connection:
         server.transports.finish(flow)
 
 
-SMALL = (1 << 62) - 1
+SMALL: Final = (1 << 62) - 1
 """A mask: an int of 2^62 or more that compiled code makes a text of is never freed (mypyc)."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kamtool.errors import ParseError
 from kamtool.script.context import Context
@@ -14,11 +14,11 @@ from kamtool.sip.framing import Broken
 from kamtool.sip.message import Request, Response, salvage
 
 if TYPE_CHECKING:
-    from kamtool.server.server import Server
+    from kamtool.server.core import Core
 
 log = logging.getLogger("kamtool.receive")
 
-STREAMS = frozenset(("tcp", "tls"))
+STREAMS: Final = frozenset(("tcp", "tls"))
 """Where a message without Content-Length has no end; a WebSocket frame has one (RFC 7118 §5.2)."""
 
 RECEIVED_EVENT = "core:msg-received"
@@ -34,8 +34,10 @@ _Context: Final = Context
 class Receive:
     """The way in of one server."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Core) -> None:
         self.server = server
+        self.host: Any = server
+        """The same as modules know it."""
         self.running: Running = server.running
         self.received = server.tally("core:rcv_requests")
         self.force_rport = server.force_rport
@@ -47,7 +49,8 @@ class Receive:
     def message(self, data: bytes, flow: Flow) -> None:
         """One datagram, or one message cut from a stream. Nothing it contains can raise from here."""
         server = self.server
-        stream = flow.transport in STREAMS and not self.length_optional
+        transport = flow.transport
+        stream = transport != "udp" and transport in STREAMS and not self.length_optional
         try:
             if self.arriving is not None:
                 data = self.arriving(data, flow)
@@ -73,7 +76,7 @@ class Receive:
         program = server.program
         if msg.method == "ACK" and self._absorb(msg, flow):
             return
-        ctx = Context(server, msg, flow)
+        ctx = Context(self.host, msg, flow)
         if self.force_rport:
             ctx.force_rport = True
         events = program.event_routes
@@ -94,7 +97,7 @@ class Receive:
         if msg.to_tag and server.replies.is_ours(msg.to_tag):
             server.count("sl:received_ACKs")
             if FILTERED_ACK_EVENT in server.program.event_routes:
-                server.run_event(FILTERED_ACK_EVENT, {}, Context(server, msg, flow))
+                server.run_event(FILTERED_ACK_EVENT, {}, Context(self.host, msg, flow))
             return True
         return False
 
@@ -113,7 +116,7 @@ class Receive:
         request = None if data[:4] == b"SIP/" else salvage(data)
         if request is None:
             return
-        ctx = Context(server, request, flow)
+        ctx = Context(self.host, request, flow)
         # No script can ask for rport here, and what a malformed request says of itself is not to be trusted:
         # the answer goes to where it came from.
         ctx.force_rport = True

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from kamtool.errors import ParseError, TransportError
 from kamtool.module import Variable
 from kamtool.script.context import Context
-from kamtool.script.program import plain
 from kamtool.server import outgoing
 from kamtool.server.branching import DROPPED, SEND_ERROR, Branching
 from kamtool.server.routing import reply_flow
@@ -17,7 +16,7 @@ from kamtool.sip.flow import Address
 from kamtool.transport.target import Target
 
 if TYPE_CHECKING:
-    from kamtool.server.server import Server
+    from kamtool.server.core import Core
 
 log = logging.getLogger("kamtool.relay")
 
@@ -25,7 +24,7 @@ log = logging.getLogger("kamtool.relay")
 class Relay(Branching):
     """What t_newtran, t_relay and forward do."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Core) -> None:
         super().__init__(server)
         self.auto_100 = True
         self.reason_100 = "trying -- your call is important to us"
@@ -111,7 +110,7 @@ class Relay(Branching):
         own = ctx
         if tx.on_branch:
             route = (tx.program or server.program).branch_routes.get(tx.on_branch)
-            at_once = None if route is None else plain(route)
+            at_once = None if route is None else getattr(route, "plain", None)
             if route is not None and at_once is None:
                 return None
             own = tx.prepared = self._branch_context(ctx, 0)

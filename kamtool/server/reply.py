@@ -18,7 +18,7 @@ from kamtool.sip.message import Message
 from kamtool.speed import answer, respond
 
 if TYPE_CHECKING:
-    from kamtool.server.server import Server
+    from kamtool.server.core import Core
 
 LOCAL_RESPONSE = "tm:local-response"
 Headers = Sequence[tuple[str, str]]
@@ -39,7 +39,7 @@ class Replies:
     request gets the same answer, and the ACK to it is known as ours (RFC 3261 §8.2.7).
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Core) -> None:
         self.server = server
         self._sent: dict[int, Tally] = {}
         self._last_sent, self._last_status = server.tally(), 0

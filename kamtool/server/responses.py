@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kamtool import speed
 from kamtool.errors import ParseError, TransportError
 from kamtool.module import Routes
 from kamtool.script.context import Context, Exit
-from kamtool.script.program import Program, RouteFunction, plain
+from kamtool.script.program import Program, RouteFunction
 from kamtool.server.blocklist import ignored_by
 from kamtool.server.routing import via_flow
 from kamtool.server.transaction import ClientTransaction, ServerTransaction
@@ -22,9 +22,15 @@ from kamtool.sip.transaction import ACK, PASS
 from kamtool.sip.via import parse_via
 
 if TYPE_CHECKING:
-    from kamtool.server.server import Server
+    from kamtool.server.core import Core
 
 log = logging.getLogger("kamtool.relay")
+
+# What is Final, compiled code need not look up; and an enum's members are slow to reach in Python 3.11.
+_REPLY: Final = Routes.REPLY
+_ONREPLY: Final = Routes.ONREPLY
+_Response: Final = Response
+_relay: Final = speed.relay
 
 Edits = Sequence[tuple[int, int, bytes]]
 
@@ -32,8 +38,10 @@ Edits = Sequence[tuple[int, int, bytes]]
 class Responses(Unanswered):
     """Response processing of one server, and the transaction user of its transaction layer."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Core) -> None:
         super().__init__(server)
+        self.host: Any = server
+        """The same as modules know it."""
         self.received = server.tally("core:rcv_replies")
         self.matched = server.tally("tmx:received_replies")
         self.on_sl_reply = ""
@@ -53,9 +61,9 @@ class Responses(Unanswered):
         if route is None:
             self._match(msg, flow, ())
             return
-        ctx = Context(server, msg, flow)
-        ctx.route_kind, ctx.program = Routes.REPLY, program
-        at_once = plain(route)
+        ctx = Context(self.host, msg, flow)
+        ctx.route_kind, ctx.program = _REPLY, program
+        at_once = getattr(route, "plain", None)  # that is plain(route), without a call
         if at_once is None:
             server.drive(self._reply_route(route, ctx), msg)
             return
@@ -117,7 +125,7 @@ class Responses(Unanswered):
             self._passed(tx, which, msg, edits, flow)
             return
         ctx = self._onreply_context(name, tx, which, msg, flow, edits)
-        at_once = plain(route)
+        at_once = getattr(route, "plain", None)  # that is plain(route), without a call
         if at_once is None:
             self.server.drive(self._onreply_route(route, ctx, tx), msg)
             return
@@ -133,8 +141,8 @@ class Responses(Unanswered):
     def _onreply_context(
         self, name: str, tx: ServerTransaction, which: int, msg: Response, flow: Flow, edits: Edits
     ) -> Context:
-        ctx = Context(self.server, msg, flow)
-        ctx.route_kind, ctx.route_name = Routes.ONREPLY, name
+        ctx = Context(self.host, msg, flow)
+        ctx.route_kind, ctx.route_name = _ONREPLY, name
         if edits:
             ctx.edits = list(edits)
         ctx.transaction, ctx.branch_index = tx, which
@@ -180,7 +188,7 @@ class Responses(Unanswered):
             self.server.drive(self._sl_reply_route(route, msg, flow, edits), msg)
 
     async def _sl_reply_route(self, route: Any, msg: Response, flow: Flow, edits: Edits) -> None:
-        ctx = Context(self.server, msg, flow)
+        ctx = Context(self.host, msg, flow)
         ctx.route_kind, ctx.route_name, ctx.edits = Routes.REPLY, self.on_sl_reply, list(edits)
         try:
             await route(ctx)
@@ -207,7 +215,7 @@ class Responses(Unanswered):
             log.debug("%s: response dropped: %s", msg.call_id, error)
             return
         server.count("core:fwd_replies")
-        server.send(back, speed.relay(msg, edits))
+        server.send(back, _relay(msg, edits))
 
     # On
 
@@ -223,7 +231,7 @@ class Responses(Unanswered):
             if tx.method != "INVITE" and status > 100 and not self.server.quirks:
                 return  # RFC 4320 §4.1: no provisional response but 100 to any other request
             if (status > 100 or self.relay_100) and tx.status < 200:
-                self._send(tx, status, speed.relay(msg, edits))
+                self._send(tx, status, _relay(msg, edits))
             return
         if tx.local is not None:
             if status == 503 and client.status < 200 and self._unavailable(tx, client, msg):
@@ -265,7 +273,7 @@ class Responses(Unanswered):
             tx.local(status, msg)
 
     def _success(self, tx: ServerTransaction, which: int, msg: Response, edits: Edits) -> None:
-        status, data = msg.status, speed.relay(msg, edits)
+        status, data = msg.status, _relay(msg, edits)
         if tx.method == "INVITE":
             self.server.transactions.accepted(tx, msg)
         if not self._send(tx, status, data):

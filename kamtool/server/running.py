@@ -16,7 +16,7 @@ from kamtool.sip.message import Message
 from kamtool.speed import ENDED, step
 
 if TYPE_CHECKING:
-    from kamtool.server.server import Server
+    from kamtool.server.core import Core
 
 log = logging.getLogger("kamtool.server")
 
@@ -35,7 +35,7 @@ CONTINUED_REASON = "I'm terribly sorry, server error occurred (1/TM)"
 class Running:
     """Runs the routes of one server."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Core) -> None:
         self.server = server
 
     def request(self, program: Any, ctx: Context) -> None:

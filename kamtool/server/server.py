@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from kamtool.errors import KamtoolError, TransportError
 from kamtool.module import Module, RouteName, Value, Variable, declaration, find
 from kamtool.script.context import Context
 from kamtool.script.log_prefix import LogPrefix
 from kamtool.server import life, listen
 from kamtool.server.blocklist import CONNECT, ICMP, SEND, blocklist_for
+from kamtool.server.core import Core
 from kamtool.server.myself import Myself
 from kamtool.server.observers import Observers
 from kamtool.server.options import Options
@@ -21,7 +21,6 @@ from kamtool.server.refusing import Gate
 from kamtool.server.relay import Relay
 from kamtool.server.reply import Replies
 from kamtool.server.responses import Responses
-from kamtool.server.routing import via_flow
 from kamtool.server.rpc import RpcTable
 from kamtool.server.running import Running
 from kamtool.server.statistics import Statistics
@@ -35,13 +34,12 @@ from kamtool.server.workers_link import Link
 from kamtool.server.workers_rpc import Spread
 from kamtool.sip.flow import Address, Flow, Socket
 from kamtool.sip.framing import Broken
-from kamtool.sip.message import Message, Response
+from kamtool.sip.message import Response
 from kamtool.sip.via import MAGIC_COOKIE
 from kamtool.store.databases import Databases
 from kamtool.transport.dns_options import dns_options
 from kamtool.transport.resolver import Resolver
 from kamtool.transport.tap import Tap
-from kamtool.transport.target import Target
 from kamtool.transport.tcp_options import tcp_options
 from kamtool.transport.transports import Transports
 from kamtool.transport.udp_options import udp_options
@@ -51,13 +49,11 @@ log = logging.getLogger("kamtool.server")
 __all__ = ["Options", "RouteName", "Server"]
 
 
-class Server:
+class Server(Core):
     """A SIP server. Nothing about it is global: two can run in one process.
 
     `start` raises ConfigError, StoreError or TransportError, and leaves nothing open then.
     """
-
-    name = "kamtool"
 
     def __init__(self, script: Any, *, options: Options | None = None) -> None:
         self.script = script
@@ -137,10 +133,6 @@ class Server:
 
     # Settings
 
-    def setting(self, name: str, default: Any) -> Any:
-        """A global parameter of the cfg."""
-        return self.settings.values.get(name, default)
-
     def _resolver(self) -> Resolver:
         return self.options.resolver or Resolver(dns_options(self.setting))
 
@@ -211,10 +203,6 @@ class Server:
         """Call `callback` every so many seconds until the server stops."""
         self.tasks.every(seconds, callback)
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Run `work` as a task of this server; what it raises is logged."""
-        self.tasks.spawn(work, name)
-
     def variable(self, text: str) -> Variable:
         """Compile `$avp(x)` as found in a modparam. Raises ConfigError."""
         found: Variable = self.script.variable(text, self)
@@ -236,25 +224,6 @@ class Server:
         self.transports.receive_by(receive)
 
     # Sending
-
-    def send(self, flow: Flow, data: bytes) -> bool:
-        """Put bytes on the wire by this flow; false when its connection is gone or full."""
-        return self.transports.send(flow, data)
-
-    def send_reply_by(self, back: Flow, msg: Message, data: bytes) -> bool:
-        """Send a response: by the connection, and when that is gone by a new one (RFC 3261 §18.2.2)."""
-        if self.transports.send(back, data):
-            return True
-        if back.transport == "udp":
-            return False
-        try:
-            return self.transports.send(via_flow(msg.top_via, self.transports), data)
-        except (TransportError, KamtoolError):
-            return False
-
-    def route_socket(self, target: Target) -> Socket | None:
-        """With `mhomed`, the socket on the interface that the kernel would use to reach the target."""
-        return listen.route_socket(self.transports, target) if self._mhomed else None
 
     def unsent(self, data: bytes, flow: Flow) -> None:
         """A message the transport took and could not send after all."""

@@ -19,7 +19,8 @@ from kamtool.sip.transaction import (
     durations,
 )
 
-Key = tuple[Any, ...]
+Key = str | tuple[Any, ...]
+"""What a transaction is known by, or a dialog."""
 Local = Callable[[int, Response | None], None]
 """Who gets the final status of a request made here, and its response unless that was made here too."""
 

@@ -38,6 +38,9 @@ from kamtool.sip.transaction import (
 from kamtool.sip.via import MAGIC_COOKIE
 from kamtool.speed import match_key
 
+# What is Final, compiled code need not look up.
+_match_key: Final = match_key
+
 _RARE: Final = UNUSUAL | ARM_RETRANSMIT
 
 
@@ -75,7 +78,7 @@ class Transactions(Deadlines):
     @staticmethod
     def key(msg: Message, method: str) -> Key:
         """§17.2.3: branch, sent-by and method; without the magic cookie the rules of RFC 2543."""
-        return match_key(msg, method)
+        return _match_key(msg, method)
 
     def key_of(self, msg: Message) -> Key:
         """The key by which `find` looks; the last one is kept, for a script asks several times."""
@@ -251,7 +254,7 @@ class Transactions(Deadlines):
 
     def _steady(self, client: ClientTransaction, status: int) -> int:
         """restart_fr_on_each_reply off: only what is more than the last one restarts timer C."""
-        if status >= 180 and client.status < status and client.state is PROCEEDING:
+        if status >= 180 and client.status < status and client.state == PROCEEDING:
             return client.restart_c(self.now())
         return 0
 

@@ -30,7 +30,7 @@ class Unanswered(Answering):
         if client.targets and self.next_target(tx, client):
             return
         if tx.method == "INVITE":
-            if client.state is PROCEEDING:
+            if client.state == PROCEEDING:
                 self.server.relay.cancel_branch(tx, branch)
             elif not self.noisy and not client.replied and self._unheard(tx):
                 tx.status = 408

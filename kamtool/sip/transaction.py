@@ -62,11 +62,29 @@ class Event(IntEnum):
     ERROR = 8  # the transport could not send
 
 
-REQUEST, PROVISIONAL, SUCCESS, FAILURE, ACKED, CANCEL, RETRANSMIT, EXPIRE, ERROR = Event
+# Plain numbers of the same value: compiled code has them in the instruction, and a machine keeps such a one.
+REQUEST: Final = 0
+PROVISIONAL: Final = 1
+SUCCESS: Final = 2
+FAILURE: Final = 3
+ACKED: Final = 4
+CANCEL: Final = 5
+RETRANSMIT: Final = 6
+EXPIRE: Final = 7
+ERROR: Final = 8
 
-IDLE, CALLING, TRYING, PROCEEDING, CANCELLING, ACCEPTED, COMPLETED, CONFIRMED, _ENDED = State
+IDLE: Final = 0
+CALLING: Final = 1
+TRYING: Final = 2
+PROCEEDING: Final = 3
+CANCELLING: Final = 4
+ACCEPTED: Final = 5
+COMPLETED: Final = 6
+CONFIRMED: Final = 7
+_ENDED: Final = 8
 
-Transitions = dict[tuple[State, Event], tuple[State, str]]
+Transitions = dict[tuple[int, int], tuple[int, str]]
+"""(State, Event): (State, what is done)."""
 
 INVITE_CLIENT: Transitions = {  # RFC 3261 figure 5, RFC 6026 §7.2; timer C from §16.6, §16.7
     (IDLE,       REQUEST):     (CALLING,    "send arm_a arm_b"),
@@ -146,19 +164,30 @@ NON_INVITE_SERVER: Transitions = {  # RFC 3261 figure 8
 }  # fmt: skip
 
 _TIMERS = "abcdefghijklm"
-_T2 = len(_TIMERS)
+_T2: Final = 13
 _RETRANSMITTING = frozenset("aeg")
 _BITS = {"send": SEND, "repeat": REPEAT, "ack": ACK, "pass": PASS, "timeout": TIMEOUT, "failed": FAILED}
-_QUIET, _START, _DOUBLE, _DOUBLE_TO_T2, _EVERY_T2 = 1, 2, 3, 4, 5
+_QUIET: Final = 1
+_START: Final = 2
+_DOUBLE: Final = 3
+_DOUBLE_TO_T2: Final = 4
+_EVERY_T2: Final = 5
 _PACE = {"quiet": _QUIET, "double": _DOUBLE, "double_to_t2": _DOUBLE_TO_T2, "every_t2": _EVERY_T2}
 
 Durations = tuple[float, ...]
 """How long timers A to M run, then T2. A zero means: not at all, or for an expiry, at once."""
 
-Row = tuple[State, int, int, int]
-"""Next state, effects, what becomes of the retransmissions, the place of the timer to expire (-1: none)."""
+Table = tuple[int, ...]
+"""A row for each state and event, EVENTS to a state. Its bits, from the lowest: the effects (9), what becomes
+of the retransmissions (3), the place of the timer to expire and one (4; 0: none), the next state.
+NO_ROW where the figure has none."""
 
-Table = tuple[tuple[Row | None, ...], ...]
+NO_ROW: Final = -1
+EVENTS: Final = 9
+_EFFECTS: Final = 511
+_PACE_AT: Final = 9
+_EXPIRY_AT: Final = 12
+_STATE_AT: Final = 16
 
 
 def durations(
@@ -185,8 +214,8 @@ def durations(
     return (a, patience, fr_inv, d, a, patience, a, patience, i, j, k, linger, linger, t2)
 
 
-def _row(target: State, actions: str) -> Row:
-    effects = TERMINATED if target is _ENDED else 0
+def _row(target: int, actions: str) -> int:
+    effects = TERMINATED if target == _ENDED else 0
     pace, expiry = 0, -1
     for word in actions.split():
         if word.startswith("arm_"):
@@ -199,12 +228,12 @@ def _row(target: State, actions: str) -> Row:
             pace = _PACE[word]
         else:
             effects |= _BITS[word]
-    return target, effects, pace, expiry
+    return target << _STATE_AT | expiry + 1 << _EXPIRY_AT | pace << _PACE_AT | effects
 
 
 def _table(transitions: Transitions) -> Table:
     rows = {key: _row(*value) for key, value in transitions.items()}
-    return tuple(tuple(rows.get((state, event)) for event in Event) for state in State)
+    return tuple(rows.get((state, event), NO_ROW) for state in State for event in Event)
 
 
 INVITE_CLIENT_ROWS: Final = _table(INVITE_CLIENT)
@@ -226,7 +255,7 @@ class Machine:
     resting values: a new machine sets only what differs.
     """
 
-    state: State = IDLE
+    state: int = IDLE
     expire_at: float = 0.0
     retransmit_at: float = 0.0
     interval: float = 0.0
@@ -235,12 +264,14 @@ class Machine:
     def __init__(self, rows: Table, durations: Durations) -> None:
         self.rows, self.durations = rows, durations
 
-    def step(self, event: Event, now: float) -> int:
+    def step(self, event: int, now: float) -> int:
         """Move by one arrow of the figure and return the effects. An arrow the figure lacks does nothing."""
-        row = self.rows[self.state][event]
-        if row is None:
+        row = self.rows[self.state * EVENTS + event]
+        if row == NO_ROW:
             return 0
-        self.state, effects, pace, expiry = row
+        self.state = row >> _STATE_AT
+        effects, pace = row & _EFFECTS, row >> _PACE_AT & 7
+        expiry = (row >> _EXPIRY_AT & 15) - 1
         if pace == _QUIET:
             self.retransmit_at = 0.0
         elif pace:
@@ -277,7 +308,7 @@ class Machine:
 
     @property
     def ended(self) -> bool:
-        return self.state is _ENDED
+        return self.state == _ENDED
 
 
 class InviteClient(Machine):
@@ -308,6 +339,6 @@ class NonInviteServer(Machine):
         super().__init__(NON_INVITE_SERVER_ROWS, durations)
 
 
-def received(status: int) -> Event:
+def received(status: int) -> int:
     """The arrow that a response with this status is."""
     return FAILURE if status >= 300 else SUCCESS if status >= 200 else PROVISIONAL

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from kamtool.sip.nameaddr import show_params
 from kamtool.speed import split_via
 
-MAGIC_COOKIE = "z9hG4bK"
+MAGIC_COOKIE: Final = "z9hG4bK"
 """What a branch begins with when it identifies the transaction by itself (§8.1.1.7)."""
 
 

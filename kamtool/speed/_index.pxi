@@ -20,7 +20,7 @@ cdef enum:
 cdef class Index:
     cdef readonly bytes data
     cdef readonly str method, uri, call_id, branch, cseq_method
-    cdef str _from_text, _to_text, _from_user, _from_host
+    cdef str _from_text, _to_text, _from_user, _from_host, _to_tag_text
     cdef public object from_memo, to_memo, via_memo, uri_memo
     cdef readonly bint is_request
     cdef readonly int status, first_line_end, head_end, body_start
@@ -71,9 +71,9 @@ cdef class Index:
         else:
             self.status_line(p, end)
         self.index_headers(p, False, first, second)
-        self.scan_via(p, first[VIA])
-        self.scan_address(p, first, second, FROM)
-        self.scan_address(p, first, second, TO)
+        read_via(self, p, first[VIA])
+        read_address(self, p, first, second, FROM)
+        read_address(self, p, first, second, TO)
         self.scan_call_id(p, first, second)
         self.scan_cseq(p, first, second)
         self.scan_max_forwards(p, first, second)
@@ -92,11 +92,11 @@ cdef class Index:
         for step in range(7):
             try:
                 if step == 0:
-                    self.scan_via(p, first[VIA])
+                    read_via(self, p, first[VIA])
                 elif step == 1:
-                    self.scan_address(p, first, second, FROM)
+                    read_address(self, p, first, second, FROM)
                 elif step == 2:
-                    self.scan_address(p, first, second, TO)
+                    read_address(self, p, first, second, TO)
                 elif step == 3:
                     self.scan_call_id(p, first, second)
                 elif step == 4:
@@ -108,6 +108,10 @@ cdef class Index:
             except ParseError:
                 pass
         return 0
+
+    def __getattribute__(self, name):
+        cdef int which = place_of(<PyObject*>name)
+        return PyObject_GenericGetAttr(self, name) if which < 0 else at_place(self, which)
 
     def __dealloc__(self):
         PyMem_Free(self._rows)
@@ -252,73 +256,6 @@ cdef class Index:
             return NULL
         return &self._rows[first[number]]
 
-    cdef int scan_via(self, Octets p, int place) except -1:
-        cdef ViaEntry via
-        cdef Parameter param
-        cdef Row* row
-        cdef Py_ssize_t stop
-        cdef bint branch = False
-        cdef Span value
-        if place < 0:
-            fail("missing", "Via")
-        row = &self._rows[place]
-        if not scan_via(p, row.value_start, row.value_end, &via):
-            fail("malformed", "Via", row.value_start)
-        stop = skip(p, via.end, row.value_end, SPACE)
-        if stop != row.value_end and p[stop] != c',':
-            fail("malformed", "Via", row.value_start)
-        self._transport, self._host = via.transport, via.host
-        self._port = via.port if via.port > 0 else 0
-        self.via_line, self.via_insert = row.start, <int>via.end
-        if stop != row.value_end:
-            self.via_start, self.via_end = row.value_start, <int>skip(p, stop + 1, row.value_end, SPACE)
-        else:
-            self.via_start, self.via_end = row.start, row.end
-        stop = via.params
-        while scan_param(p, stop, via.end, &param):
-            value = param.value
-            if value.start < 0:
-                value.start = value.end = 0
-            if same(p, param.name, "branch", 6):
-                if not branch:
-                    branch = True
-                    self.branch = text_of_span(p, value)
-            elif same(p, param.name, "received", 8):
-                if self.received_start < 0:
-                    self._received = value
-                    self.received_start, self.received_end = <int>stop, <int>param.end
-            elif same(p, param.name, "rport", 5):
-                if self.rport_start < 0:
-                    self.rport_start, self.rport_end = <int>stop, <int>param.end
-                    self.via_rport = 0
-                    if value.end - value.start <= 5 and skip(p, value.start, value.end, DIGIT) == value.end:
-                        self.via_rport = number(p, value)
-            stop = param.end
-        return 0
-
-    cdef int scan_address(self, Octets p, int* first, int* second, int number) except -1:
-        cdef Row* row = self.one(first, second, number)
-        cdef NameAddress address
-        cdef Parameter param
-        cdef Span tag
-        cdef Py_ssize_t at
-        if (not scan_name_addr(p, row.value_start, row.value_end, &address)
-                or skip(p, address.end, row.value_end, SPACE) != row.value_end):
-            fail("malformed", _NAMES[number], row.value_start)
-        tag.start = tag.end = 0
-        at = address.params
-        while scan_param(p, at, address.end, &param):
-            if same(p, param.name, "tag", 3):
-                if param.value.start >= 0:
-                    tag = param.value
-                break
-            at = param.end
-        if number == FROM:
-            self._from_tag, self._from_address = tag, address.uri
-        else:
-            self._to_tag, self._to_address, self.to_end = tag, address.uri, <int>address.end
-        return 0
-
     cdef int scan_call_id(self, Octets p, int* first, int* second) except -1:
         cdef Row* row = self.one(first, second, CALL_ID)
         cdef Py_ssize_t at = row.value_start
@@ -404,15 +341,11 @@ cdef class Index:
 
     @property
     def from_address(self):
-        if self._from_text is None:
-            self._from_text = text_of_span(self.octets(), self._from_address)
-        return self._from_text
+        return from_address_of(self)
 
     @property
     def to_address(self):
-        if self._to_text is None:
-            self._to_text = text_of_span(self.octets(), self._to_address)
-        return self._to_text
+        return to_address_of(self)
 
     @property
     def from_user(self):
@@ -443,11 +376,11 @@ cdef class Index:
 
     @property
     def to_tag(self):
-        return text_of_span(self.octets(), self._to_tag)
+        return to_tag_of(self)
 
     @property
     def via_transport(self):
-        return text_of_span(self.octets(), self._transport).upper()
+        return transport_of(self.octets(), self._transport)
 
     @property
     def via_host(self):

@@ -36,6 +36,8 @@ cdef extern from "Python.h":
 include "_scan.pxi"
 include "_names.pxi"
 include "_index.pxi"
+include "_parties.pxi"
+include "_attributes.pxi"
 include "_wire.pxi"
 include "_values.pxi"
 include "_answer.pxi"

@@ -157,7 +157,8 @@ cdef inline Py_ssize_t skip_params(Octets p, Py_ssize_t at, Py_ssize_t end) noex
     return at
 
 
-cdef bint scan_name_addr(Octets p, Py_ssize_t at, Py_ssize_t end, NameAddress* found) noexcept nogil:
+cdef bint begin_name_addr(Octets p, Py_ssize_t at, Py_ssize_t end, NameAddress* found) noexcept nogil:
+    """All but the parameters, which begin at `params`."""
     cdef Py_ssize_t stop, uri
     at = skip(p, at, end, SPACE)
     stop = skip_quoted(p, at, end)
@@ -171,7 +172,6 @@ cdef bint scan_name_addr(Octets p, Py_ssize_t at, Py_ssize_t end, NameAddress* f
             found.uri.start, found.uri.end = stop + 1, skip(p, uri, end, URI)
             if found.uri.end > uri and is_at(p, found.uri.end, end, c'>'):
                 found.params = found.uri.end + 1
-                found.end = skip_params(p, found.params, end)
                 return True
     found.display.start = found.display.end = at
     uri = skip_scheme(p, at, end)
@@ -179,8 +179,14 @@ cdef bint scan_name_addr(Octets p, Py_ssize_t at, Py_ssize_t end, NameAddress* f
         return False
     found.uri.start, found.uri.end = at, skip(p, uri, end, ADDR)
     found.params = found.uri.end
-    found.end = skip_params(p, found.params, end)
     return found.uri.end > uri
+
+
+cdef bint scan_name_addr(Octets p, Py_ssize_t at, Py_ssize_t end, NameAddress* found) noexcept nogil:
+    if not begin_name_addr(p, at, end, found):
+        return False
+    found.end = skip_params(p, found.params, end)
+    return True
 
 
 cdef inline bint scan_word(Octets p, Py_ssize_t* at, Py_ssize_t end, Span* word) noexcept nogil:
@@ -198,7 +204,8 @@ cdef inline bint scan_slash(Octets p, Py_ssize_t* at, Py_ssize_t end) noexcept n
     return True
 
 
-cdef bint scan_via(Octets p, Py_ssize_t at, Py_ssize_t end, ViaEntry* found) noexcept nogil:
+cdef bint begin_via(Octets p, Py_ssize_t at, Py_ssize_t end, ViaEntry* found) noexcept nogil:
+    """All but the parameters, which begin at `params`."""
     cdef Py_ssize_t stop
     cdef Span digits
     if not (scan_word(p, &at, end, &found.name) and scan_slash(p, &at, end)
@@ -220,8 +227,14 @@ cdef bint scan_via(Octets p, Py_ssize_t at, Py_ssize_t end, ViaEntry* found) noe
             found.port = number(p, digits)
             at = digits.end
     found.params = at
-    found.end = skip_params(p, at, end)
     return found.port <= 65535
+
+
+cdef bint scan_via(Octets p, Py_ssize_t at, Py_ssize_t end, ViaEntry* found) noexcept nogil:
+    if not begin_via(p, at, end, found):
+        return False
+    found.end = skip_params(p, found.params, end)
+    return True
 
 
 cdef inline bint is_uri(Octets p, Py_ssize_t at, Py_ssize_t end) noexcept nogil:

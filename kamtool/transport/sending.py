@@ -20,6 +20,9 @@ class Sending:
     def __init__(self, tcp: TcpTransport) -> None:
         self.tcp = tcp
         self._udp: dict[Address, UdpSocket] = {}
+        self._last_local: Address | None = None
+        self._last_udp: UdpSocket | None = None
+        """The socket that was sent by last, and its address: mostly it is the next one too."""
         self.before_sending: Callable[[], None] | None = None
         """Called before anything leaves: who is told must know what we knew then."""
         self.leaving: Callable[[bytes, Flow], bytes] | None = None
@@ -32,9 +35,13 @@ class Sending:
             if not data:
                 return True
         if flow.transport == "udp":
-            udp = self._udp.get(flow.local)
+            local = flow.local
+            udp = self._last_udp if local is self._last_local else None
             if udp is None:
-                return False
+                udp = self._udp.get(local)
+                if udp is None:
+                    return False
+                self._last_local, self._last_udp = local, udp
             udp.send(data, flow.remote)
             return True
         if self.before_sending is not None:

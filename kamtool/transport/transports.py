@@ -143,6 +143,7 @@ class Transports(Sending):
         if self._sweeper is not None:
             self._sweeper.cancel()
         self._udp.clear()
+        self._last_local = self._last_udp = None
         self.sockets.clear()
 
     def _sweep(self) -> None:

@@ -8,7 +8,7 @@ import socket as sockets
 import struct
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from kamtool import speed
 from kamtool.errors import TransportError
@@ -17,9 +17,9 @@ from kamtool.transport.beat import Beat
 from kamtool.transport.raw import RawSender
 from kamtool.transport.udp_options import UdpOptions
 
-BATCH = 64
-MAX_QUEUE = 8192
-MAX_FLOWS = 65_536
+BATCH: Final = 64
+MAX_QUEUE: Final = 8192
+MAX_FLOWS: Final = 65_536
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 SO_MEMINFO = 55
 KEEPALIVE_BYTES = b"\r\n\0 \t"

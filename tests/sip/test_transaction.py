@@ -135,7 +135,7 @@ def test_an_arrow_of_the_figure(cls, state, event, paragraph, target, effects, r
     tx = machine(cls, state)
     tx.retransmit_at, tx.expire_at = before = (55.0, 66.0)
     assert tx.step(event, NOW) == effects, paragraph
-    assert tx.state is target, paragraph
+    assert tx.state == target, paragraph
     wanted = 0.0 if retransmit == 0 else before[0] if retransmit is None else NOW + retransmit
     assert tx.retransmit_at == wanted, paragraph
     assert tx.expire_at == (before[1] if expire is None else NOW + expire), paragraph

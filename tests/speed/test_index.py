@@ -3,7 +3,7 @@
 import pytest
 
 from kamtool.errors import ParseError
-from tests.support.twins import INVITE
+from tests.support.twins import ATTRIBUTES, INVITE
 
 
 def changed(old, new, message=INVITE):
@@ -265,3 +265,25 @@ def test_rows_outside_the_message_do_not_exist(twin):
 def test_only_bytes_are_a_message(twin, wrong):
     with pytest.raises(TypeError):
         twin.Index(wrong)
+
+
+def test_an_attribute_is_the_same_however_python_finds_it(twin):
+    """The kernel finds some by the address of an interned name; a name made at run time has another."""
+    index = twin.Index(INVITE)
+    for name in (*ATTRIBUTES, "from_memo", "to_memo", "via_memo", "uri_memo"):
+        found = getattr(index, name)
+        assert (found, found) == (object.__getattribute__(index, name), getattr(index, "".join(list(name))))
+
+
+def test_a_transport_is_in_upper_case(twin):
+    for written in (b"UDP", b"udp", b"Tcp", b"tls", b"WSS", b"5cp"):
+        assert twin.Index(changed(b"2.0/UDP", b"2.0/" + written)).via_transport == written.decode().upper()
+
+
+def test_what_a_message_does_not_have_is_an_attribute_error(twin):
+    index = twin.Index(INVITE)
+    with pytest.raises(AttributeError, match="no attribute 'fromtag'"):
+        _ = index.fromtag
+    assert getattr(index, "from_tagg", None) is None
+    with pytest.raises(AttributeError):
+        index.branch_ = 1

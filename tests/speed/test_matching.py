@@ -7,7 +7,13 @@ from tests.support.twins import INVITE, twin  # noqa: F401
 
 def test_a_request_with_the_magic_cookie_is_matched_by_branch_sent_by_and_method(twin):  # noqa: F811
     key = twin.match_key(twin.Index(INVITE), "INVITE")
-    assert key == ("z9hG4bK776asdhds", "192.0.2.1", 5070, "INVITE")
+    assert key == "z9hG4bK776asdhds 192.0.2.1 5070 INVITE"
+
+
+@pytest.mark.parametrize("branch", [b"z9hG4bK\xff\xfe", "z9hG4bKé".encode()])
+def test_a_branch_may_hold_any_octet(twin, branch):  # noqa: F811
+    key = twin.match_key(twin.Index(INVITE.replace(b"z9hG4bK776asdhds", branch)), "ÄCK")
+    assert key == f"{branch.decode('utf-8', 'surrogateescape')} 192.0.2.1 5070 ÄCK"
 
 
 @pytest.mark.parametrize("branch", [b"", b"z9hG4bK", b"1", b"\xff\xfe", b"Z9hG4bK776"])

@@ -10,6 +10,7 @@ from kamtool.modules.tm.base import Part
 from kamtool.modules.tm.suspending import ids_of
 from kamtool.server.transaction import ServerTransaction
 from kamtool.server.uac import header_lines
+from kamtool.sip.transaction import State
 
 COUNTED = {
     "total": "tmx:UAS_transactions",
@@ -82,7 +83,7 @@ class Control(Part):
             "lifetime": max(0, round(max(ends) - self._host.transactions.now())) if ends else 0,
             "label": tx.label,
             "status": tx.status,
-            "state": tx.state.name.lower(),
+            "state": State(tx.state).name.lower(),
         }
 
     def _known(self, call_id: str, cseq: str) -> ServerTransaction:

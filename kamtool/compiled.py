@@ -83,6 +83,7 @@ MODULES = (
     "kamtool.sip.via",
     "kamtool.transport.beat",
     "kamtool.transport.handshakes",
+    "kamtool.transport.hello",
     "kamtool.transport.outlet",
     "kamtool.transport.sending",
     "kamtool.transport.stream",
@@ -90,6 +91,7 @@ MODULES = (
     "kamtool.transport.tcp",
     "kamtool.transport.tls",
     "kamtool.transport.udp",
+    "kamtool.transport.watch",
 )
 ROOT = Path(__file__).parent.parent
 

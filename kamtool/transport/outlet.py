@@ -15,13 +15,12 @@ from typing import Any
 from kamtool.sip.flow import Flow
 from kamtool.sip.framing import Broken
 from kamtool.transport.tcp_options import TcpOptions
+from kamtool.transport.watch import FAILED, READS, WRITES, Watch
 
 log = logging.getLogger("kamtool.tcp")
 
 WRITE_BYTES = 16_384
 """What is worth one write: the most that one TLS record holds."""
-GATHERED = 64
-"""As many connections wait at most for others to be read before they are written."""
 
 
 class Owner:
@@ -31,6 +30,7 @@ class Owner:
         self.options, self.receive = options, receive
         # uvloop does not return all that asyncio says: compiled code would mind.
         self.loop: Any = None
+        self.watch = Watch(self)
         self.queued_bytes = 0
         """What waits in all connections."""
         self.gathered: list[Outlet] = []
@@ -38,7 +38,7 @@ class Owner:
 
     def gather(self, outlet: Outlet) -> None:
         """`outlet` has something to write: call its `flush` before the turn ends."""
-        if not self.gathered:
+        if not self.gathered and not self.watch.is_turning:
             self.loop.call_soon(self.flush)
         self.gathered.append(outlet)
 
@@ -75,8 +75,8 @@ class Outlet:
     """The way out of a connection, and its end."""
 
     __slots__ = (
-        "_fd", "_gathered_bytes", "_writing", "close_after_write", "connecting", "encode", "is_open", "owner",
-        "queued_bytes", "sock", "stalled_at", "unsent", "used_at",
+        "_events", "_fd", "_gathered_bytes", "_writing", "close_after_write", "connecting", "encode",
+        "is_open", "owner", "queued_bytes", "sock", "stalled_at", "unsent", "used_at",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, sock: sockets.socket, connecting: bool) -> None:
@@ -92,11 +92,12 @@ class Outlet:
         now: float = owner.loop.time()
         self.used_at = self.stalled_at = now
         self._fd: int = sock.fileno()
-        self._gathered_bytes = 0
+        self._events = self._gathered_bytes = 0
         self._writing = False
+        """Whether we wait until we can write."""
         self.is_open = True
 
-    # What others replace: TLS the first, connections the second.
+    # What others replace: TLS the first, connections the others.
     def _send(self, data: bytes) -> int:
         """Raises BlockingIOError when it would have to wait."""
         sent: int = self.sock.send(data)
@@ -106,8 +107,18 @@ class Outlet:
         """The kernel has connected, or has not; true when the connection can be used now."""
         return True
 
+    def _readable(self) -> None:
+        """Something has come."""
+
     def _shut(self) -> None:
         self.sock.close()
+
+    def ready(self, events: int) -> None:
+        """Go on where it was waited for: READS, WRITES, FAILED."""
+        if events & (READS | FAILED) and self._events & READS:
+            self._readable()
+        if self._writing and events & (WRITES | FAILED) and self.is_open:
+            self._writable()
 
     def write(self, data: bytes) -> bool:
         """Send a SIP message: at the end of this turn what the kernel takes then, the rest is queued.
@@ -163,12 +174,17 @@ class Outlet:
         if not self.unsent:
             self.close("closed as asked")
 
+    def _watch_reads(self) -> None:
+        self._watch_for(self._events | READS)
+
     def _watch_writes(self, wanted: bool) -> None:
-        if wanted and not self._writing:
-            self.owner.loop.add_writer(self._fd, self._writable)
-        elif self._writing and not wanted:
-            self.owner.loop.remove_writer(self._fd)
         self._writing = wanted
+        self._watch_for(self._events | WRITES if wanted else self._events & ~WRITES)
+
+    def _watch_for(self, events: int) -> None:
+        if events != self._events:
+            self.owner.watch.change(self, self._fd, self._events, events)
+            self._events = events
 
     def _writable(self) -> None:
         if not self.connecting or self._connected():
@@ -247,8 +263,8 @@ class Outlet:
         if self._gathered_bytes:
             with suppress(OSError):  # what was said before this in the same turn
                 self._write_out()
-        self.owner.loop.remove_reader(self._fd)
-        self._watch_writes(False)
+        self._writing = False
+        self._watch_for(0)
         self._shut()
         self.owner.total_queued(-self.queued_bytes)
         self.owner.closed(self, reason)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from kamtool.sip.flow import Flow
 from kamtool.sip.framing import PONG, Broken, Ping
-from kamtool.transport.outlet import GATHERED, Outlet, Owner
+from kamtool.transport.outlet import Outlet, Owner
 
 
 class Cutter(Protocol):
@@ -51,7 +51,7 @@ class Connection(Outlet):
         if self.connecting:
             self._watch_writes(True)
         else:
-            self.owner.loop.add_reader(self._fd, self._readable)
+            self._watch_reads()
 
     # TLS replaces it. It raises BlockingIOError when it would have to wait.
     def _recv(self) -> bytes:
@@ -63,7 +63,7 @@ class Connection(Outlet):
             return False
         self.connecting = False
         self.used_at = self.stalled_at = self.owner.loop.time()
-        self.owner.loop.add_reader(self._fd, self._readable)
+        self._watch_reads()
         return True
 
     def _is_connected(self) -> bool:
@@ -73,10 +73,6 @@ class Connection(Outlet):
         return not code
 
     def _readable(self) -> None:
-        if len(self.owner.gathered) >= GATHERED:
-            self.owner.flush()
-            if not self.is_open:
-                return
         try:
             data = self._recv()
         except (BlockingIOError, InterruptedError):

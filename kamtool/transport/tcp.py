@@ -94,6 +94,7 @@ class TcpTransport(TlsOwner):
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.handshakes.open_on(loop)
+        self.watch.open_on(loop)
         for socket, listener in self.listeners:
             if socket.transport != "tls" or self.profiles is not None:
                 loop.add_reader(listener.fileno(), self._accept, socket, listener)
@@ -125,6 +126,7 @@ class TcpTransport(TlsOwner):
         self.listeners.clear()
         for connection in list(self.connections.values()):
             connection.close("server stops")
+        self.watch.close()
 
     def _accept(self, socket: Socket, listener: sockets.socket) -> None:
         for _ in range(ACCEPT_BATCH):

@@ -96,7 +96,7 @@ class TlsConnection(Connection):
         if self.is_outgoing:
             self._watch_writes(True)
         else:  # the first octets are the client's
-            self.owner.loop.add_reader(self._fd, self._readable)
+            self._watch_reads()
 
     @property
     def _tls(self) -> TlsOwner:
@@ -146,7 +146,7 @@ class TlsConnection(Connection):
             self._wrap_as_client()
             if not self.is_open:
                 return False
-            self.owner.loop.add_reader(self._fd, self._readable)
+            self._watch_reads()
         self._watch_writes(False)
         self._tls.handshakes.add(self)
         return False

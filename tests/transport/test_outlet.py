@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from kamtool.sip.flow import Address, Flow
 from kamtool.sip.framing import Framer
-from kamtool.transport.outlet import GATHERED, WRITE_BYTES
+from kamtool.transport.outlet import WRITE_BYTES
 from kamtool.transport.stream import Connection
 from kamtool.transport.tcp import TcpTransport
 from kamtool.transport.tcp_options import TcpOptions
+from kamtool.transport.watch import MOST
 
 OPTIONS = b"OPTIONS sip:a SIP/2.0\r\nl: 0\r\n\r\n"
 
@@ -22,7 +23,7 @@ class Turns:
     """A loop that turns when it is told."""
 
     def __init__(self):
-        self.soon, self.readers, self.writers, self.now = [], {}, {}, 100.0
+        self.soon, self.watched, self.now = [], {}, 100.0
 
     def time(self):
         return self.now
@@ -31,24 +32,25 @@ class Turns:
         self.soon.append(call)
 
     def add_reader(self, fd, call, *given):
-        self.readers[fd] = call
+        self.watched[fd, "in"] = lambda: call(*given)
 
     def add_writer(self, fd, call, *given):
-        self.writers[fd] = call
+        self.watched[fd, "out"] = lambda: call(*given)
 
     def remove_reader(self, fd):
-        return self.readers.pop(fd, None) is not None
+        return self.watched.pop((fd, "in"), None) is not None
 
     def remove_writer(self, fd):
-        return self.writers.pop(fd, None) is not None
+        return self.watched.pop((fd, "out"), None) is not None
 
     def turn(self):
         soon, self.soon = self.soon, []
         for call in soon:
             call()
 
-    def writable(self):
-        for call in list(self.writers.values()):
+    def serve(self):
+        """What is watched has something, or might have."""
+        for call in list(self.watched.values()):
             call()
 
 
@@ -111,7 +113,7 @@ def test_what_is_written_in_one_turn_leaves_at_its_end_together(stand):
     connection.write(b"three")
     stand.loop.turn()
     assert heard(peer) == b"three"
-    assert (connection.unsent, connection.queued_bytes, stand.loop.writers) == ((), 0, {})
+    assert (connection.unsent, connection.queued_bytes) == ((), 0)
 
 
 def test_what_was_written_before_a_close_leaves_before_it(stand):
@@ -144,17 +146,71 @@ def test_a_record_full_waits_for_no_end_of_the_turn(stand):
     assert len(heard(peer)) == WRITE_BYTES // 2
 
 
-def test_who_is_read_late_in_a_long_turn_lets_those_before_write_first(stand):
-    those = [stand.connection() for _ in range(GATHERED + 1)]
-    for connection, _ in those[:-1]:
-        connection.write(b"soon")
-    last, peer = those[-1]
-    assert not heard(those[0][1])
-    peer.send(OPTIONS)
-    stand.loop.readers[last.sock.fileno()]()
-    assert [heard(theirs) for _, theirs in those[:-1]] == [b"soon"] * GATHERED
-    assert stand.received == [OPTIONS]
-    stand.loop.turn()
+def test_those_served_in_one_turn_are_answered_before_the_next_are_served(stand):
+    those = [stand.connection() for _ in range(MOST + 10)]
+    by_number = {connection.flow.connection: connection for connection, _ in those}
+    stand.tcp.receive = lambda data, flow: by_number[flow.connection].write(b"answer")
+    for _, peer in those:
+        peer.send(OPTIONS)
+    stand.loop.serve()
+    assert not stand.loop.soon
+    answers = [heard(peer) for _, peer in those]
+    assert (answers.count(b"answer"), answers.count(b"")) == (MOST, 10)
+    stand.loop.serve()
+    answers = [before + heard(peer) for before, (_, peer) in zip(answers, those, strict=True)]
+    assert answers == [b"answer"] * len(those)
+
+
+def test_who_is_closed_by_one_served_before_it_is_served_no_more(stand):
+    those = [stand.connection() for _ in range(3)]
+
+    def take(data, flow):
+        stand.received.append(flow.connection)
+        for connection, _ in those:
+            connection.close("all of them")
+
+    stand.tcp.receive = take
+    for _, peer in those:
+        peer.send(OPTIONS)
+    stand.loop.serve()
+    assert len(stand.received) == 1
+    assert stand.ended == ["all of them"] * 3
+
+
+def test_an_error_of_ours_at_one_stream_leaves_the_others_served(stand, caplog):
+    those = [stand.connection() for _ in range(3)]
+
+    def take(data, flow):
+        stand.received.append(flow.connection)
+        if flow.connection == 1:
+            raise ZeroDivisionError
+
+    stand.tcp.receive = take
+    for _, peer in those:
+        peer.send(OPTIONS)
+    stand.loop.serve()
+    assert sorted(stand.received) == [1, 2, 3]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_where_there_is_no_epoll_the_loop_watches(monkeypatch):
+    monkeypatch.delattr("select.epoll", raising=False)
+    with contextlib.closing(Stand()) as stand:
+        connection, peer = stand.connection(room=4096)
+        peer.send(OPTIONS)
+        stand.loop.serve()
+        assert stand.received == [OPTIONS]
+        connection.write(b"x" * 50_000)
+        stand.loop.turn()
+        got = b""
+        while connection.unsent:
+            got += heard(peer)
+            stand.loop.serve()
+        assert len(got + heard(peer)) == 50_000
+        peer.close()
+        stand.loop.serve()
+        assert stand.ended == ["closed by the peer"]
+        assert not stand.loop.watched
 
 
 def test_an_error_behind_one_end_keeps_nobody_from_writing(stand, caplog):
@@ -183,9 +239,10 @@ def test_what_the_kernel_does_not_take_waits_and_then_leaves_in_order(stand):
     got = b""
     while connection.unsent:
         got += heard(peer)
-        stand.loop.writable()
+        stand.loop.serve()
     assert got + heard(peer) == b"".join(told)
-    assert (stand.tcp.queued_bytes, stand.loop.writers) == (0, {})
+    assert stand.tcp.queued_bytes == 0
+    assert not [key for key in stand.loop.watched if key[1] == "out"]
 
 
 def test_what_finds_no_room_when_the_turn_ends_is_told_message_by_message():
@@ -219,7 +276,7 @@ def test_who_waits_for_the_kernel_too_long_is_overdue_and_who_waits_for_the_turn
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.one_of(st.integers(1, 9000), st.sampled_from(["turn", "read", "writable"])), max_size=40))
+@given(st.lists(st.one_of(st.integers(1, 9000), st.sampled_from(["turn", "read", "serve"])), max_size=40))
 def test_every_octet_arrives_once_and_in_order(steps):
     with contextlib.closing(Stand()) as stand:
         connection, peer = stand.connection(room=4096)
@@ -237,5 +294,5 @@ def test_every_octet_arrives_once_and_in_order(steps):
         while connection.unsent:
             stand.loop.turn()
             got += heard(peer)
-            stand.loop.writable()
+            stand.loop.serve()
         assert got + heard(peer) == wanted

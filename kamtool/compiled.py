@@ -40,6 +40,7 @@ MODULES = (
     "kamtool.modules.rr.loose",
     "kamtool.modules.rr.record",
     "kamtool.modules.sanity.plain",
+    "kamtool.modules.tm.entering",
     "kamtool.modules.topoh.code",
     "kamtool.modules.topoh.masks",
     "kamtool.modules.topoh.pieces",

@@ -38,7 +38,8 @@ class Function(Record):
     """The method returns a bool: true is the code 1, false -1."""
     doc: str
     inline: Constants | None = None
-    """Gives a Python expression over `ctx` that cannot fail: code generation uses it in place of the call."""
+    """Gives Python over `ctx` and `self` that cannot fail, to stand in place of the call: its last line is an
+    expression, the code, and those before it are statements. "" where there has to be a call."""
     guard: Constants | None = None
     """Gives the text behind `module.` of an expression; while that is false, the call is 1 and its arguments
     are not evaluated."""

@@ -163,7 +163,7 @@ class FlagFunctions:
 class ConnectionFunctions:
     """How replies and requests use sockets and connections."""
 
-    @function("force_rport", "add_rport", routes=_NOT_ONSEND)
+    @function("force_rport", "add_rport", routes=_NOT_ONSEND, inline=lambda _: "ctx.force_rport = True\n1")
     def force_rport(self, ctx: Context) -> int:
         """Reply to the port the request came from, as if its Via had `rport` (RFC 3581)."""
         ctx.force_rport = True

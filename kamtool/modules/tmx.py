@@ -8,6 +8,7 @@ from kamtool.module import (
     ANY,
     ONREPLY_ROUTE,
     REQUEST_ROUTE,
+    Host,
     Module,
     Plain,
     Routes,
@@ -17,8 +18,10 @@ from kamtool.module import (
     pv,
 )
 from kamtool.modules.tm.base import Part
+from kamtool.modules.tm.entering import Entering
 from kamtool.modules.tm.suspending import ids_of, suspending_of
 from kamtool.server.answering import fresh
+from kamtool.server.relay import Relay
 from kamtool.server.transaction import ClientTransaction
 
 if TYPE_CHECKING:
@@ -35,6 +38,13 @@ class Tmx(Part, Module):
     """Extensions of tm: cancelling and answering by Call-ID, suspended transactions, `$T_…` variables."""
 
     depends = ("tm",)
+
+    def __init__(self, server: Host) -> None:
+        super().__init__(server)
+        relay = getattr(server, "relay", None)
+        if isinstance(relay, Relay):
+            # A cfg calls what is compiled without a method in between.
+            self.__dict__["t_precheck_trans"] = Entering(relay, relay.transactions).is_known
 
     async def start(self) -> None:
         for name in COUNTED:

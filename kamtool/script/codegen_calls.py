@@ -84,8 +84,7 @@ class CallCode(TestCode):
         held = self.temporary()
         constants = [_constant(argument) for argument in node.arguments]
         if function.inline is not None and (code := function.inline(constants)):
-            self.lines.put(f"{held} = {code}")
-            return self._code_of(held, module, function)
+            return self._inline(held, code, module, function)
         self.lines.put("try:")
         self.lines.indent += 1
         guard = function.guard(constants) if function.guard is not None else ""
@@ -107,6 +106,16 @@ class CallCode(TestCode):
         self.lines.indent -= 2 if guard else 1
         self.lines.put("except ScriptError as error:")
         self.lines.put(f"    {held} = {self._failure(function, node.span)}")
+        return self._code_of(held, module, function)
+
+    def _inline(self, held: str, code: str, module: str, function: Function) -> Operand:
+        """The code that a function gave of itself, in the place of a call."""
+        if "self." in code:
+            code = code.replace("self.", f"{self.names.module(module)}.")
+        *before, code = code.split("\n")
+        for line in before:
+            self.lines.put(line)
+        self.lines.put(f"{held} = {code}")
         return self._code_of(held, module, function)
 
     def _failure(self, function: Function, span: Span) -> str:

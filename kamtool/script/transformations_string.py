@@ -16,6 +16,7 @@ from kamtool.module import Value, transformation
 from kamtool.script.values import from_octets, length, to_octets, to_str, wrap
 
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
+_sha256 = hashlib.sha256
 _BLANK = " \t\r\n"
 _ESCAPES = {"\\t": "\t", "\\n": "\n", "\\r": "\r", "\\\\": "\\"}
 _PREFIX_LIMIT = 65536
@@ -73,8 +74,9 @@ class StringTransformations:
         """The SHA-256 digest in hexadecimal."""
         if value is None:
             return None
+        octets = value.encode("utf-8", "surrogateescape") if type(value) is str else to_octets(to_str(value))
         # By its own name it is a third cheaper than by hashlib.new().
-        return hashlib.sha256(to_octets(to_str(value)), usedforsecurity=False).hexdigest()
+        return _sha256(octets, usedforsecurity=False).hexdigest()
 
     @transformation("s.sha384")
     def s_sha384(self, value: Value) -> Value:
@@ -89,12 +91,19 @@ class StringTransformations:
     @transformation("s.substr")
     def s_substr(self, value: Value, offset: Value, count: Value) -> Value:
         """`count` octets from `offset`, negative from the end; a count of 0 takes the rest."""
+        # What there mostly is, at once.
+        if (
+            type(value) is str
+            and type(offset) is int
+            and type(count) is int
+            and count > 0 <= offset < len(value)
+            and value.isascii()
+        ):
+            return value[offset : offset + count]
         start, size = _number(offset), _number(count)
         if value is None or start is None or size is None:
             return None
         text = to_str(value)
-        if size > 0 and 0 <= start < len(text) and text.isascii():
-            return text[start : start + size]
         piece = _mirrored(to_octets(text), start, size)
         return None if piece is None else from_octets(piece)
 

@@ -16,7 +16,7 @@ from kamtool.speed.hops import fewer_hops
 from kamtool.speed.index import Index
 from kamtool.speed.matching import match_key
 from kamtool.speed.proof import Proof, make_nonce, md5_of, read_nonce, read_proof
-from kamtool.speed.routes import lone_route
+from kamtool.speed.routes import lone_route, own_route
 from kamtool.speed.saying import unremarkable
 from kamtool.speed.scanners import (
     split_credentials,
@@ -46,6 +46,7 @@ __all__ = [
     "make_nonce",
     "match_key",
     "md5_of",
+    "own_route",
     "plain_request",
     "read_nonce",
     "read_proof",

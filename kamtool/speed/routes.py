@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kamtool.errors import ParseError
 from kamtool.speed.index import Index
-from kamtool.speed.scanners import split_name_addr, split_uri
+from kamtool.speed.scanners import encode, split_name_addr, split_uri
 
 LoneRoute = tuple[int, int, str, str, int | None, str]
 
@@ -27,3 +27,22 @@ def lone_route(index: Index) -> LoneRoute | tuple[()] | None:
     except ParseError:
         return None
     return row.start, row.end, user or "", host, port, params
+
+
+def own_route(index: Index, ours: dict[bytes, bool]) -> tuple[int, int, str] | bytes | None:
+    """Of the only Route, whose URI up to its parameters is among `ours`: start and end of its line, and the
+    parameters. Else those octets of the URI, for whoever finds out whether it is ours.
+
+    None where `lone_route` finds none, and for a URI with a transport: that is for others to judge.
+    """
+    found = lone_route(index)
+    if not found:
+        return None
+    start, end, *_, params = found
+    if ";transport=" in params.lower():
+        return None
+    uri = split_name_addr(index.value(index.find("Route")[0]))[1]
+    headers = uri.partition("?")[2]
+    size = len(uri) - len(params) - (len(headers) + 1 if "?" in uri else 0)
+    place = encode(uri[:size])
+    return (start, end, params) if place in ours else place

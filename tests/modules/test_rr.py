@@ -7,6 +7,7 @@ import pytest
 from kamtool.module import declaration
 from kamtool.modules.rr import Rr
 from kamtool.script.context import Context
+from kamtool.server.myself import Myself
 from kamtool.sip.flow import Address, Flow, Socket
 from kamtool.sip.message import parse
 from kamtool.speed import splice
@@ -226,3 +227,37 @@ def test_loose_route_is_for_request_routes_only():
     from kamtool.module import REQUEST_ROUTE
 
     assert declaration(Rr).functions["loose_route"].routes == REQUEST_ROUTE
+
+
+class Named(Host):
+    """One with names that may change."""
+
+    def __init__(self):
+        super().__init__()
+        self.myself = Myself(SOCKETS, [("", "edge.example", 0)])
+
+
+async def test_a_route_that_was_ours_is_not_once_the_name_is_gone():
+    module = Rr(Named())
+    await module.start()
+    for _ in range(2):  # looked up, and known
+        ctx = context("<sip:edge.example;lr;ftag=ft1>")
+        assert (module.loose_route(ctx), ctx.route_params) == (1, ";lr;ftag=ft1")
+        assert routes_left(ctx) == []
+    module.server.myself.set_aliases([])
+    ctx = context("<sip:edge.example;lr;ftag=ft1>")
+    assert module.loose_route(ctx) == 1
+    assert ctx.dst_uri == "sip:edge.example;lr;ftag=ft1"
+
+
+async def test_a_known_route_obeys_the_parameters_as_they_change():
+    module = Rr(Named())
+    await module.start()
+    told = []
+    module.routed.append(lambda ctx, code: told.append(code) or 7)
+    assert [module.loose_route(context("<sip:me@edge.example;lr>")) for _ in range(2)] == [7, 7]
+    assert told == [1, 1]
+    module.set_param("ignore_user", "me")
+    ctx = context("<sip:me@edge.example;lr>")
+    assert module.loose_route(ctx) == 1
+    assert (ctx.dst_uri, told) == ("sip:me@edge.example;lr", [1, 1])

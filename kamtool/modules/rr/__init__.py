@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from types import MethodType
 from typing import TYPE_CHECKING, cast
 
 from kamtool.errors import ParseError
@@ -27,11 +26,11 @@ from kamtool.modules.rr.loose import (
     PRELOADED,
     ROUTED,
     Decision,
+    Following,
     Hop,
     cuts,
     follow,
     hops,
-    loose_route,
 )
 from kamtool.modules.rr.record import record_route
 from kamtool.sip.message import Request
@@ -80,12 +79,16 @@ class Rr(Module):
         self.is_myself: Callable[[str, int | None, str], bool] = server.is_myself
         self.custom_user: Variable | None = None
         # A cfg calls what is compiled without a method in between.
-        self.__dict__["loose_route"] = MethodType(loose_route, self)
+        self.following = Following(self)
+        self.__dict__["loose_route"] = self.following.loose_route
 
     async def start(self) -> None:
         if self.custom_user_avp:
             self.custom_user = self.server.variable(self.custom_user_avp)
         self.is_myself = getattr(self.server, "myself", self.server.is_myself)
+        if hasattr(self.is_myself, "keep"):
+            self.is_myself.keep(self.following.ours)
+            self.following.is_kept = True
 
     # Record-Route ------------------------------------------------------------------------------------------
 
@@ -162,7 +165,7 @@ class Rr(Module):
         1 when the request is routed by them, -1 when it has none, -3 when it opens a dialog with nothing
         but our own Route.
         """
-        return loose_route(self, ctx)
+        return self.following.loose_route(ctx)
 
     def follow(self, ctx: Context, strict: bool) -> int:
         """Do what the Routes ask, whatever they are."""

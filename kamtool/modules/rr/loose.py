@@ -1,7 +1,7 @@
 """Route processing (RFC 3261 §16.4 and §16.12): what a request's Route headers ask of this proxy.
 
 `follow` looks and decides; it changes nothing. What it decides is a `Decision`, which the module applies.
-`loose_route` is the short way of what is asked of most proxies.
+`Following` is the short way of what is asked of most proxies.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from typing import Any, Final
 from kamtool.errors import ParseError
 from kamtool.script.context import Context
 from kamtool.sip.message import Request
-from kamtool.speed import lone_route, split_name_addr, split_uri
+from kamtool.speed import lone_route, own_route, split_name_addr, split_uri
+
+_own: Final = own_route
 
 # What loose_route() returns, with Kamailio's numbers.
 ROUTED: Final = 1
@@ -81,11 +83,38 @@ def hop_of(uri: str) -> Hop:
     return Hop(uri, scheme, user or "", host, port, params, transport)
 
 
-def loose_route(rr: Any, ctx: Context) -> int:
+MOST_OURS: Final = 1024
+
+
+class Following:
     """loose_route() for most requests in a dialog: one Route, ours, so that nothing is left to decide.
 
-    `rr` is the module, which does what all others ask.
+    `rr` is the module, which does what all others ask; `ours` are the URIs that have been found to be ours,
+    without their parameters, kept while somebody empties them when our names change.
     """
+
+    def __init__(self, rr: Any) -> None:
+        self.rr = rr
+        self.ours: dict[bytes, bool] = {}
+        self.is_kept = False
+
+    def loose_route(self, ctx: Context) -> int:
+        """See Rr.loose_route."""
+        rr = self.rr
+        if not self.is_kept or rr.ignore_user or rr.sockname_mode:
+            return _loose_route(rr, ctx, self.ours, None)
+        found = _own(ctx.msg, self.ours)
+        if not isinstance(found, tuple):
+            return _loose_route(rr, ctx, self.ours, found)
+        start, end, params = found
+        ctx.edit(start, end, b"")
+        ctx.dst_uri, ctx.route_params = None, params
+        code = ROUTED if ctx.msg.to_tag else PRELOADED
+        return rr.told(ctx, code) if rr.routed else code
+
+
+def _loose_route(rr: Any, ctx: Context, ours: dict[bytes, bool], place: bytes | None) -> int:
+    """The same where more has to be looked at; `place` is by what `ours` may know the Route."""
     request = ctx.msg
     found = lone_route(request)
     if found:
@@ -97,6 +126,10 @@ def loose_route(rr: Any, ctx: Context) -> int:
         if not (ignored and user == ignored) and rr.is_myself(host, port, transport):
             ctx.edit(start, end, b"")
             ctx.dst_uri, ctx.route_params = None, params
+            if place is not None:
+                if len(ours) >= MOST_OURS:
+                    ours.clear()
+                ours[place] = True
             if rr.sockname_mode:
                 rr.leave_by_name(ctx, params)
             code = ROUTED if request.to_tag else PRELOADED

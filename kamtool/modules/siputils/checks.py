@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kamtool.module import ANY, REQUEST_ROUTE, function
@@ -14,6 +15,14 @@ from kamtool.sip.message import Response
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
+
+
+def _inline_is_gruu(arguments: Sequence[str | None]) -> str:
+    """Most R-URIs are none, which is soon seen."""
+    if arguments:
+        return ""
+    uri = "(ctx.msg.uri if ctx.new_uri is None else ctx.new_uri)"
+    return f"-1 if ';gr' not in {uri}.lower() else self.is_gruu(ctx)"
 
 
 class CheckFunctions:
@@ -46,7 +55,7 @@ class CheckFunctions:
             return len(ctx.msg.items("Via")) <= 2
         return len(ctx.msg.items("Via")) == 1
 
-    @function("is_gruu", routes=ANY)
+    @function("is_gruu", routes=ANY, inline=_inline_is_gruu)
     def is_gruu(self, ctx: Context, uri: str | None = None) -> int:
         """1 for a temporary, 2 for a public GRUU (RFC 5627), in the R-URI or in `uri`."""
         text = uri or request_uri(ctx) or ""

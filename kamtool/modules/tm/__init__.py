@@ -11,10 +11,12 @@ from kamtool.modules.tm.arming import Arming
 from kamtool.modules.tm.asking import Asking
 from kamtool.modules.tm.contacts import Contacts
 from kamtool.modules.tm.control import Control
+from kamtool.modules.tm.entering import Entering
 from kamtool.modules.tm.relaying import Relaying
 from kamtool.modules.tm.replying import Replying
 from kamtool.modules.tm.requesting import Requesting
 from kamtool.modules.tm.suspending import Suspending
+from kamtool.server.relay import Relay
 from kamtool.server.transaction import Settings
 from kamtool.sip.transaction import PROXY_CLIENT_ROWS, STEADY_CLIENT_ROWS
 
@@ -140,10 +142,12 @@ class Tm(Relaying, Replying, Requesting, Arming, Asking, Contacts, Control, Modu
     def __init__(self, server: Host) -> None:
         super().__init__(server)
         self.suspending = Suspending(cast("Server", server))
-        transactions = getattr(server, "transactions", None)
+        transactions, relay = getattr(server, "transactions", None), getattr(server, "relay", None)
         if transactions is not None:
             # A cfg calls what is compiled without a method in between.
             self.__dict__["t_check_trans"] = transactions.check
+        if isinstance(relay, Relay):
+            self.__dict__["t_relay_at_once"] = Entering(relay, relay.transactions).at_once
 
     async def start(self) -> None:
         self._apply()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from kamtool.module import FAILURE_ROUTE, REQUEST_ROUTE, Plain, RouteName, Routes, function
@@ -15,6 +16,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+def _arming(attribute: str, or_else: str = "") -> Callable[[Sequence[str | None]], str]:
+    """The code of a function that arms a route whose name is known; `or_else` is done in a transaction."""
+
+    def code(arguments: Sequence[str | None]) -> str:
+        name = arguments[0]
+        if name is None:
+            return ""
+        known = "" if name == "0" else name
+        then = or_else.format(name=name) or f"ctx.transaction.{attribute} = {known!r}"
+        return f"ctx.{attribute} = {known!r}\nif ctx.transaction is not None:\n    {then}\nTrue"
+
+    return code
+
+
 class Arming(Part):
     """t_on_…, t_set_… and t_reset_…"""
 
@@ -25,7 +40,7 @@ class Arming(Part):
     max_inv_lifetime: int
     max_noninv_lifetime: int
 
-    @function("t_on_failure", routes=TM_ROUTES)
+    @function("t_on_failure", routes=TM_ROUTES, inline=_arming("on_failure"))
     def t_on_failure(self, ctx: Context, name: RouteName) -> bool:
         """Run failure_route[name] when every branch has failed. "0" takes it back."""
         ctx.on_failure = "" if name == "0" else name
@@ -52,7 +67,7 @@ class Arming(Part):
         """1: a t_relay that failed is not answered by itself when the route ends."""
         return self._set(ctx, "no_internal_reply", bool(on))
 
-    @function("t_on_reply", routes=TM_ROUTES)
+    @function("t_on_reply", routes=TM_ROUTES, inline=_arming("on_reply", "self.t_on_reply(ctx, {name!r})"))
     def t_on_reply(self, ctx: Context, name: RouteName) -> bool:
         """Run onreply_route[name] on every reply; in a branch_route, on those of that branch."""
         ctx.on_reply = "" if name == "0" else name
@@ -60,7 +75,7 @@ class Arming(Part):
             ctx.transaction.on_reply = ctx.on_reply
         return True
 
-    @function("t_on_branch", routes=REQUEST_OR_FAILURE)
+    @function("t_on_branch", routes=REQUEST_OR_FAILURE, inline=_arming("on_branch"))
     def t_on_branch(self, ctx: Context, name: RouteName) -> bool:
         """Run branch_route[name] on every branch that is about to be sent."""
         ctx.on_branch = "" if name == "0" else name

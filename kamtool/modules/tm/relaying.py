@@ -7,20 +7,13 @@ from typing import TYPE_CHECKING
 
 from kamtool.module import REQUEST_ROUTE, Plain, function
 from kamtool.modules.tm.base import REQUEST_OR_FAILURE, Part
+from kamtool.modules.tm.entering import target
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
 
 HOST_AND_PORT = (0, 2)
 NO_100, NO_ERROR_REPLY, NO_FAILOVER = 1, 2, 4
-
-
-def target(host: str, port: str) -> str:
-    """The URI of an explicit next hop, "" without a host."""
-    if not host:
-        return ""
-    shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
-    return f"sip:{shown}:{port}" if port and port != "0" else f"sip:{shown}"
 
 
 def proxy_target(proxy: str) -> tuple[str, str]:

@@ -1,15 +1,19 @@
 """What a trace costs the server: calls at one rate with nobody watching, with the recorder, with a trace.
 
     python -m tests.bench.tracing [rounds] [rate]
+    python -m tests.bench.tracing offline [rounds]
 
 µs of CPU per call from /proc, the ways to be watched taking turns on one server; the tracer is a process of
 its own and writes a capture file. Each round says how many messages it kept, and how many were dropped.
+Offline, chunks of calls take turns in one process without the phones' sockets: what a busy machine disturbs
+least, but without the wake-ups that a live server has.
 """
 
 import contextlib
 import os
 import re
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -17,10 +21,13 @@ import time
 from functools import partial
 from pathlib import Path
 
+from kamtool.tools.trace import recorder
+from kamtool.tools.trace.feed import Feed, Watch
 from tests.bench import proc
 from tests.bench.cases import Call
 from tests.bench.generator import Generator
 from tests.bench.live import Counts, prepare
+from tests.bench.replay import CHUNK, run, with_server
 from tests.bench.servers import GENERATOR_CORE, Setup, running
 
 CALLS = 4000
@@ -68,13 +75,13 @@ def measure(subject, generator, rate, idle, watched):
     """µs of CPU a call, whether the run was valid, and what the tracer said."""
     with watched() as end:
         cpu = subject.cpu()
-        run = generator.drive(generator.case(Call, CALLS), rate)
+        driven = generator.drive(generator.case(Call, CALLS), rate)
         used = subject.cpu() - cpu
         cpu = subject.cpu()
         time.sleep(SETTLE)
         used += max(0.0, subject.cpu() - cpu - idle * SETTLE)
         said = end()
-    return used / CALLS * 1e6, run.valid, said
+    return used / CALLS * 1e6, driven.valid, said
 
 
 def main(rounds=3, rate=1000.0):
@@ -102,6 +109,81 @@ def main(rounds=3, rate=1000.0):
                     print(f"{way:<12} median {statistics.median(values):6.1f} µs a call at {rate:g} calls/s")
 
 
+class Client:
+    """A tracer's connection: a process of its own takes what comes and throws it away."""
+
+    def __init__(self):
+        self.socket, far = socket.socketpair()
+        read = f"import os\nwhile os.read({far.fileno()}, 1 << 18): pass"
+        self.process = subprocess.Popen([sys.executable, "-c", read], pass_fds=[far.fileno()])
+        far.close()
+        self.transport = self
+
+    def is_closing(self):
+        return False
+
+    def get_write_buffer_size(self):
+        return 0
+
+    def write(self, data):
+        self.socket.sendall(data)
+
+    def close(self):
+        self.socket.close()
+        self.process.wait()
+
+
+@contextlib.asynccontextmanager
+async def watched_offline(server, way):
+    """Lets a server be watched; what it yields is done once a chunk."""
+    if way == "nobody":
+        yield lambda: None
+    elif way == "recorder":
+        kept = recorder.start(server, 16 << 20)
+        yield lambda: None
+        server.tap.remove(kept.ring)
+    else:
+        client = Client()
+        feed = Feed(client)
+        watch = Watch(feed)
+        if way == "trace --cfg":
+            await server.observers.add(watch)
+        server.tap.add(feed.tape)
+        yield feed.flush
+        server.tap.remove(feed.tape)
+        if way == "trace --cfg":
+            server.observers.remove(watch)
+        client.close()
+
+
+async def offline(rounds, work):
+    """µs of CPU a call, the ways taking turns; the first chunk of each turn only warms up."""
+    server, number = work.server, 1000
+    phones = await work.phones("inbound")
+    await work.calls(phones, 0, 500)
+    found = {way: [] for way in ("nobody", "recorder", "trace", "trace --cfg")}
+    for _ in range(rounds):
+        for way, costs in found.items():
+            async with watched_offline(server, way) as flush:
+                server.receive = server.transports.udp_sockets[0].receive
+                for turn in range(3):
+                    work.ns = [0] * len(work.ns)
+                    await work.chunk(phones, range(number, number + CHUNK))
+                    number += CHUNK
+                    start = time.thread_time_ns()
+                    flush()
+                    spent = sum(work.ns) + time.thread_time_ns() - start
+                    if turn:
+                        costs.append(spent / CHUNK / 1e3)
+            server.transactions.sweep(server.now() + 10_000.0)
+    for way, costs in found.items():
+        more = statistics.median(a - b for a, b in zip(costs, found["nobody"], strict=True))
+        print(f"{way:<12} median {statistics.median(costs):6.1f} µs a call offline, {more:+.1f} by pairs")
+
+
 if __name__ == "__main__":
     os.chdir(Path(__file__).parent.parent.parent)
+    if sys.argv[1:2] == ["offline"]:
+        run(with_server(partial(offline, int((sys.argv[2:3] or ["40"])[0]))))
+        sys.exit()
     main(*(int(word) for word in sys.argv[1:2]), *(float(word) for word in sys.argv[2:3]))

@@ -56,6 +56,11 @@ cdef inline uint32_t size_at(const char* at) noexcept nogil:
     return size
 
 
+cdef inline bytes octets_of(data):
+    """Nearly always it is bytes; what watches must not be stricter than what it watches."""
+    return <bytes>data if type(data) is bytes else bytes(data)
+
+
 @cython.final
 cdef class Room:
     """Octets; `looks` counts the views of them."""
@@ -131,8 +136,8 @@ cdef class Noting:
     def receiving(self, plain):
         cdef Noting own = self
 
-        def receive(bytes data not None, flow):
-            own.noted(0.0, True, flow, data)
+        def receive(data, flow):
+            own.noted(0.0, True, flow, octets_of(data))
             plain(data, flow)
 
         return receive
@@ -140,10 +145,10 @@ cdef class Noting:
     def sending(self, plain, is_http):
         cdef Noting own = self
 
-        def send(flow, bytes data not None):
+        def send(flow, data):
             sent = plain(flow, data)
-            if sent and PyBytes_GET_SIZE(data) > KEEPALIVE and not (flow.connection and is_http(flow)):
-                own.noted(0.0, False, flow, data)
+            if sent and len(data) > KEEPALIVE and not (flow.connection and is_http(flow)):
+                own.noted(0.0, False, flow, octets_of(data))
             return sent
 
         return send

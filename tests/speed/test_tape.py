@@ -85,6 +85,8 @@ def test_what_a_receiver_or_sender_raises_comes_through_and_wrong_kinds_are_refu
     with pytest.raises(KeyError):
         tape.sending(fails, fails)(flow_to(1), b"abcdef")
     assert [each[-1] for each in frames(tape.take())] == [b"abcdef"]
+    tape.receiving(lambda data, flow: None)(bytearray(b"held"), flow_to(1))
+    assert [each[-1] for each in frames(tape.take())] == [b"held"]
     if twin is not pure:
         for wrong in (None, "text", 7):
             with pytest.raises(TypeError):

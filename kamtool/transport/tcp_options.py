@@ -54,8 +54,10 @@ class TcpOptions:
         sock.setblocking(False)
         sock.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
         for level, option, value in self.kernel:
-            with suppress(OSError):  # what this kernel does not have is no reason to refuse a peer
+            try:
                 sock.setsockopt(level, option, value)
+            except OSError:  # what this kernel does not have is no reason to refuse a peer
+                continue
         if self.reset_on_close:
             sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))
 

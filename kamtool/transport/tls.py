@@ -1,4 +1,4 @@
-"""SIP over TLS: a Connection over a non-blocking `ssl.SSLSocket`, and its handshake before it is one."""
+"""SIP over TLS: a Connection through OpenSSL (secure.py), and its handshake before it is one."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import socket as sockets
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from kamtool.sip.flow import Address, Flow
 from kamtool.transport.handshakes import Handshakes
 from kamtool.transport.hello import Hello, NotTls, read_hello
 from kamtool.transport.outlet import Owner
-from kamtool.transport.records import RecordedSocket, Recording
+from kamtool.transport.records import Recording
+from kamtool.transport.secure import say_goodbye, secure
 from kamtool.transport.stream import Connection, Cutter
 from kamtool.transport.tcp_options import TcpOptions
 from kamtool.transport.tls_words import explain
@@ -22,6 +23,11 @@ log = logging.getLogger("kamtool.tls")
 
 READ_BYTES = 16_384
 """The most that one TLS record holds."""
+HELLO_BYTES = 2048
+"""More than a ClientHello mostly has."""
+TCP_INFO: int | None = getattr(sockets, "TCP_INFO", None)
+ESTABLISHED = b"\1"
+"""The state with which the kernel's TCP_INFO begins while both sides may speak."""
 MAX_FRUITLESS = 1024
 """Records in a row that carry no data (key updates, alerts) before a peer is taken for hostile."""
 
@@ -31,7 +37,7 @@ class Profile(Protocol):
 
     context: ssl.SSLContext
 
-    def objection(self, sock: ssl.SSLSocket, name: str) -> str:
+    def objection(self, secured: Any, name: str) -> str:
         """Why a finished handshake is not good enough, or nothing. `name` is what we connected to."""
 
 
@@ -69,11 +75,13 @@ class TlsConnection(Connection):
     """A connection whose bytes are encrypted. `connecting` lasts until its handshake has ended."""
 
     __slots__ = (
+        "_expects",
         "_fruitless",
         "asked_name",
         "is_secured",
         "is_waiting",
         "profile",
+        "secure",
         "server_id",
         "server_name",
     )
@@ -83,12 +91,14 @@ class TlsConnection(Connection):
         name: str = "", server_id: str = "",
     ) -> None:  # fmt: skip
         self.is_secured = self.is_waiting = False
+        self.secure: Any = None
+        """OpenSSL's side of it, once there is any."""
         self.profile: Profile | None = None
         self.asked_name, self.server_id = name, server_id
         """Of a connection that we open: the host it is meant to reach, and the profile the script chose."""
         self.server_name = ""
         """The name in the ClientHello (SNI), theirs or ours."""
-        self._fruitless = 0
+        self._expects = self._fruitless = 0
         super().__init__(owner, sock, flow, framer, True, outgoing)
         owner.handshakes.begin(self)
 
@@ -102,19 +112,15 @@ class TlsConnection(Connection):
     def _tls(self) -> TlsOwner:
         return cast(TlsOwner, self.owner)
 
-    @property
-    def secure(self) -> ssl.SSLSocket:
-        return cast(ssl.SSLSocket, self.sock)
-
     def _recv(self) -> bytes:
         try:
-            data: bytes = self.sock.read(READ_BYTES)
+            data: bytes = self.secure.read(READ_BYTES)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             self._fruitless += 1
             if self._fruitless > MAX_FRUITLESS:
                 raise OSError("too many records without data") from None
             raise BlockingIOError from None
-        except ssl.SSLZeroReturnError:
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return b""
         except ssl.SSLError as error:
             raise OSError(explain(error)) from error
@@ -123,7 +129,7 @@ class TlsConnection(Connection):
 
     def _send(self, data: bytes) -> int:
         try:
-            sent: int = self.sock.write(data)
+            sent: int = self.secure.write(data)
             return sent
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise BlockingIOError from None
@@ -177,7 +183,7 @@ class TlsConnection(Connection):
     def _wrap_as_server(self) -> bool:
         """Peek at the ClientHello and hand the socket to OpenSSL; false while it is not complete."""
         try:
-            data = self.sock.recv(READ_BYTES, sockets.MSG_PEEK)
+            data: bytes = self.sock.recv(max(self._expects, HELLO_BYTES), sockets.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as error:
@@ -192,10 +198,15 @@ class TlsConnection(Connection):
             self._refused(str(error))
             return False
         if not isinstance(hello, Hello):
+            if self._expects == hello and self._has_hung_up():
+                self.close("closed by the peer")
+                return False
             # What was peeked at stays readable: without this mark the loop would spin until the rest comes.
             self.sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVLOWAT, hello)
+            self._expects = hello
             return False
-        self.sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVLOWAT, 1)
+        if self._expects:
+            self.sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVLOWAT, 1)
         self.server_name = hello.server_name
         self._tls.handshakes.heard(self)
         profiles = self._tls.profiles
@@ -204,6 +215,13 @@ class TlsConnection(Connection):
             self._refused(f"no TLS profile for {self.flow.local} {hello.server_name}".rstrip())
             return False
         return self._wrap(server_side=True)
+
+    def _has_hung_up(self) -> bool:
+        """Whether nothing more will come. Where the kernel does not tell, whoever it is goes in the end."""
+        if TCP_INFO is None:
+            return False
+        state: bytes = self.sock.getsockopt(sockets.IPPROTO_TCP, TCP_INFO, 1)
+        return state != ESTABLISHED
 
     def _wrap_as_client(self) -> None:
         profiles = self._tls.profiles
@@ -220,22 +238,19 @@ class TlsConnection(Connection):
         assert self.profile is not None
         name = None if server_side else self.server_name or None
         recording = self._tls.recording
+        context = self.profile.context
         try:
             if recording is not None:
-                self.sock = self._recorded(recording, name, server_side)
-            else:
-                self.sock = self.profile.context.wrap_socket(
-                    self.sock, server_side=server_side, do_handshake_on_connect=False, server_hostname=name
+                self.secure = self.sock = recording.wrap(
+                    self.sock, context, self.flow, server_side=server_side, name=name
                 )
+            else:
+                self.secure = secure(context, self.sock, server_side, name)
         except (OSError, ValueError) as error:
             self._refused(str(error))
             return False
         self.is_secured = True
         return True
-
-    def _recorded(self, recording: Recording, name: str | None, server_side: bool) -> RecordedSocket:
-        assert self.profile is not None
-        return recording.wrap(self.sock, self.profile.context, self.flow, server_side=server_side, name=name)
 
     def _finish_handshake(self) -> None:
         owner = self._tls
@@ -268,14 +283,15 @@ class TlsConnection(Connection):
         owner.handshakes.end(self)
         if self.is_secured and not self.connecting and owner.profiles and owner.profiles.close_notify:
             with suppress(OSError, ValueError):
-                self.secure.unwrap()
+                say_goodbye(self.secure)
+        self.secure = None
         self.sock.close()
 
     # What is known of the peer
 
     def peer_certificate(self) -> bytes | None:
         """The peer's certificate (DER), verified or not; None when it showed none."""
-        return None if self.connecting else self.secure.getpeercert(binary_form=True)
+        return None if self.connecting else cast("bytes | None", self.secure.getpeercert(True))
 
     @property
     def verifies(self) -> bool:

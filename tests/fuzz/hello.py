@@ -10,8 +10,11 @@ def seeds():
     return [client_hello(name) for name in ("", "sip.example.com", "a." * 60 + "example")]
 
 
-def client_hello(name):
+def client_hello(name, more=0):
+    """What a client says first, `more` octets longer than it would be."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if more:
+        context.set_alpn_protocols([f"{number:0200}" for number in range(more // 200)])
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     out = ssl.MemoryBIO()

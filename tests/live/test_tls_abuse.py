@@ -1,6 +1,7 @@
 """Clients that mean harm: what they make a TLS server do is bounded. (Renegotiation: test_tls_peers.)"""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -71,3 +72,29 @@ async def test_nonsense_in_the_middle_of_a_handshake_ends_it(tls_server, tls_pee
     assert await is_closed(sock)
     assert not server.transports.tcp.handshakes.open
     await ask(await tls_peer(port), port)
+
+
+async def test_who_says_half_a_hello_and_hangs_up_is_gone_at_once(tls_server):
+    """What is peeked at stays readable: waiting for the rest of it would keep the loop turning."""
+    server = await tls_server(HERE)
+    server.transports.tcp.options.handshake_timeout = 1e6
+    sock = raw(port_of(server, "tls"), client_hello("sip.example.com")[:100])
+    handshakes = server.transports.tcp.handshakes
+    await until(lambda: handshakes.silent)
+    sock.shutdown(socket.SHUT_WR)
+    await until(lambda: not handshakes.open)
+    sock.close()
+
+
+async def test_a_hello_that_comes_in_pieces_or_is_long_is_heard(tls_server, tls_peer):
+    server = await tls_server(HERE)
+    port = port_of(server, "tls")
+    for hello in (client_hello("sip.example.com"), client_hello("sip.example.com", more=5000)):
+        sock = raw(port)
+        for at in range(0, len(hello), 1000):
+            sock.send(hello[at : at + 1000])
+            await asyncio.sleep(0.01)
+        await until(lambda: not server.transports.tcp.handshakes.silent)
+        assert [connection.server_name for connection in server.transports.tcp] == ["sip.example.com"]
+        sock.close()
+        await until(lambda: not server.transports.tcp.connections)

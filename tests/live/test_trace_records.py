@@ -104,15 +104,15 @@ async def test_only_connections_that_begin_under_the_trace_are_recorded(
         writer.write(each)
     assert writer.count == 2, "the messages of the recorded connection are not there twice"
     assert writer.records
-    socks = [type(connection.sock) for connection in server.transports.tcp]
-    assert sorted(kind.__name__ for kind in socks) == ["RecordedSocket", "SSLSocket"]
+    kinds = [isinstance(connection.secure, RecordedSocket) for connection in server.transports.tcp]
+    assert sorted(kinds) == [False, True]
     await asyncio.to_thread(tracer.stop)
     await until(lambda: server.transports.tcp.recording is None)
     late.send(late.request("OPTIONS", "sip:x@y", branch="3", call_id="after"), port)
     await late.expect(200)
     after = await tls_peer(port, context=context)
     await until(lambda: len(server.transports.tcp.connections) == 3)
-    assert not isinstance(list(server.transports.tcp)[-1].sock, RecordedSocket)
+    assert not isinstance(list(server.transports.tcp)[-1].secure, RecordedSocket)
     after.writer.close()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -39,14 +39,17 @@ class Profile:
     context: ssl.SSLContext
     chain: tuple[Certificate, ...] = ()
 
-    def objection(self, sock: ssl.SSLSocket, name: str) -> str:
+    verifies: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.verifies = self.context.verify_mode is not ssl.CERT_NONE
+
+    def objection(self, secured: Any, name: str) -> str:
         """What OpenSSL does not look at: the depth of the chain, and RFC 5922's rules for the name."""
-        if self.context.verify_mode is ssl.CERT_NONE:
-            return ""
-        der = sock.getpeercert(binary_form=True)
+        der: bytes | None = secured.getpeercert(True) if self.verifies else None
         if der is None:
             return ""
-        depth = len(_verified_chain(sock)) - 2
+        depth = len(_verified_chain(secured)) - 2
         if depth > self.domain.verify_depth:
             return f"the peer's chain has {depth} issuers between, verify_depth is {self.domain.verify_depth}"
         wanted = (self.domain.server_name or name) if self.domain.role == CLIENT else ""
@@ -55,11 +58,11 @@ class Profile:
         return ""
 
 
-def _verified_chain(sock: ssl.SSLSocket) -> list[Any]:
+def _verified_chain(secured: Any) -> list[Any]:
     # Public from Python 3.13 on; before, only the object beneath has it.
-    inner: Any = sock
+    inner: Any = secured
     if not hasattr(inner, "get_verified_chain"):
-        inner = getattr(sock, "_sslobj", None)
+        inner = getattr(secured, "_sslobj", None)
     return list(inner.get_verified_chain() or ()) if hasattr(inner, "get_verified_chain") else []
 
 

@@ -63,4 +63,4 @@ def thaw(frozen: Frozen, transactions: Transactions, now: float) -> None:
 
 def _arm(queues: Any, deadline: float, label: str, number: int, now: float) -> None:
     # A queue holds what waits equally long; this wait is its own.
-    queues[max(deadline - now, 0.0)].append((deadline, label, number))
+    queues.arm(max(deadline - now, 0.0), deadline, label, number)

@@ -72,18 +72,20 @@ class Deadlines:
 
     def _sweep(self, queues: TimerQueues, until: float, left: int, *, expire: bool) -> int:
         """How many more deadlines may be looked at."""
-        for wait, queue in list(queues.items()):
-            while queue and left:
-                deadline, label, which = queue[0]
-                if deadline > until:
+        for wait, queue in queues.items():
+            while left:
+                entry = queue.take(until)
+                if entry is None:
                     break
-                queue.popleft()
+                deadline: float = entry[0]
+                label: str = entry[1]
+                which: int = entry[2]
                 left -= 1
                 if expire:
                     self._expire(deadline, label, which)
                 else:
                     self._retransmit(deadline, label, which)
-            if not queue:
+            if not len(queue):
                 queues.drop(wait, queue)
         return left
 
@@ -108,14 +110,18 @@ class Deadlines:
         tx = self.by_label.get(label)
         if tx is None:
             return
-        machine: Machine | None
         if which == SERVER:
-            machine = tx
+            self._passed(tx, tx, which, deadline)
         elif which >= 0:
-            machine = tx.branches[which]
+            self._passed(tx, tx.branches[which], which, deadline)
         else:
-            machine = tx.branches[-2 - which].cancel
-        if machine is None or machine.expire_at != deadline:
+            cancel = tx.branches[-2 - which].cancel
+            if cancel is not None:
+                self._passed(tx, cancel, which, deadline)
+
+    def _passed(self, tx: ServerTransaction, machine: Machine, which: int, deadline: float) -> None:
+        """The time of a machine, if it is still this one."""
+        if machine.expire_at != deadline:
             return
         machine.expire_at = 0.0
         effects = machine.step(EXPIRE, deadline)
@@ -127,9 +133,9 @@ class Deadlines:
     def _after(self, tx: ServerTransaction, machine: Machine, which: int, effects: int) -> None:
         """Carry out what every step may ask for."""
         if effects & ARM_EXPIRY:
-            self.expiries[machine.wait].append((machine.expire_at, tx.label, which))
+            self.expiries.arm(machine.wait, machine.expire_at, tx.label, which)
         if effects & ARM_RETRANSMIT:
-            self.retransmissions[machine.interval].append((machine.retransmit_at, tx.label, which))
+            self.retransmissions.arm(machine.interval, machine.retransmit_at, tx.label, which)
         if not effects & UNUSUAL:
             return
         if effects & TIMEOUT:

@@ -12,7 +12,7 @@ from kamtool.server.blocklist import ignored_by
 from kamtool.server.routing import Hop, hop_of, make_hop, source, via_start
 from kamtool.server.routing import targets_of as targets_of
 from kamtool.server.transaction import ClientTransaction
-from kamtool.sip.flow import Flow, Socket
+from kamtool.sip.flow import Address, Flow, Socket
 from kamtool.sip.message import Request
 from kamtool.sip.via import MAGIC_COOKIE
 from kamtool.speed import forward, splice
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("kamtool.relay")
 
 MAX_WAYS: Final = 65_536
+MAX_HOPS: Final = 8192
 WEBSOCKETS = ("ws", "wss")
 
 # What is Final, compiled code need not look up.
@@ -33,15 +34,32 @@ _forward: Final = forward
 
 def next_hop(ctx: Context) -> Hop:
     """Where the request goes as the script left it: `$du`, else the R-URI. Raises ParseError."""
-    if ctx.dst_uri:
-        return hop_of(ctx.dst_uri)
-    if ctx.new_uri is not None:
-        return hop_of(ctx.new_uri)
-    msg = ctx.msg
-    uri = msg.uri
-    if uri.startswith("sip:") and ";" not in uri and "?" not in uri:
-        return _plain_hop(msg.uri_host, msg.uri_port)
-    return hop_of(uri)
+    changed = ctx.dst_uri or ctx.new_uri
+    if changed is None:
+        msg = ctx.msg
+        uri = msg.uri
+        hop = _unchanged.get(uri)
+        if hop is None:
+            plain = uri.startswith("sip:") and ";" not in uri and "?" not in uri
+            hop = _plain_hop(msg.uri_host, msg.uri_port) if plain else hop_of(uri)
+            _keep(_unchanged, uri, hop)
+        return hop
+    hop = _changed.get(changed)
+    if hop is None:
+        hop = hop_of(changed)
+        _keep(_changed, changed, hop)
+    return hop
+
+
+# Those of late. `hop_of` and `_plain_hop` know more, but to ask them costs more than twice as much.
+_unchanged: Final[dict[str, Hop]] = {}
+_changed: Final[dict[str, Hop]] = {}
+
+
+def _keep(hops: dict[str, Hop], uri: str, hop: Hop) -> None:
+    if len(hops) >= MAX_HOPS:
+        hops.clear()
+    hops[uri] = hop
 
 
 @lru_cache(8192)
@@ -69,6 +87,27 @@ class Way:
         self.via = via_start(socket.transport, *socket.shown)
 
 
+class Ways:
+    """How a datagram leaves that came to an address, or is to leave by a socket, for each peer."""
+
+    def __init__(self) -> None:
+        self._by_local: dict[Address, dict[Address, Way]] = {}
+        self._by_socket: dict[tuple[Address, str], dict[Address, Way]] = {}
+
+    def by_peer(self, local: Address, chosen: Socket | None) -> dict[Address, Way]:
+        """The ways from here by the peer's address, to be added to."""
+        if chosen is None:
+            found = self._by_local.get(local)
+            if found is None:
+                found = self._by_local[local] = {}
+            return found
+        place = (chosen.address, chosen.transport)
+        found = self._by_socket.get(place)
+        if found is None:
+            found = self._by_socket[place] = {}
+        return found
+
+
 def way_by(transports: Transports, flow: Flow) -> Way:
     """The way that a flow is. Raises TransportError."""
     socket = transports.socket_of(flow)
@@ -88,15 +127,15 @@ def way_to(server: Core, ctx: Context, target: Target) -> Way:
     chosen = ctx.send_socket
     if target.transport == "udp":
         # What follows depends on these alone; the same few peers come again and again.
-        local = ctx.flow.local if chosen is None else chosen.address
-        place = (local, target.address, "" if chosen is None else chosen.transport)
-        ways = server.relay.ways
-        way = ways.get(place)
+        by_peer = server.relay.ways.by_peer(ctx.flow.local, chosen)
+        way = by_peer.get(target.address)
         if way is None:
-            if len(ways) >= MAX_WAYS:
-                ways.clear()
+            if len(by_peer) >= MAX_WAYS:
+                by_peer.clear()
             preferred = chosen or server.route_socket(target) or transports.socket_of(ctx.flow)
-            way = ways[place] = way_by(transports, transports.flow_to("udp", target.address, preferred))
+            way = by_peer[target.address] = way_by(
+                transports, transports.flow_to("udp", target.address, preferred)
+            )
         return way
     connect = not (ctx._scratch and ctx._scratch.get("core.forward_no_connect"))
     preferred = chosen

@@ -12,7 +12,6 @@ from kamtool.server import outgoing
 from kamtool.server.branching import DROPPED, SEND_ERROR, Branching
 from kamtool.server.routing import reply_flow
 from kamtool.server.transaction import ServerTransaction
-from kamtool.sip.flow import Address
 from kamtool.transport.target import Target
 
 if TYPE_CHECKING:
@@ -29,8 +28,7 @@ class Relay(Branching):
         self.auto_100 = True
         self.reason_100 = "trying -- your call is important to us"
         self.local_reason = True
-        self.ways: dict[tuple[Address, Address, str], outgoing.Way] = {}
-        """How a datagram leaves that came to the first address (or is to leave by it) for the second."""
+        self.ways = outgoing.Ways()
         self.timer_variables: tuple[Variable | None, Variable | None] | None = None
 
     # Transactions
@@ -64,10 +62,13 @@ class Relay(Branching):
             tx.on_reply = ctx.on_reply
         if ctx.on_branch:
             tx.on_branch = ctx.on_branch
-        if ctx._scratch is not None:
-            tx.timers = ctx._scratch.pop("tm.timers", tx.timers)
-            for name, value in ctx._scratch.pop("tm.flags", {}).items():
-                setattr(tx, name, value)
+        scratch = ctx._scratch
+        if scratch:
+            if "tm.timers" in scratch:
+                tx.timers = scratch.pop("tm.timers")
+            if "tm.flags" in scratch:
+                for name, value in scratch.pop("tm.flags").items():
+                    setattr(tx, name, value)
         if self.timer_variables is not None and tx.timers is None:
             self._timers_from_variables(tx, ctx)
 

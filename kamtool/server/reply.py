@@ -25,6 +25,7 @@ Headers = Sequence[tuple[str, str]]
 
 # What is Final, compiled code need not look up.
 _answer: Final = answer
+_respond: Final = respond
 
 
 @lru_cache(1024)
@@ -212,7 +213,8 @@ class Replies:
             if held and not body:
                 body, kind = held
                 extra = build.header_lines([("Content-Type", kind)]) + extra
-        return respond(msg, status, status_line(status, reason), tag.encode(), received, rport, extra, body)
+        line = self._first_line(status, reason)
+        return _respond(msg, status, line, tag.encode(), received, rport, extra, body)
 
     @staticmethod
     def _extra(ctx: Context, headers: Headers, content_type: str) -> bytes:

@@ -6,24 +6,68 @@ holds names, not objects, so a finished transaction is freed at once and its las
 
 from __future__ import annotations
 
-from collections import deque
+from typing import Any, Final
 
-Entry = tuple[float, str, int]
-"""When, the transaction's label, and which of its machines: see `Deadlines.machine`."""
+Entry = tuple[Any, ...]
+"""When, the transaction's label, and which of its machines: see `Deadlines.machine`. Compiled code hands on a
+tuple of any length; of one whose length it knows it makes another each time."""
+
+_MANY: Final = 256
+"""Entries that have been taken stay in their list until they are so many, and half of it."""
 
 
-class TimerQueues(dict[float, "deque[Entry]"]):
-    """`queues[wait].append((deadline, label, machine))` arms, `wait` seconds before the deadline."""
+class Queue:
+    """First in, first out: a list whose front has been taken, faster for compiled code than a deque."""
 
-    def __missing__(self, wait: float) -> deque[Entry]:
-        queue = self[wait] = deque()
-        return queue
+    def __init__(self) -> None:
+        self._entries: list[Entry] = []
+        self._taken = 0
 
-    def drop(self, wait: float, queue: deque[Entry]) -> None:
-        """An empty queue goes: durations may be many."""
-        if self.get(wait) is queue:
-            del self[wait]
+    def append(self, entry: Entry) -> None:
+        """The last one from now on."""
+        self._entries.append(entry)
+
+    def take(self, until: float) -> Entry | None:
+        """The first one, if its deadline is not after `until`; it is here no more then."""
+        at, entries = self._taken, self._entries
+        if at >= len(entries):
+            return None
+        entry = entries[at]
+        deadline: float = entry[0]
+        if deadline > until:
+            return None
+        self._taken = at = at + 1
+        if at == len(entries) or (at >= _MANY and 2 * at >= len(entries)):
+            del entries[:at]
+            self._taken = 0
+        return entry
+
+    def __len__(self) -> int:
+        return len(self._entries) - self._taken
+
+
+class TimerQueues:
+    """The queues by how long is waited in them. Durations may be many: an empty queue goes."""
+
+    def __init__(self) -> None:
+        self._queues: dict[float, Queue] = {}
+
+    def arm(self, wait: float, deadline: float, label: str, which: int) -> None:
+        """A deadline, set `wait` seconds before it falls due."""
+        queue = self._queues.get(wait)
+        if queue is None:
+            queue = self._queues[wait] = Queue()
+        queue._entries.append((deadline, label, which))
+
+    def items(self) -> list[tuple[float, Queue]]:
+        """All that there are now."""
+        return list(self._queues.items())
+
+    def drop(self, wait: float, queue: Queue) -> None:
+        """An empty queue goes."""
+        if self._queues.get(wait) is queue:
+            del self._queues[wait]
 
     def count(self) -> int:
         """How many deadlines wait, stale ones included."""
-        return sum(map(len, self.values()))
+        return sum(map(len, self._queues.values()))

@@ -167,7 +167,7 @@ class Transactions(Deadlines):
         if not self.send(tx.reply_flow, data) and not self.user.send_elsewhere(tx, data):
             self._after(tx, tx, SERVER, tx.step(ERROR, 0.0) & TERMINATED)
         if effects & ARM_EXPIRY:
-            self.expiries[tx.wait].append((tx.expire_at, tx.label, SERVER))
+            self.expiries.arm(tx.wait, tx.expire_at, tx.label, SERVER)
         if effects & _RARE:
             self._after(tx, tx, SERVER, effects & _RARE)
         for watcher in tx.watchers:
@@ -220,9 +220,9 @@ class Transactions(Deadlines):
         effects = client.step(REQUEST, self.now())
         if self.send(client.flow, client.data):
             if effects & ARM_EXPIRY:
-                self.expiries[client.wait].append((client.expire_at, tx.label, which))
+                self.expiries.arm(client.wait, client.expire_at, tx.label, which)
             if effects & ARM_RETRANSMIT:
-                self.retransmissions[client.interval].append((client.retransmit_at, tx.label, which))
+                self.retransmissions.arm(client.interval, client.retransmit_at, tx.label, which)
             return True
         self._after(tx, client, which, client.step(ERROR, 0.0) & ~FAILED)
         return False
@@ -247,7 +247,7 @@ class Transactions(Deadlines):
         if self.invite_rows is not PROXY_CLIENT_ROWS and client.rows is self.invite_rows:
             effects |= self._steady(client, status)
         if effects & ARM_EXPIRY:
-            self.expiries[client.wait].append((client.expire_at, tx.label, which))
+            self.expiries.arm(client.wait, client.expire_at, tx.label, which)
         if effects & TERMINATED:
             self._ended(tx, client, which)
         return effects

@@ -84,10 +84,10 @@ cdef bytes apply_with(bytes data, Edit* own, Py_ssize_t count, object edits):
     """Apply our own edits and then, at the same places, the given ones. `own` has room for EDITS_ON_STACK."""
     cdef Py_ssize_t room
     cdef Edit* more
-    cdef list given = edits if type(edits) is list else list(edits)
-    if not given:
+    cdef list given
+    if (type(edits) is tuple or type(edits) is list) and not edits:
         return apply(data, own, count)
-    given = list(given)  # so that nobody shortens it while its texts are pointed to
+    given = list(edits)  # so that nobody shortens it while its texts are pointed to
     room = count + len(given)
     if room <= EDITS_ON_STACK:
         gather(given, PyBytes_GET_SIZE(data), own, &count)
@@ -110,6 +110,7 @@ def splice(bytes data not None, edits):
 
 cdef enum:
     SMALL = 40
+    SOURCE = 120
 
 
 cdef inline Py_ssize_t write_number(char* target, const char* before, long value, const char* after) noexcept nogil:
@@ -136,18 +137,30 @@ cdef inline Py_ssize_t write_number(char* target, const char* before, long value
     return size + strlen(after)
 
 
+cdef inline char* append(char* target, const char* text, Py_ssize_t size) noexcept nogil:
+    memcpy(target, text, size)
+    return target + size
+
+
 cdef bytes add_source(Index index, bytes received, long rport, char* small, Edit* own, Py_ssize_t* count):
-    """What RFC 3261 §18.2.1 and RFC 3581 §4 write on the top Via. The result keeps the text of `received` alive."""
+    """What RFC 3261 §18.2.1 and RFC 3581 §4 write on the top Via, into SOURCE octets; the result keeps alive what
+    does not fit there."""
     cdef bytes text = None
+    cdef char* said = small + SMALL
     cdef Py_ssize_t size
     if index.via_insert < 0:
         return None
     if PyBytes_GET_SIZE(received):
-        text = b";received=" + received
-        if index.received_start >= 0:
-            put(own, count, index.received_start, index.received_end, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+        size = 10 + PyBytes_GET_SIZE(received)
+        if size <= SOURCE - SMALL:
+            append(append(said, ";received=", 10), PyBytes_AS_STRING(received), size - 10)
         else:
-            put(own, count, index.via_insert, index.via_insert, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+            text = b";received=" + received
+            said = PyBytes_AS_STRING(text)
+        if index.received_start >= 0:
+            put(own, count, index.received_start, index.received_end, said, size)
+        else:
+            put(own, count, index.via_insert, index.via_insert, said, size)
     if rport:
         size = write_number(small, ";rport=", rport, "")
         if index.rport_start >= 0:
@@ -161,7 +174,7 @@ def forward(Index index not None, bytes prefix not None, bytes uri=None, long ma
             bytes received not None=b"", long rport=0, edits=()):
     cdef Edit own[EDITS_ON_STACK]
     cdef char hops[SMALL]
-    cdef char small[SMALL]
+    cdef char small[SOURCE]
     cdef Py_ssize_t count = 0, line = index.via_line if index.via_line > 0 else 0, size
     cdef bytes kept
     put(own, &count, line, line, PyBytes_AS_STRING(prefix), PyBytes_GET_SIZE(prefix))
@@ -186,11 +199,6 @@ def relay(Index index not None, edits=()):
     return apply_with(index.data, own, count, edits)
 
 
-cdef inline char* append(char* target, const char* text, Py_ssize_t size) noexcept nogil:
-    memcpy(target, text, size)
-    return target + size
-
-
 def respond(Index index not None, int status, bytes status_line not None, bytes to_tag not None=b"",
             bytes received not None=b"", long rport=0, bytes extra not None=b"", bytes body not None=b""):
     return responded(index, status, status_line, to_tag, received, rport, extra, body)
@@ -199,7 +207,7 @@ def respond(Index index not None, int status, bytes status_line not None, bytes 
 cdef bytes responded(Index index, int status, bytes status_line, bytes to_tag, bytes received, long rport, bytes extra,
                      bytes body):
     cdef Edit own[EDITS_ON_STACK]
-    cdef char small[SMALL]
+    cdef char small[SOURCE]
     cdef char length[SMALL]
     cdef const char* data = PyBytes_AS_STRING(index.data)
     cdef Py_ssize_t count = 0, length_size, number, which, at, room

@@ -189,6 +189,8 @@ def _parts(statement: ast.stmt) -> list[tuple[str, list[ast.stmt]]] | None:
             return [(f"while {ast.unparse(test)}:", body)]
         case ast.Try(body=body, handlers=handlers, finalbody=final):
             parts = [("try:", body)]
-            parts += [("except ScriptError as error:", handler.body) for handler in handlers]
+            for handler in handlers:
+                error = ast.unparse(handler.type) if handler.type else ""
+                parts.append((f"except {error} as {handler.name}:", handler.body))
             return [*parts, *([("finally:", final)] if final else [])]
     return None

@@ -51,6 +51,10 @@ class Function(Record):
     """Of an async method: another one, not async, with the same parameters. It gives the code where there is
     nothing to wait for, else what is to be awaited for it: a coroutine less for most messages."""
 
+    quick: Constants | None = None
+    """Gives an expression over `ctx` and `self`: where it is true the code is 1, and nothing is called. Only
+    for arguments that are all known."""
+
     def routes_of(self, count: int) -> Routes:
         """Where it may be called with so many arguments."""
         return dict(self.narrower).get(count, self.routes)

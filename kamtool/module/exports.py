@@ -23,6 +23,7 @@ def function(
     arities: Sequence[int] | None = None,
     inline: Constants | None = None,
     guard: Constants | None = None,
+    quick: Constants | None = None,
     narrower: Mapping[int, Routes] | None = None,
     at_once: str = "",
 ) -> Callable[[F], F]:
@@ -36,7 +37,7 @@ def function(
     return lambda method: _mark(
         method, "function",
         names=names, routes=routes, arities=allowed, inline=inline, guard=guard, narrower=fewer,
-        at_once=at_once,
+        at_once=at_once, quick=quick,
     )  # fmt: skip
 
 

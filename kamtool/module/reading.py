@@ -86,7 +86,7 @@ def _function(name: str, attribute: str, method: Callable[..., Any], facts: dict
         name, attribute, facts["routes"], tuple(parameters), rest, facts["arities"],
         inspect.iscoroutinefunction(method), hints.get("return") is bool, inspect.getdoc(method) or "",
         facts["inline"], facts["guard"], facts["narrower"],
-        facts["at_once"],
+        facts["at_once"], facts["quick"],
     )  # fmt: skip
 
 

@@ -102,6 +102,9 @@ class CallCode(TestCode):
             self.lines.put(f"    {held} = await {held}")
         else:
             code = f"{self.names.function(module, function)}{given}"
+            quick = "" if function.quick is None or function.is_async else function.quick(constants)
+            if quick:
+                code = f"1 if {self._of(module, quick)} else {code}"
             self.lines.put(f"{held} = {'await ' if function.is_async else ''}{code}")
         self.lines.indent -= 2 if guard else 1
         self.lines.put("except ScriptError as error:")
@@ -110,13 +113,15 @@ class CallCode(TestCode):
 
     def _inline(self, held: str, code: str, module: str, function: Function) -> Operand:
         """The code that a function gave of itself, in the place of a call."""
-        if "self." in code:
-            code = code.replace("self.", f"{self.names.module(module)}.")
-        *before, code = code.split("\n")
+        *before, code = self._of(module, code).split("\n")
         for line in before:
             self.lines.put(line)
         self.lines.put(f"{held} = {code}")
         return self._code_of(held, module, function)
+
+    def _of(self, module: str, code: str) -> str:
+        """Python that a module gave, with the name of its instance for `self`."""
+        return code.replace("self.", f"{self.names.module(module)}.") if "self." in code else code
 
     def _failure(self, function: Function, span: Span) -> str:
         code = f"failed(ctx, error, {f'{self.where(span)}: {function.name}'!r})"

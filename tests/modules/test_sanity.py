@@ -2,8 +2,10 @@
 
 import pytest
 
+from kamtool.script import load
 from tests.support.messages import OK_200, PLAIN_INVITE
 from tests.support.runtime import Runtime
+from tests.support.script import BASE, Run
 
 ALL = 8191
 
@@ -141,3 +143,21 @@ def test_the_version_in_via_is_looked_at_when_it_is_asked_for(runtime, first):
     text = first.replace("SIP/2.0/UDP", "SIP/3.0/UDP", 1)
     assert checked(runtime, text, 4 + 64 + 128, 6)[0] == 1
     assert checked(runtime, text, 8, 6)[0] != 1
+
+
+def code_in_script(given, text):
+    """What a script that calls sanity_check(given) is left with."""
+    modules = 'loadmodule "sanity.so"\nmodparam("sanity", "noreply", 1)\n'
+    more = 'modparam("sanity", "autodrop", 0)\n'
+    body = f"request_route {{ if (sanity_check({given})) exit; return -7; }}"
+    return Run(load(f"#!KAMAILIO\n{BASE}{modules}{more}{body}", name="test.cfg"))(text).outcome
+
+
+@pytest.mark.parametrize("given", ['"17895", "7"', "17895, 7", '"17895", "15"', '"3047"'])
+@pytest.mark.parametrize("text", [*PASSES.values(), *(text for text, _ in FAILS.values())])
+def test_checks_that_are_known_beforehand_find_the_same(runtime, given, text):
+    module = runtime.modules["sanity"]
+    module.noreply, module.autodrop = 1, 0
+    numbers = [int(number.strip('" ')) for number in given.split(",")]
+    code, _ = checked(runtime, text, *numbers)
+    assert code_in_script(given, text.replace("\r\n", "\n")) == ("exit" if code > 0 else "return")

@@ -330,3 +330,17 @@ def test_exit_is_raised_afresh_each_time(script):
         return caught.value
 
     assert asyncio.run(one()) is not asyncio.run(one())
+
+
+def test_checks_that_are_known_beforehand_are_a_test_of_the_kernel():
+    head = BASE + 'loadmodule "sl.so"\nloadmodule "sanity.so"\n'
+    assert "= 1 if module_sanity.is_plain(ctx.msg, " in python('sanity_check("17895", "7");', head=head)
+    for given in ("$var(a), 7", '"17895"', '"17895", "15"', '"21991", "7"'):
+        assert "is_plain" not in python(f"sanity_check({given});", head=head)
+
+
+def test_what_arms_a_route_stands_in_the_code():
+    head, routes = BASE + 'loadmodule "tm.so"\n', "failure_route[F] { exit; }"
+    assert "ctx.on_failure = 'F'" in python('t_on_failure("F");', routes, head)
+    assert "ctx.on_failure = ''" in python('t_on_failure("0");', routes, head)
+    assert "f_t_on_failure(ctx, " in python('t_on_failure("$var(a)");', routes, head)

@@ -103,7 +103,7 @@ class Rr(Module):
             return False
         if params:
             ctx.scratch["rr.params"] = ctx.scratch.get("rr.params", "") + f";{params.removeprefix(';')}"
-        ctx.record_route = record_route(self, ctx)
+        ctx.record_route = record_route(self, self.__dict__, ctx)
         return True
 
     def user(self, ctx: Context) -> str:
@@ -132,7 +132,7 @@ class Rr(Module):
         return self._preset(ctx, address if transport == "udp" else f"{address};transport={transport}")
 
     def _preset(self, ctx: Context, address: str) -> bool:
-        record = record_route(self, ctx)
+        record = record_route(self, self.__dict__, ctx)
         user = f"{record.user}@" if record.user else ""
         line = f"Record-Route: <sip:{user}{address}{record.params}{record.lr}>\r\n"
         at = ctx.msg.first_line_end
@@ -147,7 +147,7 @@ class Rr(Module):
             return False
         ctx.scratch["rr.params"] = ctx.scratch.get("rr.params", "") + param
         if ctx.record_route is not None:
-            ctx.record_route = record_route(self, ctx)
+            ctx.record_route = record_route(self, self.__dict__, ctx)
         return True
 
     @function("remove_record_route", routes=REQUEST_ROUTE | FAILURE_ROUTE)

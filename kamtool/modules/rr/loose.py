@@ -95,13 +95,15 @@ class Following:
 
     def __init__(self, rr: Any) -> None:
         self.rr = rr
+        # To ask a dict costs a third of asking an object that is not compiled.
+        self.settings: dict[str, Any] = rr.__dict__
         self.ours: dict[bytes, bool] = {}
         self.is_kept = False
 
     def loose_route(self, ctx: Context) -> int:
         """See Rr.loose_route."""
-        rr = self.rr
-        if not self.is_kept or rr.ignore_user or rr.sockname_mode:
+        rr, settings = self.rr, self.settings
+        if not self.is_kept or settings["ignore_user"] or settings["sockname_mode"]:
             return _loose_route(rr, ctx, self.ours, None)
         found = _own(ctx.msg, self.ours)
         if not isinstance(found, tuple):
@@ -110,7 +112,7 @@ class Following:
         ctx.edit(start, end, b"")
         ctx.dst_uri, ctx.route_params = None, params
         code = ROUTED if ctx.msg.to_tag else PRELOADED
-        return rr.told(ctx, code) if rr.routed else code
+        return rr.told(ctx, code) if settings["routed"] else code
 
 
 def _loose_route(rr: Any, ctx: Context, ours: dict[bytes, bool], place: bytes | None) -> int:

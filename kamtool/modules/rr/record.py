@@ -65,17 +65,17 @@ class RecordRoute:
         ).encode("utf-8", "surrogateescape")
 
 
-def record_route(rr: Any, ctx: Context) -> RecordRoute:
-    """What record_route() asks for in this request, by the parameters of the module `rr`."""
-    tag = ctx.msg.from_tag if rr.append_fromtag else ""
+def record_route(rr: Any, settings: dict[str, Any], ctx: Context) -> RecordRoute:
+    """What record_route() asks for in this request, by the parameters of the module `rr`, its `settings`."""
+    tag = ctx.msg.from_tag if settings["append_fromtag"] else ""
     params = f";ftag={tag}" if tag else ""
     if ctx._scratch is not None:
         params += ctx._scratch.get("rr.params", "")
     # RFC 3261 §16.6 step 4: a request to a SIPS URI gets a SIPS URI.
-    scheme = "sips" if not rr.ignore_sips and ctx.ruri[:5].lower() == "sips:" else "sip"
-    named = rr.users or rr.add_username or rr.custom_user is not None
+    scheme = "sips" if not settings["ignore_sips"] and ctx.ruri[:5].lower() == "sips:" else "sip"
+    named = settings["users"] or settings["add_username"] or settings["custom_user"] is not None
     user = rr.user(ctx) if named else ""
     return RecordRoute(
-        user, ";lr=on" if rr.enable_full_lr else ";lr", params, rr.enable_double_rr != 0, scheme,
-        rr.sockname_mode != 0, rr.known,
+        user, ";lr=on" if settings["enable_full_lr"] else ";lr", params, settings["enable_double_rr"] != 0,
+        scheme, settings["sockname_mode"] != 0, settings["known"],
     )  # fmt: skip

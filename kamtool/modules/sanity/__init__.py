@@ -19,12 +19,14 @@ from kamtool.modules.sanity.plain import (
     URI_FROM,
     URI_TO,
     Checking,
+    quick,
 )
 from kamtool.script import uri_text
 from kamtool.script.address_text import address
 from kamtool.script.pv_identity import digest_params
 from kamtool.script.pv_uri import received_uri
 from kamtool.sip.message import Response
+from kamtool.speed import plain_request
 
 if TYPE_CHECKING:
     from kamtool.script.context import Context
@@ -66,8 +68,9 @@ class Sanity(Module):
         super().__init__(server)
         # What scripts call: this method only sees what is not plain.
         vars(self)["sanity_check"] = Checking(self, self.sanity_check).check
+        vars(self)["is_plain"] = plain_request
 
-    @function("sanity_check", routes=REQUEST_ROUTE | ONREPLY_ROUTE)
+    @function("sanity_check", routes=REQUEST_ROUTE | ONREPLY_ROUTE, quick=quick)
     def sanity_check(self, ctx: Context, msg_checks: int | None = None, uri_checks: int | None = None) -> int:
         """Run the checks that the bits of `msg_checks` name; answer and stop at the first that fails.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from kamtool.script.context import Context
@@ -56,6 +56,17 @@ class Checking:
             if not msg.is_request and msg.via_transport in TRANSPORTS:
                 return 1
         return self.thorough(ctx, wanted, uris)
+
+
+def quick(arguments: Sequence[str | None]) -> str:
+    """The same for checks that are known when the script is linked, as an expression; "" for others."""
+    numbers = [int(text) for text in arguments if text is not None and text.isascii() and text.isdigit()]
+    if len(arguments) != 2 or len(numbers) != 2 or numbers[0] & NEVER_PLAIN:
+        return ""
+    asked = numbers[1] if numbers[0] & PARSE_URIS else 0
+    if asked & URI_CONTACT:
+        return ""
+    return f"self.is_plain(ctx.msg, {_rare(numbers[0])}, {asked & URI_FROM != 0}, {asked & URI_TO != 0})"
 
 
 def _rare(wanted: int) -> int:

@@ -62,6 +62,7 @@ MODULES = (
     "kamtool.server.cancelling",
     "kamtool.server.core",
     "kamtool.server.deadlines",
+    "kamtool.server.log_line",
     "kamtool.server.myself",
     "kamtool.server.outgoing",
     "kamtool.server.receive",

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from kamtool.server import log
+from kamtool.server import log_line
 from kamtool.server.log import NOTICE, KamailioFormatter, Line, say, to_stream
 
 
@@ -193,5 +193,5 @@ def test_a_pipe_that_takes_a_part_gets_the_rest(monkeypatch):
         return len(taken[-1])
 
     monkeypatch.setattr(os, "write", write)
-    log._write(1, b"0123456789")
+    log_line.write(1, b"0123456789")
     assert b"".join(taken) == b"0123456789"

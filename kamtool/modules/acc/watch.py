@@ -12,7 +12,7 @@ from kamtool.modules.acc.record import ACKNOWLEDGED, ANSWERED, MISSED, Record, T
 from kamtool.modules.acc.tables import quoted, stored
 from kamtool.script.context import Context
 from kamtool.script.levels import python_level
-from kamtool.server.log import say
+from kamtool.server.log_line import say
 from kamtool.server.transaction import ServerTransaction
 from kamtool.sip.message import Message, Response
 from kamtool.sip.reasons import REASONS
@@ -22,7 +22,6 @@ logger = logging.getLogger("kamtool.modules.acc")
 
 # What is Final, compiled code need not look up.
 _Response: Final = Response
-_say: Final = say
 _reasons: Final = REASONS
 _OK: Final = REASONS[200]
 MOST_TABLES: Final = 256
@@ -155,7 +154,7 @@ class Accounting:
         """Put a record into the log and, unless there is none, the database."""
         if to_log:
             level = python_level(self.acc.log_level)
-            _say(self.sink, level, record.line(self.times, self.log_extras.of(ctx)))
+            say(self.sink, level, record.line(self.times, self.log_extras.of(ctx)))
         rows = self.rows
         if to_db and rows is not None:
             table = (rows.missed_table if missed else rows.table)(ctx)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from kamtool.module import Host, Routes
+from kamtool.script.avp import Avps
 
 if TYPE_CHECKING:
-    from kamtool.script.avp import Avps
     from kamtool.sip.flow import Flow, Socket
     from kamtool.sip.message import Message
 
@@ -139,8 +139,6 @@ class Context:
             if self._origin is not None:
                 self._avps = self._origin.avps
             else:
-                from kamtool.script.avp import Avps
-
                 self._avps = Avps()
         return self._avps
 

@@ -63,10 +63,10 @@ class FirstLineVariables:
         words = ctx.msg.data[: ctx.msg.data.index(b"\r\n") if b"\r\n" in ctx.msg.data else None].split()
         return from_octets(words[0] if isinstance(ctx.msg, Response) else words[-1])
 
-    @pv("mt", kind=int)
+    @pv("mt", kind=int, inline="(1 if ctx.msg.is_request else 2)")
     def get_mt(self, ctx: Context) -> Value:
         """1 for a request, 2 for a reply."""
-        return 2 if isinstance(ctx.msg, Response) else 1
+        return 1 if ctx.msg.is_request else 2
 
     @pv("mts", kind=str)
     def get_mts(self, ctx: Context) -> Value:
@@ -112,7 +112,7 @@ class HeaderVariables:
         """The value of the User-Agent header."""
         return ctx.msg.header("User-Agent")
 
-    @pv("hdr", kind=str, inner_required=True)
+    @pv("hdr", kind=str, inner_required=True, inline="ctx.msg.header(inner)")
     def get_hdr(self, ctx: Context, inner: str, index: Index = None) -> Value:
         """The value of a header as received: `$hdr(X)` the first, `$(hdr(X)[-1])` the last, `[*]` all."""
         if index is None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import types
 
 import pytest
 
@@ -22,6 +23,7 @@ from tests.bench import (
     servers,
     sockets,
     table,
+    turns,
     workers,
 )
 from tests.bench import secure_registers as registers
@@ -276,6 +278,20 @@ def test_the_matrix_has_a_row_a_set_of_features_and_says_what_was_not_measured()
     assert head == f"| features | a, {columns} | b, {columns} |"
     assert none == "| none | 0.050 |  | no meter |  | not measured |  |  |  |"
     assert both == "| nat + tls | 0.075 (!) | +50% | 2.0 | 8 | not measured |  |  |  |"
+
+
+async def test_turns_with_and_without_a_tap_are_told_apart():
+    """By pairs, and a few turns in which the machine did something else do not count."""
+    tap = types.SimpleNamespace(watchers=["w"], _rewire=lambda: None)
+    ours = turns.Turns(tap, "w")
+    for _ in range(4):
+        ours.end()
+    assert (tap.watchers, len(ours.costs[True]), len(ours.costs[False])) == (["w"], 2, 2)
+    ours.costs = {True: [0.3] * 9 + [9.0, 0.3], False: [0.2] * 10}
+    pairs, on, off, more, give = ours.said()
+    assert (pairs, on, off) == (10, 0.3, 0.2)
+    assert more == pytest.approx(0.1)
+    assert give == pytest.approx(0.0)
 
 
 @pytest.mark.interop

@@ -1,12 +1,14 @@
 """What a trace costs the server: calls at one rate with nobody watching, with the recorder, with a trace.
 
     python -m tests.bench.tracing [rounds] [rate]
+    python -m tests.bench.tracing turns [seconds] [rate]
     python -m tests.bench.tracing offline [rounds]
 
 µs of CPU per call from /proc, the ways to be watched taking turns on one server; the tracer is a process of
 its own and writes a capture file. Each round says how many messages it kept, and how many were dropped.
-Offline, chunks of calls take turns in one process without the phones' sockets: what a busy machine disturbs
-least, but without the wake-ups that a live server has.
+With `turns` the tap of one server under load is on and off by turns of a quarter of a second, see turns.py:
+the surest figure on a machine whose speed swings. Offline, chunks of calls take turns in one process, without
+the phones' sockets and without the wake-ups that a live server has.
 """
 
 import contextlib
@@ -23,12 +25,13 @@ from pathlib import Path
 
 from kamtool.tools.trace import recorder
 from kamtool.tools.trace.feed import Feed, Watch
-from tests.bench import proc
+from tests.bench import proc, servers
 from tests.bench.cases import Call
 from tests.bench.generator import Generator
 from tests.bench.live import Counts, prepare
 from tests.bench.replay import CHUNK, run, with_server
 from tests.bench.servers import GENERATOR_CORE, Setup, running
+from tests.bench.turns import MARK
 
 CALLS = 4000
 SETTLE = 6.5
@@ -40,13 +43,19 @@ def nothing(scratch):
     yield lambda: ""
 
 
+def beside_the_generator():
+    """On its core, but never in its way, whatever priority the bench has: what is sent late comes in bunches,
+    and those cost the server less.
+    """
+    proc.pin(GENERATOR_CORE)
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 @contextlib.contextmanager
 def trace(scratch, *options):
     """A tracer that is attached; what it yields ends it and tells what it said."""
     command = [*TRACE, "-s", str(scratch / "sock"), "-w", str(scratch / "x.pcapng"), *options]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: proc.pin(GENERATOR_CORE)
-    )
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=beside_the_generator)
     log = scratch / "log"
     attached = log.read_text(errors="replace").count("a trace is attached")
     while not (scratch / "x.pcapng").exists() or (attached and process.poll() is not None):
@@ -107,6 +116,40 @@ def main(rounds=3, rate=1000.0):
                         )
                 for way, values in found.items():
                     print(f"{way:<12} median {statistics.median(values):6.1f} µs a call at {rate:g} calls/s")
+
+
+def by_turns(seconds=45, rate=1000.0):
+    """What the tap costs a call of one server whose tap is on and off all the time."""
+    plain = servers.COMMANDS["kamtool"]
+
+    def command(*given):
+        words = plain(*given)
+        return [*words[:2], "tests.bench.turns", *words[3:]]
+
+    servers.COMMANDS["kamtool"] = command
+    try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(proc.pinned(GENERATOR_CORE))
+            subject = stack.enter_context(running("kamtool", Setup()))
+            with contextlib.closing(Generator(subject.port)) as generator:
+                prepare(subject, generator, Call, Counts(saturated=2000), SETTLE, digest=True)
+                with trace(subject.log.parent) as end:
+                    generator.drive(generator.case(Call, int(seconds * rate)), rate)
+                    print(end())
+                log = subject.log.read_text
+                for _ in range(100):
+                    if MARK in log():
+                        break
+                    time.sleep(0.1)
+                pairs, on, off, more, give = map(float, log().partition(MARK)[2].splitlines()[0].split())
+    finally:
+        servers.COMMANDS["kamtool"] = plain
+    on, off, more, give = (each / rate * 1e6 for each in (on, off, more, give))
+    print(
+        f"{off:.1f} µs a call without, {on:.1f} with a trace: {more:+.1f} ± {give:.1f} µs, {more / off:+.1%},"
+        f" of {pairs:.0f} pairs at {rate:g} calls/s"
+    )
+    return more, off
 
 
 class Client:
@@ -185,5 +228,8 @@ if __name__ == "__main__":
     os.chdir(Path(__file__).parent.parent.parent)
     if sys.argv[1:2] == ["offline"]:
         run(with_server(partial(offline, int((sys.argv[2:3] or ["40"])[0]))))
+        sys.exit()
+    if sys.argv[1:2] == ["turns"]:
+        by_turns(*map(float, sys.argv[2:4]))
         sys.exit()
     main(*(int(word) for word in sys.argv[1:2]), *(float(word) for word in sys.argv[2:3]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kamtool.errors import ParseError
-from kamtool.speed import body_length, end_of_head
+from kamtool.speed import body_length, end_of_head, is_one_message
 from kamtool.speed.cutting import MISSING, TOO_LONG
 
 MAX_HEAD = 65_536
@@ -82,6 +82,9 @@ class Framer:
             return events
         held = self._held
         if held is None:
+            if is_one_message(data, self.max_head, self.max_body):
+                events.append(data)
+                return events
             start = self._cut(data, events)
             if start < len(data) and not self.broken:
                 self._held = bytearray(data[start:])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         end_of_head,
         fewer_hops,
         forward,
+        is_one_message,
         lone_route,
         make_nonce,
         match_key,
@@ -57,8 +58,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ENDED", "HEADERS", "IDS", "METHODS", "NAMES", "NATIVE", "Contact", "Index", "Proof", "address_part",
     "answer", "aor_of", "body_length", "destinations", "direct", "end_of_head", "fewer_hops", "forward",
-    "lone_route", "make_nonce", "match_key", "md5_of", "own_route", "plain_request", "read_nonce",
-    "read_proof", "recv_batch", "register_fields", "relay", "respond", "send_batch", "splice",
+    "is_one_message", "lone_route", "make_nonce", "match_key", "md5_of", "own_route", "plain_request",
+    "read_nonce", "read_proof", "recv_batch", "register_fields", "relay", "respond", "send_batch", "splice",
     "split_credentials", "split_list", "split_name_addr", "split_params", "split_uri", "split_via", "step",
     "unremarkable",
 ]  # fmt: skip

@@ -10,11 +10,8 @@ cdef Octets _octets_of(object data, Py_ssize_t* size) except NULL:
     raise TypeError(f"bytes are needed, not {type(data).__name__}")
 
 
-def end_of_head(data, Py_ssize_t start):
-    cdef Py_ssize_t size, at
-    cdef Octets octets = _octets_of(data, &size)
+cdef Py_ssize_t _end_of_head(Octets octets, Py_ssize_t size, Py_ssize_t at) noexcept:
     cdef const void* found
-    at = start if start > 0 else 0
     while at < size:
         found = memchr(octets + at, c"\n", size - at)
         if found == NULL:
@@ -25,6 +22,12 @@ def end_of_head(data, Py_ssize_t start):
         if at + 1 < size and octets[at] == c"\r" and octets[at + 1] == c"\n":
             return at + 2
     return -1
+
+
+def end_of_head(data, Py_ssize_t start):
+    cdef Py_ssize_t size
+    cdef Octets octets = _octets_of(data, &size)
+    return _end_of_head(octets, size, start if start > 0 else 0)
 
 
 cdef Py_ssize_t _behind_name(Octets octets, Py_ssize_t at, Py_ssize_t end) noexcept:
@@ -50,14 +53,11 @@ cdef Py_ssize_t _behind_name(Octets octets, Py_ssize_t at, Py_ssize_t end) noexc
     return at + 1 if at < end and octets[at] == c":" else -1
 
 
-def body_length(data, Py_ssize_t start, Py_ssize_t end):
-    cdef Py_ssize_t size, at, value, stop, kept = -1, kept_size = 0, digits
-    cdef Octets octets = _octets_of(data, &size)
+cdef long long _body_length(Octets octets, Py_ssize_t at, Py_ssize_t end) noexcept:
+    cdef Py_ssize_t value, stop, kept = -1, kept_size = 0
     cdef const void* found
     cdef long long length = 0
     cdef bint is_bad = False
-    at = start if start > 0 else 0
-    end = end if end < size else size
     while at < end:
         found = memchr(octets + at, c"\n", end - at)
         if found == NULL:
@@ -103,3 +103,20 @@ def body_length(data, Py_ssize_t start, Py_ssize_t end):
     for at in range(kept, stop):
         length = length * 10 + (octets[at] - c"0")
     return length
+
+
+def body_length(data, Py_ssize_t start, Py_ssize_t end):
+    cdef Py_ssize_t size
+    cdef Octets octets = _octets_of(data, &size)
+    return _body_length(octets, start if start > 0 else 0, end if end < size else size)
+
+
+def is_one_message(bytes data not None, Py_ssize_t max_head, Py_ssize_t max_body):
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(data), end
+    cdef Octets octets = <Octets>PyBytes_AS_STRING(data)
+    cdef long long length
+    end = _end_of_head(octets, size, 0)
+    if end <= 0 or end > max_head or octets[0] == c"\r" or octets[0] == c"\n":
+        return False
+    length = _body_length(octets, 0, end)
+    return 0 <= length <= max_body and end + length == size

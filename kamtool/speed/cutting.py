@@ -30,3 +30,12 @@ def body_length(data: bytes | bytearray, start: int, end: int) -> int:
         return MALFORMED
     digits = value.lstrip(b"0") or b"0"
     return int(digits) if len(digits) <= MAX_DIGITS else TOO_LONG
+
+
+def is_one_message(data: bytes, max_head: int, max_body: int) -> bool:
+    """Whether `data` is one message with a Content-Length, whole, and nothing else: what mostly arrives."""
+    end = end_of_head(data, 0)
+    if not 0 < end <= max_head or data[0] in b"\r\n":
+        return False
+    length = body_length(data, 0, end)
+    return 0 <= length <= max_body and end + length == len(data)

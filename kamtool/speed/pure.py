@@ -10,7 +10,7 @@ from kamtool.speed.answering import answer
 from kamtool.speed.binding import Contact, address_part, aor_of, destinations, register_fields
 from kamtool.speed.calling import direct
 from kamtool.speed.checking import plain_request
-from kamtool.speed.cutting import body_length, end_of_head
+from kamtool.speed.cutting import body_length, end_of_head, is_one_message
 from kamtool.speed.datagrams import recv_batch, send_batch
 from kamtool.speed.hops import fewer_hops
 from kamtool.speed.index import Index
@@ -42,6 +42,7 @@ __all__ = [
     "end_of_head",
     "fewer_hops",
     "forward",
+    "is_one_message",
     "lone_route",
     "make_nonce",
     "match_key",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 HANDSHAKE, CLIENT_HELLO, SERVER_NAME, HOST_NAME = 22, 1, 0, 0
 MAX_HELLO = 16_384
 RECORD_HEADER = 5
+_HOST_NAME = bytes([HOST_NAME])
 
 
 class NotTls(ValueError):
@@ -61,19 +62,23 @@ def _check_record(data: bytes, at: int) -> None:
 def _server_name(body: bytes) -> str:
     """The first host name of the extension server_name. What is malformed is left to OpenSSL to refuse."""
     at = 4 + 2 + 32
-    at += 1 + _number(body, at, 1)  # session
-    at += 2 + _number(body, at, 2)  # cipher suites
-    at += 1 + _number(body, at, 1)  # compression methods
-    end = min(at + 2 + _number(body, at, 2), len(body))
+    at += 1 + _octet(body, at)  # session
+    at += 2 + _pair(body, at)  # cipher suites
+    at += 1 + _octet(body, at)  # compression methods
+    end = min(at + 2 + _pair(body, at), len(body))
     at += 2
     while at + 4 <= end:
-        kind, size = _number(body, at, 2), _number(body, at + 2, 2)
-        if kind == SERVER_NAME and body[at + 6 : at + 7] == bytes([HOST_NAME]):
-            name = body[at + 9 : at + 9 + _number(body, at + 7, 2)]
+        kind, size = _pair(body, at), _pair(body, at + 2)
+        if kind == SERVER_NAME and body[at + 6 : at + 7] == _HOST_NAME:
+            name = body[at + 9 : at + 9 + _pair(body, at + 7)]
             return name.decode("ascii", "replace").rstrip(".").lower() if at + 4 + size <= end else ""
         at += 4 + size
     return ""
 
 
-def _number(body: bytes, at: int, size: int) -> int:
-    return int.from_bytes(body[at : at + size], "big")
+def _octet(body: bytes, at: int) -> int:
+    return body[at] if at < len(body) else 0
+
+
+def _pair(body: bytes, at: int) -> int:
+    return body[at] << 8 | body[at + 1] if at + 1 < len(body) else _octet(body, at)

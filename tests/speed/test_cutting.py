@@ -61,6 +61,7 @@ def test_the_twins_agree_on_scraps_of_headers(pieces, start, end):
         ours, theirs = kernel(), pure
         assert ours.end_of_head(kind(data), start) == theirs.end_of_head(kind(data), start)
         assert ours.body_length(kind(data), start, end) == theirs.body_length(kind(data), start, end)
+    assert ours.is_one_message(data, end, start) is theirs.is_one_message(data, end, start)
 
 
 def test_the_twins_agree_on_every_prefix_of_real_messages():
@@ -68,6 +69,18 @@ def test_the_twins_agree_on_every_prefix_of_real_messages():
         for end in range(0, len(data), 7):
             assert kernel().end_of_head(data[:end], 0) == pure.end_of_head(data[:end], 0)
             assert kernel().body_length(data, 0, end) == pure.body_length(data, 0, end)
+
+
+def test_one_message_whole_and_nothing_else_is_told(twin):  # noqa: F811
+    size = len(INVITE)
+    assert twin.is_one_message(INVITE, size, 4)
+    assert not twin.is_one_message(INVITE, size - 5, 4), "its headers are too long"
+    assert not twin.is_one_message(INVITE, size, 3), "its body is too long"
+    for end in range(size):
+        assert not twin.is_one_message(INVITE[:end], size, 4)
+    wrong = INVITE.replace(b"Length: 4", b"Length: x")
+    for more in (INVITE + b"\r", b"\r\n" + INVITE, INVITE + INVITE, wrong):
+        assert not twin.is_one_message(more, 2 * size, 4)
 
 
 def test_the_kernel_takes_octets_alone():

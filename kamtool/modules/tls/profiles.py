@@ -84,11 +84,20 @@ class ProfileSet:
             raise ConfigErrors(sorted(errors, key=lambda error: error.span.line))
         self._servers = [p for p in self.profiles if p.domain.role == SERVER]
         self._clients = [p for p in self.profiles if p.domain.role == CLIENT]
+        self._unnamed: dict[Address, Profile | None] = {}
+        """What `server` said of clients that ask for no name."""
 
     # Choosing
 
     def server(self, local: Address, server_name: str) -> Profile | None:
         """For a connection to `local`: by name, then the section without a name, `any`, the default."""
+        if server_name:
+            return self._server(local, server_name)
+        if local not in self._unnamed:  # there are no more of them than we have sockets
+            self._unnamed[local] = self._server(local, "")
+        return self._unnamed[local]
+
+    def _server(self, local: Address, server_name: str) -> Profile | None:
         here = [p for p in self._servers if p.domain.address == local]
         anywhere = [p for p in self._servers if p.domain.is_any]
         if server_name:

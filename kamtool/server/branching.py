@@ -147,7 +147,8 @@ class Branching(Cancelling):
 
     def _client(self, ctx: Context, tx: ServerTransaction, number: int, target: Target) -> ClientTransaction:
         server = self.server
-        flow, data = outgoing.prepare(server, ctx, target, f"{tx.label}.{number}")
+        branch = f"{tx.label}.{number}" if number else tx.label + ".0"
+        flow, data = outgoing.prepare(server, ctx, target, branch)
         client = self.transactions.client(tx, flow, data, ctx.msg.uri if ctx.new_uri is None else ctx.new_uri)
         if target.transport == "udp" and flow.transport != "udp":
             # §18.1.1: a request too large for UDP goes by it all the same when a connection is refused.

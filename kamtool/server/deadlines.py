@@ -72,7 +72,7 @@ class Deadlines:
 
     def _sweep(self, queues: TimerQueues, until: float, left: int, *, expire: bool) -> int:
         """How many more deadlines may be looked at."""
-        for wait, queue in queues.items():
+        for queue in queues.queues():
             while left:
                 entry = queue.take(until)
                 if entry is None:
@@ -86,7 +86,7 @@ class Deadlines:
                 else:
                     self._retransmit(deadline, label, which)
             if not len(queue):
-                queues.drop(wait, queue)
+                queues.drop(queue)
         return left
 
     def _retransmit(self, deadline: float, label: str, which: int) -> None:

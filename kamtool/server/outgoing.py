@@ -191,7 +191,8 @@ def build(server: Core, ctx: Context, way: Way, branch: str) -> bytes:
     edits = ctx.edits
     if ctx.record_route is not None:
         inbound = outbound
-        if ctx.flow.local is not outbound.address or ctx.flow.transport != outbound.transport:
+        flow, address = ctx.flow, outbound.address
+        if (flow.local is not address and flow.local != address) or flow.transport != outbound.transport:
             inbound = server.transports.socket_of(ctx.flow) or outbound
         at = msg.first_line_end
         edits = [(at, at, ctx.record_route.lines(inbound, outbound)), *edits]

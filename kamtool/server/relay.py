@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kamtool.errors import ParseError, TransportError
 from kamtool.module import Variable
@@ -110,7 +110,8 @@ class Relay(Branching):
             self.trying(ctx, tx)
         own = ctx
         if tx.on_branch:
-            route = (tx.program or server.program).branch_routes.get(tx.on_branch)
+            routes: dict[str, Any] = (tx.program or server.program).branch_routes
+            route = routes.get(tx.on_branch)
             at_once = None if route is None else getattr(route, "plain", None)
             if route is not None and at_once is None:
                 return None

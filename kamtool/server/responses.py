@@ -120,7 +120,10 @@ class Responses(Unanswered):
         if client.cancelled and status < 200:
             self.server.relay.provisional(tx, which)
         name = client.on_reply or tx.on_reply
-        route = (tx.program or self.server.program).onreply_routes.get(name) if name else None
+        route: Any = None
+        if name:
+            routes: dict[str, Any] = (tx.program or self.server.program).onreply_routes
+            route = routes.get(name)
         if route is None:
             self._passed(tx, which, msg, edits, flow)
             return

@@ -12,6 +12,9 @@ Entry = tuple[Any, ...]
 """When, the transaction's label, and which of its machines: see `Deadlines.machine`. Compiled code hands on a
 tuple of any length; of one whose length it knows it makes another each time."""
 
+FEW: Final = 6
+"""The durations that transactions over UDP have as long as nobody changes them, and one more."""
+
 _MANY: Final = 256
 """Entries that have been taken stay in their list until they are so many, and half of it."""
 
@@ -19,7 +22,8 @@ _MANY: Final = 256
 class Queue:
     """First in, first out: a list whose front has been taken, faster for compiled code than a deque."""
 
-    def __init__(self) -> None:
+    def __init__(self, wait: float) -> None:
+        self.wait = wait
         self._entries: list[Entry] = []
         self._taken = 0
 
@@ -51,22 +55,32 @@ class TimerQueues:
 
     def __init__(self) -> None:
         self._queues: dict[float, Queue] = {}
+        self._first: list[Queue] = []
+        """FEW of them, which are found sooner than by the hash of a float."""
 
     def arm(self, wait: float, deadline: float, label: str, which: int) -> None:
         """A deadline, set `wait` seconds before it falls due."""
-        queue = self._queues.get(wait)
-        if queue is None:
-            queue = self._queues[wait] = Queue()
-        queue._entries.append((deadline, label, which))
+        for queue in self._first:
+            if queue.wait == wait:
+                queue._entries.append((deadline, label, which))
+                return
+        found = self._queues.get(wait)
+        if found is None:
+            found = self._queues[wait] = Queue(wait)
+            if len(self._first) < FEW:
+                self._first.append(found)
+        found._entries.append((deadline, label, which))
 
-    def items(self) -> list[tuple[float, Queue]]:
+    def queues(self) -> list[Queue]:
         """All that there are now."""
-        return list(self._queues.items())
+        return list(self._queues.values())
 
-    def drop(self, wait: float, queue: Queue) -> None:
+    def drop(self, queue: Queue) -> None:
         """An empty queue goes."""
-        if self._queues.get(wait) is queue:
-            del self._queues[wait]
+        if self._queues.get(queue.wait) is queue:
+            del self._queues[queue.wait]
+            if queue in self._first:
+                self._first.remove(queue)
 
     def count(self) -> int:
         """How many deadlines wait, stale ones included."""

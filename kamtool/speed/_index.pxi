@@ -182,12 +182,13 @@ cdef class Index:
         cdef int number
         try:
             while True:
-                if is_at(p, at, size, c'\n'):
-                    self.head_end, self.body_start = <int>at, <int>at + 1
-                    break
-                if is_at(p, at, size, c'\r') and is_at(p, at + 1, size, c'\n'):
-                    self.head_end, self.body_start = <int>at, <int>at + 2
-                    break
+                if at == size or p[at] <= c'\r':
+                    if is_at(p, at, size, c'\n'):
+                        self.head_end, self.body_start = <int>at, <int>at + 1
+                        break
+                    if is_at(p, at, size, c'\r') and is_at(p, at + 1, size, c'\n'):
+                        self.head_end, self.body_start = <int>at, <int>at + 2
+                        break
                 stop = at
                 while True:
                     line = <Octets>memchr(p + stop, c'\n', size - stop)
@@ -225,7 +226,13 @@ cdef class Index:
                 rows[count].id = number
                 rows[count].start, rows[count].name_end = <int>at, <int>value.end
                 value.start, value.end = colon + 1, stop - 1
-                trim(p, &value)
+                if value.end - value.start > 2:  # nearly all values stand between one space and CR
+                    if p[value.start] == c' ':
+                        value.start += 1
+                    if p[value.end - 1] == c'\r' and p[value.end - 2] > c' ':
+                        value.end -= 1
+                if p[value.start] <= c' ' or p[value.end - 1] <= c' ':
+                    trim(p, &value)
                 rows[count].value_start, rows[count].value_end = <int>value.start, <int>value.end
                 rows[count].end = <int>stop
                 if number and number < KNOWN:

@@ -276,10 +276,10 @@ class Responses(Unanswered):
             tx.local(status, msg)
 
     def _success(self, tx: ServerTransaction, which: int, msg: Response, edits: Edits) -> None:
-        status, data = msg.status, _relay(msg, edits)
+        data = _relay(msg, edits)
         if tx.method == "INVITE":
             self.server.transactions.accepted(tx, msg)
-        if not self._send(tx, status, data):
+        if not self._send_watched(tx, msg, data, edits):
             if tx.method != "INVITE":
                 return
             # §16.7 step 5: every 2xx to an INVITE goes on, also after another final response.
@@ -287,6 +287,15 @@ class Responses(Unanswered):
         if len(tx.branches) > 1:
             self.server.relay.cancel_others(tx, which, self.reason(200))
         self._release(tx)
+
+    def _send_watched(self, tx: ServerTransaction, msg: Response, data: bytes, edits: Edits) -> bool:
+        if edits or not tx.watchers:
+            return self._send(tx, msg.status, data)
+        tx.relayed = msg
+        try:
+            return self._send(tx, msg.status, data)
+        finally:
+            tx.relayed = None
 
     # What the transaction layer tells
 

@@ -370,6 +370,22 @@ async def test_the_reason_header_takes_the_phrase_s_place(world, caplog):
     assert lines(caplog)[0].endswith(f"reason={text}")
 
 
+@pytest.mark.parametrize(("changed", "reason"), [(False, "Fine"), (True, "of the script")])
+async def test_the_response_counts_as_it_went_upstream(world, caplog, changed, reason):
+    here = await world(marked(LOG), reason_from_hf=1)
+
+    async def reply_route(ctx):
+        if changed:
+            ctx.edit(ctx.msg.head_end, ctx.msg.head_end, b"Reason: of the script\r\n")
+        return 1
+
+    here.server.program.reply_route = reply_route
+    final = await here.call(200, "Fine")
+    await until(lambda: lines(caplog))
+    assert lines(caplog)[0].endswith(f"to_tag=ct;call_id=c1;code=200;reason={reason}")
+    assert final.header("Reason") == ("of the script" if changed else None)
+
+
 async def test_functions_account_what_they_are_told(world, caplog):
     done = []
 

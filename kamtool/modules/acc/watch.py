@@ -185,7 +185,9 @@ class Watch:
         """A response went upstream."""
         if status < 200 and (status <= 100 or not self.accounting.acc.early_media):
             return
-        response = _Response(data)
+        response = tx.relayed
+        if response is None:
+            response = _Response(data)
         if status < 200:
             if not response.body:
                 return

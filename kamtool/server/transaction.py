@@ -101,7 +101,7 @@ class ServerTransaction(Machine):
     local: Local | None = None
     watchers: tuple[Watcher, ...] = ()
     relayed: Response | None = None
-    """While a 2xx goes on as it came but for our Via, that response: watchers need not read the octets again."""
+    """While a 2xx goes on as it came but for our Via, that response: nobody need read the octets again."""
     restore: tuple[Restore, ...] = ()
     """What gives responses back what the request was changed in: From, To, CSeq (RFC 3261 §8.2.6.2)."""
     program: Any = None

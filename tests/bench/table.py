@@ -16,7 +16,7 @@ WHY: Mapping[str, str] = {
     "options": "a third is the system's sockets, half the interpreter: the way from datagram to route",
     "call": "a quarter is the system's sockets, 58 % the interpreter: the routes and what is not compiled",
     "call-digest": "as call, and the routes run once more for the challenge",
-    "call-stock": "a quarter of the instructions are acc's two lines, the rest is as call: routes and sockets",
+    "call-stock": "a quarter of the instructions are acc's two lines, the rest is as call",
     "tls-register": "36 % is the interpreter (a record is read and written through ssl), 26 % OpenSSL",
     "TLS handshake": "48 % is OpenSSL, 27 % the system's sockets, 21 % the interpreter",
     "paced": "most of it are wake-ups: at 1,000 a second datagrams come alone, and no batch forms",

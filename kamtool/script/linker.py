@@ -25,6 +25,7 @@ from kamtool.script.operands import as_str, raw
 from kamtool.script.repeated_reads import keep_reads
 from kamtool.script.scope import ROUTE_NAMES, Scope
 from kamtool.script.settings import Settings
+from kamtool.script.short_lives import join
 from kamtool.script.variables import Reference
 from kamtool.script.walk import routes_in
 
@@ -184,6 +185,8 @@ class Linker:
             main = self.plans.main.python if self.plans.main else ""
             DeadCodes(functions, self.names.readers(PLAIN_MODULES, EVALUATES, RC), main).drop()
         if not self.plans.traced:
+            for _, _, tree in found:
+                join(function_of(tree))
             self._inline(found)
         if not self.plans.traced and not self.names.calls_beside(PLAIN_MODULES):
             for _, _, tree in found:

@@ -40,6 +40,7 @@ WHY = {
     "rev_dns": "`received` is added whenever the source is not the sent-by host",
     "tcp_accept_haproxy": "the PROXY protocol is not spoken",
     "tcp_accept_hep3": "there is no HEP on the SIP ports",
+    "tcp_async": "connections are opened and written to without waiting, always",
     "tls_ca_list": _TLS,
     "tls_certificate": _TLS,
     "tls_method": _TLS,
@@ -53,13 +54,18 @@ WHY = {
 """Of those that change what a peer or an operator sees. The others tune parts that kamtool does not have."""
 
 
+ALWAYS_ON = frozenset(("tcp_async",))
+"""What is on whatever a cfg says: to put it off is what does nothing."""
+
+
 def without_effect(settings: Settings) -> Iterator[str]:
-    """The parameters that a cfg sets, to something else than off, and that nothing here reads."""
+    """The parameters that a cfg sets, to something else than what is done anyway, and that nothing reads."""
     for name, value in settings.values.items():
         parameter = PARAMETERS.get(name)
-        if parameter is None or value in (0, "", "0", "no"):
+        if parameter is None or parameter.honour is not Honour.NONE:
             continue
-        if parameter.honour is Honour.NONE:
+        is_off = value in (0, "", "0", "no")
+        if is_off == (name in ALWAYS_ON):
             yield name
 
 

@@ -11,6 +11,8 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from kamtool.transport.watch import Watch
+
 if TYPE_CHECKING:
     from kamtool.transport.tls import TlsConnection
 
@@ -27,7 +29,8 @@ SILENT_AGE, SLOW_AGE = 1.0, 8.0
 class Handshakes:
     """The connections whose handshake has something to do, in the order in which they became ready."""
 
-    def __init__(self) -> None:
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
         self._loop: Any = None
         self.most, self.silent_age, self.slow_age = MAX_HANDSHAKES, SILENT_AGE, SLOW_AGE
         self._ready: deque[TlsConnection] = deque()
@@ -71,9 +74,14 @@ class Handshakes:
             return
         connection.is_waiting = True
         self._ready.append(connection)
-        if not self._is_armed:
+        if not self._is_armed and not self._watch.is_turning:
             self._is_armed = True
             self._loop.call_soon(self._run)
+
+    def go_on(self) -> None:
+        """At the end of a turn in which streams were served: do what became ready in it."""
+        if self._ready and not self._is_armed:
+            self._run()
 
     def _run(self) -> None:
         end = monotonic() + SLICE

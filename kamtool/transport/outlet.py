@@ -51,6 +51,10 @@ class Owner:
             except Exception:  # what hears of a connection's end is at fault: the others write none the less
                 log.exception("tcp: an error behind the end of a connection")
 
+    def end_turn(self) -> None:
+        """Streams have been served: what follows from that, before the next ones."""
+        self.flush()
+
     def total_queued(self, change: int) -> bool:
         """Account for bytes waiting in all connections; false (and nothing counted) when that is too many."""
         if change > 0 and self.queued_bytes + change > self.options.max_total_bytes:

@@ -91,6 +91,7 @@ class TcpTransport(TlsOwner):
         if bound is None:
             bound = bind(socket, sockets.SOCK_STREAM, self.options.tell_listener)
         try:
+            self.options.tell_heirs(bound)
             bound.listen(self.options.backlog)
         except OSError as error:
             bound.close()
@@ -155,7 +156,7 @@ class TcpTransport(TlsOwner):
                 accepted.close()
                 continue
             try:
-                self.options.tell_connection(accepted)
+                self.options.tell_accepted(accepted)
             except OSError:  # it has gone already
                 accepted.close()
                 continue

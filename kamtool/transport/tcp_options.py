@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket as sockets
 import struct
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,6 +14,18 @@ from kamtool.transport.udp_options import UdpOptions, udp_options
 
 READ_BYTES = 65_536
 BACKLOG = 1024
+
+
+INHERITS = sys.platform == "linux"
+"""Whether an accepted connection has the options of its listener, as far as they say nothing of one alone."""
+
+
+def _tell(sock: sockets.socket, kernel: list[tuple[int, int, int]]) -> None:
+    for level, option, value in kernel:
+        try:
+            sock.setsockopt(level, option, value)
+        except OSError:  # what this kernel does not have is no reason to refuse a peer
+            continue
 
 
 @dataclass(slots=True)
@@ -48,21 +61,29 @@ class TcpOptions:
     defer_accept: int = 0
     kernel: list[tuple[int, int, int]] = field(default_factory=list)
     """(level, option, value) set on every connection."""
+    own: list[tuple[int, int, int]] = field(default_factory=list)
+    """Those of them that no connection inherits."""
 
     def tell_connection(self, sock: sockets.socket) -> None:
-        """Prepare a connection that was accepted or is about to be opened."""
+        """Prepare a connection that is about to be opened."""
         sock.setblocking(False)
-        sock.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
-        for level, option, value in self.kernel:
-            try:
-                sock.setsockopt(level, option, value)
-            except OSError:  # what this kernel does not have is no reason to refuse a peer
-                continue
+        self._tell(sock, self.kernel)
+
+    def tell_accepted(self, sock: sockets.socket) -> None:
+        """Prepare a connection that was accepted: on Linux it has from its listener what can be had so."""
+        sock.setblocking(False)
+        if not INHERITS:
+            self._tell(sock, self.kernel)
+        elif self.own:
+            _tell(sock, self.own)
+
+    def _tell(self, sock: sockets.socket, kernel: list[tuple[int, int, int]]) -> None:
+        _tell(sock, [(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1), *kernel])
         if self.reset_on_close:
             sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))
 
     def tell_listener(self, sock: sockets.socket) -> None:
-        """Prepare a socket that listens."""
+        """Prepare a socket that is to be bound and will listen."""
         if self.reuse_port:
             sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEPORT, 1)
         if self.free_bind:
@@ -70,6 +91,11 @@ class TcpOptions:
         if self.defer_accept:
             with suppress(OSError):
                 sock.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_DEFER_ACCEPT, self.defer_accept)
+
+    def tell_heirs(self, sock: sockets.socket) -> None:
+        """Let every connection of this listener be prepared as it is accepted."""
+        if INHERITS:
+            self._tell(sock, self.kernel)
 
     def source(self, host: str) -> str:
         """The address to connect from, given that of the listening socket; "" lets the kernel choose."""
@@ -124,7 +150,8 @@ def tcp_options(setting: Callable[[str, Any], Any]) -> TcpOptions:
         options.kernel.append((sockets.IPPROTO_IP, sockets.IP_TOS, tos))
         options.kernel.append((sockets.IPPROTO_IPV6, sockets.IPV6_TCLASS, tos))
     if not setting("tcp_delayed_ack", True):
-        options.kernel.append((sockets.IPPROTO_TCP, sockets.TCP_QUICKACK, 1))
+        options.own.append((sockets.IPPROTO_TCP, sockets.TCP_QUICKACK, 1))
+        options.kernel += options.own
     return options
 
 

@@ -64,11 +64,15 @@ class TlsOwner(Owner):
 
     def __init__(self, options: TcpOptions, receive: Callable[[bytes, Flow], None]) -> None:
         super().__init__(options, receive)
-        self.handshakes: Handshakes = Handshakes()
+        self.handshakes: Handshakes = Handshakes(self.watch)
         self.profiles: Profiles | None = None
         """Who knows certificates. TLS listeners accept once somebody does."""
         self.recording: Recording | None = None
         """Who records the TLS connections that begin from now on."""
+
+    def end_turn(self) -> None:
+        self.flush()  # messages first
+        self.handshakes.go_on()
 
 
 class TlsConnection(Connection):

@@ -87,4 +87,4 @@ class Watch:
                     log.exception("tcp: an error that is ours")
         finally:
             self.is_turning = False
-            self.owner.flush()
+            self.owner.end_turn()

@@ -17,8 +17,8 @@ WHY: Mapping[str, str] = {
     "call": "a quarter is the system's sockets, 58 % the interpreter: the routes and what is not compiled",
     "call-digest": "as call, and the routes run once more for the challenge",
     "call-stock": "a quarter of the instructions are acc's two lines, the rest is as call",
-    "tls-register": "36 % is the interpreter (a record is read and written through ssl), 26 % OpenSSL",
-    "TLS handshake": "48 % is OpenSSL, 27 % the system's sockets, 21 % the interpreter",
+    "tls-register": "a quarter is Python's runtime, 15 % OpenSSL, a third the system's sockets",
+    "TLS handshake": "56 % is OpenSSL with its memory, 27 % the system's sockets, 15 % our own",
     "paced": "most of it are wake-ups: at 1,000 a second datagrams come alone, and no batch forms",
 }
 """By regime, else by row: what a profile showed (`perf record -- python -m tests.bench live call`, then

@@ -19,12 +19,16 @@ def of(head):
     return list(ignored.without_effect(load(f"#!KAMAILIO\n{head}\n{ROUTE}").settings))
 
 
-@pytest.mark.parametrize("head", ["auto_aliases=yes", "enable_sctp=1", "shm_mem_size=64", "rev_dns=yes"])
+@pytest.mark.parametrize(
+    "head", ["auto_aliases=yes", "enable_sctp=1", "shm_mem_size=64", "rev_dns=yes", "tcp_async=no"]
+)
 def test_what_nothing_reads_is_named(head):
     assert of(head) == [head.partition("=")[0]]
 
 
-@pytest.mark.parametrize("head", ["auto_aliases=no", "enable_sctp=0", "debug=2", "udp_mtu=1300", "dns=no"])
+@pytest.mark.parametrize(
+    "head", ["auto_aliases=no", "enable_sctp=0", "debug=2", "udp_mtu=1300", "dns=no", "tcp_async=yes"]
+)
 def test_what_is_off_or_acts_is_not(head):
     assert of(head) == []
 

@@ -369,7 +369,7 @@ def held(server):
 
 
 async def test_an_old_cfg_is_let_go_once_nothing_runs_on_it(running, peer):
-    cfg, phone = await running(marked("old")), await peer()
+    cfg, phone = await running(marked("old", 2_000_000)), await peer()
     assert await ask(phone, cfg.server) == "200 old"
     route = weakref.ref(cfg.server.program.request_route)
     phone.send(phone.request("OPTIONS", "sip:held@127.0.0.1", call_id="held"), port_of(cfg.server))

@@ -1,22 +1,27 @@
 """Routes stand in the functions that call them, where they are short or called once: a call costs as much as
 ten statements, and what one route has read of the message the next one reads again.
 
-The trees stay what they are, each statement with its line in the cfg, and a traceback shows the calls that
-were written (`inlined_frames`). `exit` and a code of 0 end the caller too, every other return goes on behind
-the call. A route that recurs is called as before, and so is one of another file: a function has only one.
+How they stand there is `inlined_body`'s; a traceback shows the calls that were written (`inlined_frames`). A
+route that recurs is called as before, and so is one of another file: a function has only one.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
-from itertools import chain
-from typing import TypeVar
+
+from kamtool.script.inlined_body import (
+    Body,
+    Statements,
+    blocks,
+    ends,
+    is_check,
+    is_fit,
+    levels_of,
+    size_of,
+)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-Statements = list[ast.stmt]
-Made = TypeVar("Made", bound=ast.stmt)
 
 LONGEST = 200
 """So many statements may be written more than once because of one route."""
@@ -55,7 +60,7 @@ class _Inlining:
         self.functions, self.files, self.shown, self.sites = functions, files, shown, sites
         self.levels: dict[str, int] = {}
         """Of each finished function, how deep routes stand inside routes there; their names begin with it."""
-        self.bodies: dict[str, _Body | None] = {}
+        self.bodies: dict[str, Body | None] = {}
         self._open: set[str] = set()
 
     def finish(self, name: str) -> None:
@@ -69,7 +74,7 @@ class _Inlining:
                 self.finish(called)
         self.levels[name] = 0
         self._uses = _loads(function.body)
-        function.body = self._block(function.body, name, _size(function.body), 0)
+        function.body = self._block(function.body, name, size_of(function.body), 0)
         self._open.discard(name)
 
     def _block(self, statements: Statements, caller: str, size: int, depth: int) -> Statements:
@@ -77,11 +82,11 @@ class _Inlining:
         waiting = list(reversed(statements))
         while waiting:
             statement = waiting.pop()
-            deeper = depth + _levels(statement)
-            for owner, field, inside in _blocks(statement):
+            deeper = depth + levels_of(statement)
+            for owner, field, inside in blocks(statement):
                 setattr(owner, field, self._block(inside, caller, size, deeper))
             found = _call(statement)
-            if found is None or not waiting or not _is_check(waiting[-1], found[0]):
+            if found is None or not waiting or not is_check(waiting[-1], found[0]):
                 done.append(statement)
                 continue
             held, called = found
@@ -93,106 +98,24 @@ class _Inlining:
             self.levels[caller] = max(self.levels[caller], self.levels[called] + 1)
             # The check reads it three times.
             done += body.copy(held, self._uses.get(held, 0) > 3, statement, check)
-            if _ends(done):
+            if ends(done):
                 break
         return done
 
-    def _body(self, name: str, caller: str) -> _Body | None:
+    def _body(self, name: str, caller: str) -> Body | None:
         """What stands for a call of this route; None when it has to be called."""
         if name not in self.levels or name in self._open or self.files[name] != self.files[caller]:
             return None
         if name not in self.bodies:
             function = self.functions[name]
-            size = _size(function.body)
+            size = size_of(function.body)
             is_short = self.sites[name] == 1 or self.sites[name] * size <= LONGEST
             self.bodies[name] = (
-                _Body(function.body, self.shown[name], size, self.levels[name])
-                if is_short and _is_fit(function.body)
+                Body(function.body, self.shown[name], size, self.levels[name])
+                if is_short and is_fit(function.body)
                 else None
             )
         return self.bodies[name]
-
-
-class _Body:
-    """The statements of a route, to be copied."""
-
-    def __init__(self, statements: Statements, shown: str, size: int, level: int) -> None:
-        self.shown, self.size = shown, size
-        self.statements = deepcopy(statements)
-        if not _ends(self.statements):
-            self.statements.append(_at(self.statements[-1], ast.Return(ast.Constant(None))))
-        nodes = [node for statement in self.statements for node in ast.walk(statement)]
-        names = [node for node in nodes if isinstance(node, ast.Name)]
-        own = {node.id for node in names if isinstance(node.ctx, ast.Store) and node.id[0] == "t"}
-        for node in names:
-            if node.id in own:
-                node.id = f"i{level}_{node.id}"
-        self.depth = _depth(self.statements)
-        self.may_end = any(map(_may_end, _returns(self.statements)))
-        """Whether what is returned may mean the end: then who has the copy looks."""
-
-    def copy(self, held: str, is_used: bool, call: ast.stmt, check: ast.stmt) -> Statements:
-        """The statements for one call whose code `held` is for; `is_used` is whether somebody reads it."""
-        leaving = _Leaving(held, is_used or self.may_end)
-        statements = leaving.block(deepcopy(self.statements), True)
-        if leaving.breaks and not _ends(statements):
-            statements.append(_at(call, ast.Break()))
-        # What is raised gets the frame that it would come from.
-        told = ast.parse(f"inside(error, {self.shown!r}, {call.lineno})").body
-        handler = ast.ExceptHandler(ast.Name("Exception", ast.Load()), "error", [*told, ast.Raise()])
-        statements = [_at(call, ast.Try([], [handler], [], []), statements)]
-        if leaving.breaks:
-            statements = [_at(call, ast.While(ast.Constant(True), [], []), statements)]
-        return [*statements, check] if self.may_end else statements
-
-
-class _Leaving:
-    """Turns what a route returns into what goes on behind it."""
-
-    def __init__(self, held: str, is_used: bool) -> None:
-        self.held, self.is_used = held, is_used
-        self.breaks = False
-
-    def block(self, statements: Statements, is_last: bool) -> Statements:
-        """The statements; `is_last` is whether behind them comes what follows the call."""
-        done: Statements = []
-        for place, statement in enumerate(statements):
-            behind = is_last and place == len(statements) - 1
-            if isinstance(statement, ast.Return) and not _is_end(statement):
-                done += self._return(statement, behind)
-                break
-            if not _is_check(statement):
-                behind = behind and isinstance(statement, ast.If)
-                for owner, field, inside in _blocks(statement):
-                    setattr(owner, field, self.block(inside, behind))
-            done.append(statement)
-        return done or [_at(statements[0], ast.Pass())]
-
-    def _return(self, node: ast.Return, is_last: bool) -> Statements:
-        value = node.value
-        assert value is not None
-        done: Statements = []
-        if self.is_used:
-            kept = _at(node, ast.Assign([ast.Name(self.held, ast.Store())], ast.Constant(0)))
-            kept.value = value
-            done.append(kept)
-        if not is_last:
-            self.breaks = True
-            done.append(_at(node, ast.Break()))
-        return done
-
-
-def _at(place: ast.stmt, made: Made, body: Statements | None = None) -> Made:
-    """A new statement, all of it where `place` is; `body` has places of its own."""
-    for node in ast.walk(made):
-        ast.copy_location(node, place)
-    if body is not None:
-        made.body = body  # type: ignore[attr-defined]
-    return made
-
-
-def _size(statements: Statements) -> int:
-    return sum(isinstance(node, ast.stmt) for statement in statements for node in ast.walk(statement))
 
 
 def _loads(statements: Statements) -> dict[str, int]:
@@ -215,108 +138,3 @@ def _call(statement: ast.stmt) -> tuple[str, str] | None:
         ):
             return held, called
     return None
-
-
-def _is_check(statement: ast.stmt, held: str = "") -> bool:
-    """`if t1 is None or t1 is False: return t1`."""
-    match statement:
-        case ast.If(
-            test=ast.BoolOp(
-                op=ast.Or(),
-                values=[
-                    ast.Compare(
-                        left=ast.Name(id=one), ops=[ast.Is()], comparators=[ast.Constant(value=None)]
-                    ),
-                    ast.Compare(
-                        left=ast.Name(id=two), ops=[ast.Is()], comparators=[ast.Constant(value=False)]
-                    ),
-                ],
-            ),
-            body=[ast.Return(value=ast.Name(id=three))],
-            orelse=[],
-        ):
-            return one == two == three and held in ("", one)
-    return False
-
-
-def _is_end(node: ast.Return) -> bool:
-    """`exit` or a code of 0: the caller ends as well."""
-    match node.value:
-        case None | ast.Constant(value=None | False):
-            return True
-    return False
-
-
-def _may_end(node: ast.Return) -> bool:
-    """Whether it ends the caller, should what it returns be None or False."""
-    value = node.value
-    if isinstance(value, ast.IfExp):
-        return not (_is_number(value.body) and _is_number(value.orelse))
-    return not (value is None or _is_end(node) or _is_number(value))
-
-
-def _is_number(value: ast.expr) -> bool:
-    if isinstance(value, ast.UnaryOp):
-        value = value.operand
-    return isinstance(value, ast.Constant) and type(value.value) is int
-
-
-def _ends(statements: Statements) -> bool:
-    """Whether nothing gets behind these statements."""
-    last = statements[-1]
-    match last:
-        case ast.Return() | ast.Raise() | ast.Break():
-            return True
-        case ast.If(orelse=[_, *_]):
-            return _ends(last.body) and _ends(last.orelse)
-        case ast.Try(finalbody=[]):
-            return _ends(last.body) and all(_ends(handler.body) for handler in last.handlers)
-    return False
-
-
-def _blocks(statement: ast.stmt) -> list[tuple[ast.AST, str, Statements]]:
-    """The statements inside a statement, each list with its place."""
-    found: list[tuple[ast.AST, str, Statements]] = []
-    for owner in (statement, *getattr(statement, "handlers", ())):
-        for field in ("body", "orelse", "finalbody"):
-            if inside := getattr(owner, field, None):
-                found.append((owner, field, inside))
-    return found
-
-
-def _levels(statement: ast.stmt) -> int:
-    return 2 if isinstance(statement, ast.Try) else int(isinstance(statement, ast.While))
-
-
-def _depth(statements: Statements) -> int:
-    deepest = 0
-    for statement in statements:
-        for _, _, inside in _blocks(statement):
-            deepest = max(deepest, _levels(statement) + _depth(inside))
-    return deepest
-
-
-def _returns(statements: Statements) -> Iterator[ast.Return]:
-    """What is returned, but for ends that are handed on."""
-    for statement in statements:
-        if isinstance(statement, ast.Return):
-            yield statement
-        elif not _is_check(statement):
-            for _, _, inside in _blocks(statement):
-                yield from _returns(inside)
-
-
-def _is_fit(statements: Statements) -> bool:
-    """Whether every return can become a jump: in a loop only the end of the script may be returned."""
-    for statement in statements:
-        if not isinstance(statement, ast.Return | ast.Assign | ast.AugAssign | ast.Expr | ast.Raise | ast.Pass
-                          | ast.If | ast.While | ast.Try | ast.Break | ast.Continue):  # fmt: skip
-            return False
-        inside = [block for _, _, block in _blocks(statement)]
-        if isinstance(statement, ast.While) and not all(
-            map(_is_end, chain.from_iterable(map(_returns, inside)))
-        ):
-            return False
-        if not all(map(_is_fit, inside)):
-            return False
-    return True

@@ -53,9 +53,9 @@ tests = st.recursive(
     st.sampled_from(TESTS),
     lambda inner: st.one_of(
         inner.map(lambda one: f"!({one})"),
-        st.tuples(inner, st.sampled_from(["&&", "||", "=="]), inner).map(
-            lambda three: f"({' '.join(three)})"
-        ),
+        st.tuples(inner, st.sampled_from(["&&", "||"]), inner).map(lambda three: f"({' '.join(three)})"),
+        # Without more parentheses a number could be compared with a text, which is a mistake.
+        st.tuples(inner, inner).map(lambda two: f"(({two[0]}) == ({two[1]}))"),
     ),
     max_leaves=5,
 )

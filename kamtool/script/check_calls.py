@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 
 from kamtool.errors import ConfigError, Span
 from kamtool.module import Kind, Routes
 from kamtool.script.check_values import METHODS, ValueChecker
 from kamtool.script.fold import fold, has_calls
+from kamtool.script.likely import likely
 from kamtool.script.nodes import Call, Expression, Number, PvNode, RouteCall, String, Word
 from kamtool.script.scope import ROUTE_NAMES, route_names
 
@@ -142,7 +142,7 @@ class CallChecker(ValueChecker):
     def _methods(self, node: String) -> None:
         for method in node.value.split("|"):
             if method.strip() and "$" not in method and method.strip().upper() not in METHODS:
-                near = difflib.get_close_matches(method.strip().upper(), METHODS, 1, 0.7)
+                near = likely(method.strip().upper(), METHODS, 1, 0.7)
                 self.checker.error(
                     f"is_method() knows no method {method.strip()!r}",
                     node.span,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from kamtool.errors import ConfigError, Span
 from kamtool.module import Routes
 from kamtool.script.check_calls import CallChecker
 from kamtool.script.check_flow import check_flow
+from kamtool.script.likely import likely
 from kamtool.script.nodes import Item, ModParam, Route, Setting
 from kamtool.script.scope import ROUTE_NAMES
 
@@ -114,7 +114,7 @@ class RouteChecker:
             if by == "route":
                 self.checker.error("there is no request_route to call", span, "KT1153")
             return
-        near = difflib.get_close_matches(name, [n for k, n in self.all_names if k is kind and n], 1, 0.6)
+        near = likely(name, [n for k, n in self.all_names if k is kind and n], 1, 0.6)
         hint = f"did you mean {_shown(kind, near[0])}?" if near else ""
         if by == "route":
             self.checker.error(f"there is no {_shown(kind, name)}", span, "KT1153", hint)

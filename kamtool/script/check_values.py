@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from kamtool.errors import ConfigError, Span
@@ -11,6 +10,7 @@ from kamtool.script.codegen_calls import Plans, RoutePlan
 from kamtool.script.codegen_values import attribute_key, select_text
 from kamtool.script.emit import Lines
 from kamtool.script.fold import constant, fold
+from kamtool.script.likely import likely
 from kamtool.script.linker import CheckedCode
 from kamtool.script.nodes import (
     Assign,
@@ -226,7 +226,7 @@ class ValueChecker:
                 self.checker.error(f"`{node.keyword}` must be compared with something", node.span, "KT1108")
             return
         if isinstance(right, Word) and node.keyword == "method" and right.value not in METHODS:
-            near = difflib.get_close_matches(right.value.upper(), METHODS, 1, 0.7)
+            near = likely(right.value.upper(), METHODS, 1, 0.7)
             self.checker.warn(
                 f"`{right.value}` is no method known here",
                 right.span,

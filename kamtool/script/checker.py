@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from kamtool.errors import ConfigError, Span
 from kamtool.module import declaration
 from kamtool.script.check_routes import RouteChecker
+from kamtool.script.likely import likely
 from kamtool.script.nodes import Alias, Custom, FlagsLine, Item, Listen, Load, ModParam, Route, Setting
 from kamtool.script.preprocess import Preprocessor
 from kamtool.script.scope import Scope
@@ -126,11 +127,9 @@ class Checker:
 
     @staticmethod
     def _near_module(name: str) -> str:
-        import difflib
-
         from kamtool.module import available
 
-        near = difflib.get_close_matches(name, available(), 1, 0.7)
+        near = likely(name, available(), 1, 0.7)
         return f"did you mean `{near[0]}`?" if near else ""
 
     def _modparam(self, item: ModParam) -> None:
@@ -174,9 +173,7 @@ class Checker:
             )
 
     def _near_param(self, module: str, name: str) -> str:
-        import difflib
-
-        near = difflib.get_close_matches(name, declaration(self.scope.modules[module]).params, 1, 0.6)
+        near = likely(name, declaration(self.scope.modules[module]).params, 1, 0.6)
         return f"it has `{near[0]}`" if near else f"`kamtool modules show {module}` lists them"
 
     def _depends(self) -> None:

@@ -8,7 +8,9 @@ route that recurs is called as before, and so is one of another file: a function
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from kamtool.script.inlined_body import (
     Body,
@@ -31,19 +33,16 @@ DEEPEST = 16
 """Python allows 20 loops and `try` inside each other; an `except` counts for more than one."""
 
 
-def inline(functions: Mapping[str, Function], files: Mapping[str, str], shown: Mapping[str, str]) -> None:
-    """Change generated functions, the routes of requests by name.
+def inline(
+    functions: dict[str, Function], files: Mapping[str, str], shown: Mapping[str, str]
+) -> Iterator[tuple[str, Function]]:
+    """Change generated functions, the routes of requests by name; each is taken out and given once done.
 
     `files` tells where each comes from, `shown` what tracebacks call it.
     """
-    calls = {name: list(_calls_in(function)) for name, function in functions.items()}
-    sites: dict[str, int] = {}
-    for names in calls.values():
-        for name in names:
-            sites[name] = sites.get(name, 0) + 1
-    inlining = _Inlining(functions, files, shown, sites)
-    for name in functions:
-        inlining.finish(name)
+    inlining = _Inlining(functions, files, shown)
+    for name in list(functions):
+        yield from inlining.finish(name)
 
 
 def _calls_in(function: Function) -> Iterator[str]:
@@ -53,29 +52,38 @@ def _calls_in(function: Function) -> Iterator[str]:
 
 
 class _Inlining:
+    """Trees are large: of a function that is done, only what others still need of it is kept."""
+
     def __init__(
-        self, functions: Mapping[str, Function], files: Mapping[str, str], shown: Mapping[str, str],
-        sites: Mapping[str, int],
-    ) -> None:  # fmt: skip
-        self.functions, self.files, self.shown, self.sites = functions, files, shown, sites
+        self, functions: dict[str, Function], files: Mapping[str, str], shown: Mapping[str, str]
+    ) -> None:
+        self.functions, self.files, self.shown = functions, files, shown
+        self.calls = {name: list(_calls_in(function)) for name, function in functions.items()}
+        self.sites = Counter(chain.from_iterable(self.calls.values()))
+        self.awaited = Counter(self.sites)
+        """The calls of each that were not looked at yet."""
         self.levels: dict[str, int] = {}
         """Of each finished function, how deep routes stand inside routes there; their names begin with it."""
-        self.bodies: dict[str, Body | None] = {}
+        self.bodies: dict[str, Body] = {}
         self._open: set[str] = set()
 
-    def finish(self, name: str) -> None:
+    def finish(self, name: str) -> Iterator[tuple[str, Function]]:
         """Put into a function what can stand there, and into that before."""
-        if name in self.levels or name in self._open:
+        if name not in self.functions or name in self._open:
             return
         self._open.add(name)
-        function = self.functions[name]
-        for called in list(_calls_in(function)):
-            if called in self.functions:
-                self.finish(called)
+        for called in self.calls[name]:
+            yield from self.finish(called)
+        function = self.functions.pop(name)
         self.levels[name] = 0
         self._uses = _loads(function.body)
         function.body = self._block(function.body, name, size_of(function.body), 0)
         self._open.discard(name)
+        size = size_of(function.body)
+        is_short = self.sites[name] == 1 or self.sites[name] * size <= LONGEST
+        if self.awaited[name] and is_short and is_fit(function.body):
+            self.bodies[name] = Body(function.body, self.shown[name], size, self.levels[name])
+        yield name, function
 
     def _block(self, statements: Statements, caller: str, size: int, depth: int) -> Statements:
         done: Statements = []
@@ -104,18 +112,12 @@ class _Inlining:
 
     def _body(self, name: str, caller: str) -> Body | None:
         """What stands for a call of this route; None when it has to be called."""
-        if name not in self.levels or name in self._open or self.files[name] != self.files[caller]:
-            return None
-        if name not in self.bodies:
-            function = self.functions[name]
-            size = size_of(function.body)
-            is_short = self.sites[name] == 1 or self.sites[name] * size <= LONGEST
-            self.bodies[name] = (
-                Body(function.body, self.shown[name], size, self.levels[name])
-                if is_short and is_fit(function.body)
-                else None
-            )
-        return self.bodies[name]
+        body = self.bodies.get(name)
+        self.awaited[name] -= 1
+        if body is not None and not self.awaited[name]:
+            body.is_last = True
+            del self.bodies[name]
+        return None if body is None or self.files[name] != self.files[caller] else body
 
 
 def _loads(statements: Statements) -> dict[str, int]:

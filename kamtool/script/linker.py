@@ -169,37 +169,51 @@ class Linker:
         return entries
 
     def trees(self) -> list[tuple[Route, ast.Module]]:
-        """Every block as a Python tree."""
-        return [(self.blocks[key][0], tree) for key, _, tree in self._trees()]
+        """Every block as a Python tree, in the order of the cfg."""
+        places = {key: place for place, key in enumerate(self.blocks)}
+        found = sorted(self._trees(), key=lambda one: (places[one[0]], len(one[1]), one[1]))
+        return [(self.blocks[key][0], tree) for key, _, tree in found]
 
-    def _trees(self) -> list[tuple[Key, str, ast.Module]]:
+    def _trees(self) -> Iterator[tuple[Key, str, ast.Module]]:
         """Every function: its block, its name, and its tree without what is of no use."""
+        found = self._written()
+        if self._drops_dead:
+            functions = {python: function_of(tree) for _, python, tree in found}
+            main = self.plans.main.python if self.plans.main else ""
+            DeadCodes(functions, self.names.readers(PLAIN_MODULES, EVALUATES, RC), main).drop()
+            functions.clear()
+        if self.plans.traced:
+            yield from found
+            return
+        keeps = not self.names.calls_beside(PLAIN_MODULES)
+        for key, python, tree in self._inlined(found):
+            if keeps:
+                keep_reads(function_of(tree))
+            yield key, python, tree
+
+    def _written(self) -> list[tuple[Key, str, ast.Module]]:
         found: list[tuple[Key, str, ast.Module]] = []
         for number, (key, routes) in enumerate(self.blocks.items()):
             name, bodies = self._python_name(number, key), [route.body for route in routes]
             for lines, python, block in self._write(name, bodies, routes[0], self._waits(key)):
                 with self._deep(key):
                     found.append((key, python, tree_of(lines, routes[0].span.file, block.span.line)))
-        if self._drops_dead:
-            functions = {python: function_of(tree) for _, python, tree in found}
-            main = self.plans.main.python if self.plans.main else ""
-            DeadCodes(functions, self.names.readers(PLAIN_MODULES, EVALUATES, RC), main).drop()
-        if not self.plans.traced:
-            for _, _, tree in found:
-                join(function_of(tree))
-            self._inline(found)
-        if not self.plans.traced and not self.names.calls_beside(PLAIN_MODULES):
-            for _, _, tree in found:
-                keep_reads(function_of(tree))
         return found
 
-    def _inline(self, found: Sequence[tuple[Key, str, ast.Module]]) -> None:
-        routes = [(key, python, tree) for key, python, tree in found if key[0] is Routes.REQUEST]
-        inline(
-            {python: function_of(tree) for _, python, tree in routes},
-            {python: self.blocks[key][0].span.file for key, python, _ in routes},
-            {python: _shown(key) for key, python, _ in routes},
-        )
+    def _inlined(self, found: list[tuple[Key, str, ast.Module]]) -> Iterator[tuple[Key, str, ast.Module]]:
+        """Functions as they end up, one after the other: all trees at once take some MB."""
+        for _, _, tree in found:
+            join(function_of(tree))
+        yield from (one for one in found if one[0][0] is not Routes.REQUEST)
+        routes = {python: (key, tree) for key, python, tree in found if key[0] is Routes.REQUEST}
+        found.clear()
+        functions = {python: function_of(tree) for python, (_, tree) in routes.items()}
+        files = {python: self.blocks[key][0].span.file for python, (key, _) in routes.items()}
+        for python, _ in inline(
+            functions, files, {python: _shown(key) for python, (key, _) in routes.items()}
+        ):
+            key, tree = routes.pop(python)
+            yield key, python, tree
 
     @contextmanager
     def _deep(self, key: Key) -> Iterator[None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Container
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from kamtool.module import (
     declaration,
     find,
 )
+from kamtool.script.likely import likely
 from kamtool.script.variables import Reference, Template, parse_template, parse_variable
 
 ROUTE_NAMES = {
@@ -166,10 +166,7 @@ class Scope:
     def _find_function(self, name: str, count: int) -> str:
         if (module := _module_with(name, "functions", self.modules)) is not None:
             return f'`{name}` comes with loadmodule "{module}.so"'
-        near = [
-            self.functions[found][-1]
-            for found in difflib.get_close_matches(name, list(self.functions), 3, 0.7)
-        ]
+        near = [self.functions[found][-1] for found in likely(name, list(self.functions), 3, 0.7)]
         for module, function in [pair for pair in near if pair[1].accepts(count)] or near:
             return f"module {module} has `{signature(function)}`"
         return self._elsewhere(name, "functions", "%s")
@@ -184,14 +181,14 @@ class Scope:
     def _find(self, name: str, here: list[str], kind: str, shape: str) -> str:
         if (module := _module_with(name, kind, self.modules)) is not None:
             return f'`{shape % name}` comes with loadmodule "{module}.so"'
-        near = difflib.get_close_matches(name, here, 1, 0.7)
+        near = likely(name, here, 1, 0.7)
         return f"did you mean `{shape % near[0]}`?" if near else self._elsewhere(name, kind, shape)
 
     @staticmethod
     def _elsewhere(name: str, kind: str, shape: str) -> str:
         """A near name in a module that is not loaded."""
         everywhere = {export: module for module in _available() for export in _exports(module, kind)}
-        near = difflib.get_close_matches(name, list(everywhere), 1, 0.75)
+        near = likely(name, list(everywhere), 1, 0.75)
         return f'`{shape % near[0]}` comes with loadmodule "{everywhere[near[0]]}.so"' if near else ""
 
 

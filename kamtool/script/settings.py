@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 from enum import Enum
 
 from kamtool.record import Record
+from kamtool.script.likely import likely
 from kamtool.script.nodes import Alias, Custom, Listen
 
 
@@ -265,5 +265,5 @@ class Settings:
 
 def settings_name(wrong: str) -> str:
     """The global parameter that a misspelt one may have meant, "" when none is near."""
-    near = difflib.get_close_matches(wrong, [*NAMES, "listen", "alias"], 1, 0.75)
+    near = likely(wrong, [*NAMES, "listen", "alias"], 1, 0.75)
     return near[0] if near else ""

@@ -48,6 +48,8 @@ async def start(server: Server) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
+        if (give_back := relief.trimmer()) is not None:
+            give_back()  # what only the start needed
 
 
 def _make(server: Server) -> None:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kamtool.module import Routes
 from kamtool.script.context import Context, Exit
 from kamtool.script.guards import Action
 from kamtool.script.program import Program, RouteFunction, Script
-from kamtool.speed.taping import Passing
 
 if TYPE_CHECKING:
     from kamtool.server.server import Server
+    from kamtool.speed.taping import Passing
 
 Held = str | tuple[Any, ...]
 """By what a parked message is known when it is sent again."""
@@ -61,8 +62,6 @@ class Observers:
         self.absorbed = 0
         """Repeated requests and responses that met their first copy parked."""
         self._visitors: list[Observer] = []
-        self.at = Passing(self._at_all)
-        """What the traced program calls for a statement that somebody wants to be told of."""
         self._parked: dict[Held, int] = {}
         self._plain: Program | None = None
         self._traced: Program | None = None
@@ -71,6 +70,13 @@ class Observers:
     def actions(self) -> tuple[Action, ...]:
         """Every statement of the script, in order; () before anybody has watched."""
         return self._traced.actions if self._traced is not None else ()
+
+    @cached_property
+    def at(self) -> Passing:
+        """What the traced program calls for a statement that somebody wants to be told of."""
+        from kamtool.speed.taping import Passing  # who is never watched has no need of it
+
+        return Passing(self._at_all)
 
     # Coming and going
 

@@ -17,10 +17,10 @@ from kamtool.sip.message import Request
 from kamtool.sip.via import MAGIC_COOKIE
 from kamtool.speed import forward, splice
 from kamtool.transport.target import Target
-from kamtool.transport.transports import Transports
 
 if TYPE_CHECKING:
     from kamtool.server.core import Core
+    from kamtool.transport.transports import Transports
 
 log = logging.getLogger("kamtool.relay")
 

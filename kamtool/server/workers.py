@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from multiprocessing import get_context
 from typing import Any
 
 from kamtool.server.workers_steering import steer
@@ -34,6 +33,12 @@ _KINDS = {"udp": sockets.SOCK_DGRAM}
 
 Bound = list[tuple[Socket, sockets.socket]]
 Mail = tuple[sockets.socket, sockets.socket]
+
+
+def _lock() -> Any:
+    from multiprocessing import get_context  # a server of one worker does without
+
+    return get_context("fork").Lock()
 
 
 @dataclass(slots=True)
@@ -55,7 +60,7 @@ class Team:
     started_epoch: int = field(default_factory=lambda: int(time.time()))
     secret: bytes = field(default_factory=lambda: os.urandom(32))
     memory: mmap.mmap = field(default_factory=lambda: mmap.mmap(-1, MEMORY_BYTES))
-    lock: Any = field(default_factory=lambda: get_context("fork").Lock())
+    lock: Any = field(default_factory=_lock)
 
     def __post_init__(self) -> None:
         self.mail = [_mailbox() for _ in range(self.size)]

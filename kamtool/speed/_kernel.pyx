@@ -16,10 +16,9 @@ from libc.stdlib cimport qsort
 from libc.string cimport memchr, memcmp, memcpy, memset, strlen
 
 from kamtool.errors import ParseError
-from kamtool.speed.index import Row as _Row
-from kamtool.speed.binding import PLAIN as _PLAIN
+from kamtool.speed.octets import Row as _Row, encode as _encode, unfold as _unfold
+from kamtool.speed.details import PLAIN as _PLAIN
 from kamtool.speed.names import HEADERS as _HEADERS, IDS as _IDS, METHODS as _METHODS, NAMES as _NAMES
-from kamtool.speed.scanners import encode as _encode, unfold as _unfold
 from kamtool.speed.stepping import ENDED as _ENDED
 
 cdef extern from "Python.h":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kamtool.speed.index import Index
-from kamtool.speed.scanners import encode
+from kamtool.speed.octets import encode
 from kamtool.speed.wire import respond
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from kamtool.errors import ParseError
 from kamtool.speed import grammar
+from kamtool.speed.details import ALL_METHODS, PLAIN, Details
 from kamtool.speed.index import Index
-from kamtool.speed.scanners import decode, split_uri
-
-ALL_METHODS = -1
-"""The methods of a contact that sent no Allow: every one."""
+from kamtool.speed.octets import decode
+from kamtool.speed.scanners import split_uri
 
 THOUSANDTHS = re.compile(rb"0(?:\.([0-9]*))?|1(?:\.0*)?")
 
@@ -106,21 +104,6 @@ def address_part(index: Index, of_to: bool, host: bool) -> str | None:
     except ParseError:
         return None
     return found if host else user or None
-
-
-@dataclass(frozen=True, slots=True)
-class Details:
-    """What few contacts have; most share the one object `PLAIN`."""
-
-    path: str = ""
-    instance: str = ""
-    reg_id: int = 0
-    server_id: int = 0
-    flags: int = 0
-    attributes: tuple[tuple[str, Any], ...] = ()
-
-
-PLAIN = Details()
 
 
 class Contact:

@@ -8,6 +8,8 @@ _EMPTY_LINE = re.compile(rb"\n\r?\n")
 _CONTENT_LENGTH = re.compile(rb"\n(?:content-length|l)[ \t]*:(?:[ \t]|\r?\n[ \t])*([^\r\n]*)", re.IGNORECASE)
 MISSING, MALFORMED, TOO_LONG = -1, -2, -3
 MAX_DIGITS = 10
+KEEPALIVE_BYTES = 4
+"""What is no longer than this holds the way open and is no message."""
 
 
 def end_of_head(data: bytes | bytearray, start: int) -> int:

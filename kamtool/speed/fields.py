@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from kamtool.speed.names import IDS, OTHER
-from kamtool.speed.scanners import decode, list_stops, trim, unfold
-
-
-class Row(NamedTuple):
-    """One header field: `data[start:end]` is all its lines with their line ends."""
-
-    id: int
-    start: int
-    name_end: int
-    value_start: int
-    value_end: int
-    end: int
+from kamtool.speed.octets import Row, decode, unfold
+from kamtool.speed.scanners import list_stops, trim
 
 
 class Fields:

@@ -7,7 +7,7 @@ from typing import Any
 
 from kamtool.errors import ParseError
 from kamtool.speed import grammar
-from kamtool.speed.fields import Fields, Row
+from kamtool.speed.fields import Fields
 from kamtool.speed.names import (
     CALL_ID,
     CONTENT_LENGTH,
@@ -21,7 +21,8 @@ from kamtool.speed.names import (
     TO,
     VIA,
 )
-from kamtool.speed.scanners import decode, split_uri, trim
+from kamtool.speed.octets import Row, decode
+from kamtool.speed.scanners import split_uri, trim
 
 _METHODS = frozenset(METHODS)
 _IDS = {name.encode(): number for name, number in IDS.items()}

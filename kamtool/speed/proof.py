@@ -9,7 +9,8 @@ from binascii import a2b_base64, b2a_base64
 from hmac import compare_digest
 
 from kamtool.speed.index import Index
-from kamtool.speed.scanners import encode, split_credentials
+from kamtool.speed.octets import encode
+from kamtool.speed.scanners import split_credentials
 
 NAMES = (
     "username", "realm", "nonce", "uri", "response", "algorithm", "cnonce", "opaque", "qop", "nc",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from kamtool.errors import ParseError
 from kamtool.speed.index import Index
-from kamtool.speed.scanners import encode, split_name_addr, split_uri
+from kamtool.speed.octets import encode
+from kamtool.speed.scanners import split_name_addr, split_uri
 
 LoneRoute = tuple[int, int, str, str, int | None, str]
 

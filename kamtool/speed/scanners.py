@@ -4,23 +4,9 @@ from __future__ import annotations
 
 from kamtool.errors import ParseError
 from kamtool.speed import grammar
+from kamtool.speed.octets import decode, encode
 
 Params = dict[str, str | None]
-
-
-def encode(text: str) -> bytes:
-    """Header text as the octets it came from."""
-    return text.encode("utf-8", "surrogateescape")
-
-
-def decode(octets: bytes) -> str:
-    """Octets as header text: UTF-8, and what is not survives as surrogates."""
-    return octets.decode("utf-8", "surrogateescape")
-
-
-def unfold(octets: bytes) -> bytes:
-    """A value with each of its folds made one space (RFC 3261 §7.3.1)."""
-    return b" ".join([line for part in octets.split(b"\n") if (line := part.strip(b" \t\r"))])
 
 
 def list_stops(data: bytes, start: int, end: int) -> list[tuple[int, int]]:

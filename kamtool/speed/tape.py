@@ -14,12 +14,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from kamtool.speed.cutting import KEEPALIVE_BYTES
+
 HEAD = struct.Struct("<BdIII")
 """Of a frame: kind (of a message 1 when it came in, else 0), time of day, number of the flow, number of the
 statement that sent it (0 for none), octets that follow.
 """
-KEEPALIVE_BYTES = 4
-"""What is no longer than this holds the way open and is no message."""
 
 
 class Flowing(Protocol):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kamtool.sip.flow import Flow
 from kamtool.sip.framing import Broken
-from kamtool.speed.tape import KEEPALIVE_BYTES
+from kamtool.speed.cutting import KEEPALIVE_BYTES
 from kamtool.transport.records import Recording
 from kamtool.transport.records import Watcher as RecordWatcher
 

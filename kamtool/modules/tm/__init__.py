@@ -16,7 +16,6 @@ from kamtool.modules.tm.relaying import Relaying
 from kamtool.modules.tm.replying import Replying
 from kamtool.modules.tm.requesting import Requesting
 from kamtool.modules.tm.suspending import Suspending
-from kamtool.server.relay import Relay
 from kamtool.server.transaction import Settings
 from kamtool.sip.transaction import PROXY_CLIENT_ROWS, STEADY_CLIENT_ROWS
 
@@ -146,8 +145,11 @@ class Tm(Relaying, Replying, Requesting, Arming, Asking, Contacts, Control, Modu
         if transactions is not None:
             # A cfg calls what is compiled without a method in between.
             self.__dict__["t_check_trans"] = transactions.check
-        if isinstance(relay, Relay):
-            self.__dict__["t_relay_at_once"] = Entering(relay, relay.transactions).at_once
+        if relay is not None:
+            from kamtool.server.relay import Relay  # a check has none, and need not load sockets
+
+            if isinstance(relay, Relay):
+                self.__dict__["t_relay_at_once"] = Entering(relay, relay.transactions).at_once
 
     async def start(self) -> None:
         self._apply()

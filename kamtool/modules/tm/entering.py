@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from typing import TYPE_CHECKING
 
 from kamtool.script.context import Context
-from kamtool.server.relay import Relay
-from kamtool.server.transactions import Transactions
+
+if TYPE_CHECKING:
+    from kamtool.server.relay import Relay
+    from kamtool.server.transactions import Transactions
 
 
 def target(host: str, port: str) -> str:

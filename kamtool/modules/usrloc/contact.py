@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kamtool.speed import Contact
-from kamtool.speed.binding import ALL_METHODS, PLAIN, Details
+from kamtool.speed.details import ALL_METHODS, PLAIN, Details
 
 __all__ = ["ALL_METHODS", "PLAIN", "Contact", "Details", "format_q"]
 

@@ -15,7 +15,7 @@ from kamtool.module import Host, Module, Routes, Value, Variable
 from kamtool.script.checker import Checker
 from kamtool.script.context import Context
 from kamtool.script.dead_codes import RC
-from kamtool.script.entries import RouteFunction, inner, plain
+from kamtool.script.entries import RouteFunction, inner
 from kamtool.script.guards import Action
 from kamtool.script.lexer import Lexer
 from kamtool.script.linker import Linker, compile_format, compile_variable, compile_variables
@@ -31,7 +31,7 @@ from kamtool.script.walk import walk
 
 logger = logging.getLogger("kamtool.script")
 
-__all__ = ["Program", "Report", "RouteFunction", "Script", "check", "load", "plain"]
+__all__ = ["Program", "Report", "RouteFunction", "Script", "check", "load"]
 
 Routine = Mapping[str, RouteFunction]
 

@@ -112,7 +112,7 @@ class Relay(Branching):
         if tx.on_branch:
             routes: dict[str, Any] = (tx.program or server.program).branch_routes
             route = routes.get(tx.on_branch)
-            at_once = None if route is None else getattr(route, "plain", None)
+            at_once = None if route is None else getattr(route, "plain", None)  # as in responses
             if route is not None and at_once is None:
                 return None
             own = tx.prepared = self._branch_context(ctx, 0)

@@ -63,7 +63,7 @@ class Responses(Unanswered):
             return
         ctx = Context(self.host, msg, flow)
         ctx.route_kind, ctx.program = _REPLY, program
-        at_once = getattr(route, "plain", None)  # that is plain(route), without a call
+        at_once = getattr(route, "plain", None)  # entries.plain(route), without a call
         if at_once is None:
             server.drive(self._reply_route(route, ctx), msg)
             return
@@ -128,7 +128,7 @@ class Responses(Unanswered):
             self._passed(tx, which, msg, edits, flow)
             return
         ctx = self._onreply_context(name, tx, which, msg, flow, edits)
-        at_once = getattr(route, "plain", None)  # that is plain(route), without a call
+        at_once = getattr(route, "plain", None)  # entries.plain(route), without a call
         if at_once is None:
             self.server.drive(self._onreply_route(route, ctx, tx), msg)
             return

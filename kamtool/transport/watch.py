@@ -77,9 +77,10 @@ class Watch:
         """Serve the streams that have something to do, then let leave what was written meanwhile."""
         self.is_turning = True
         try:
-            for fd, events in self._epoll.poll(0, MOST):
-                outlet = self._watched.get(fd)
-                if outlet is None:  # closed by one that was served before it
+            # Found before any is served: one may close another and open a third in its place.
+            found = [(self._watched[fd], events) for fd, events in self._epoll.poll(0, MOST)]
+            for outlet, events in found:
+                if not outlet.is_open:
                     continue
                 try:
                     outlet.ready(events)

@@ -70,7 +70,7 @@ class Stand:
     def take(self, data, flow):
         self.received.append(data)
 
-    def connection(self, room=0):
+    def connection(self, room=0, connecting=False):
         ours, theirs = socket.socketpair()
         self.sockets.append(theirs)
         for each in (ours, theirs):
@@ -78,7 +78,7 @@ class Stand:
         if room:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room)
         flow = Flow("tcp", Address("192.0.2.1", 5060), Address("192.0.2.2", 5060), next(self.numbers))
-        made = Connection(self.tcp, ours, flow, Framer(), False)
+        made = Connection(self.tcp, ours, flow, Framer(), connecting)
         self.tcp.connections[flow.connection] = made
         return made, theirs
 
@@ -175,6 +175,26 @@ def test_who_is_closed_by_one_served_before_it_is_served_no_more(stand):
     stand.loop.serve()
     assert len(stand.received) == 1
     assert stand.ended == ["all of them"] * 3
+
+
+def test_who_takes_the_place_of_one_closed_in_the_same_turn_is_not_taken_for_it(stand):
+    """The kernel gives a number anew at once: what had come for the old stream is nothing to the new one."""
+    (_, first), (second, gone) = stand.connection(), stand.connection()
+    place, opened = second.sock.fileno(), []
+
+    def take(data, flow):
+        second.close("by the first")
+        opened.append(stand.connection(connecting=True)[0])
+
+    stand.tcp.receive = take
+    first.send(OPTIONS)
+    gone.close()
+    stand.loop.serve()
+    (made,) = opened
+    assert made.sock.fileno() == place
+    assert made.connecting
+    stand.loop.serve()
+    assert not made.connecting, "its own turn comes"
 
 
 def test_an_error_of_ours_at_one_stream_leaves_the_others_served(stand, caplog):
